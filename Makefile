@@ -1,0 +1,49 @@
+# Two commands matter: `make demo` and `make test`. Each prepares .venv by itself; options go through ARGS.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+ARGS   ?=
+STAMP  := $(VENV)/.ready
+# The stamp carries the lock's hash: a second `make` does nothing, a changed lock rebuilds.
+LOCKED := $(shell cat requirements/run.lock requirements/test.lock pyproject.toml 2>/dev/null | sha256sum | cut -c1-16)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench lock clean
+
+help: ## list the commands
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+setup: $(STAMP)-$(LOCKED) ## prepare .venv from the hashed lock
+
+$(STAMP)-$(LOCKED): requirements/run.lock requirements/test.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Mwolo needs Python 3.11 or newer: make PYTHON=/path/to/python3.11"; exit 2; }
+	@echo "Preparing $(VENV) (about a minute, once) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check "uv>=0.9" 2>/dev/null || true
+	@if [ -x $(BIN)/uv ]; then \
+	  VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip sync --quiet --require-hashes --allow-empty-requirements requirements/test.lock; \
+	else \
+	  $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/test.lock; \
+	fi
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m locales.build
+	@rm -f $(STAMP)-* && touch $@
+
+demo: setup ## everything on one machine: make demo ARGS="--port 8123"
+	@$(BIN)/mwolo demo $(ARGS)
+
+test: setup ## everything this machine can prove; the last lines say with which real parts
+	@$(BIN)/python -m tests.run $(ARGS)
+
+lint: setup ## style, types, walls
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+bench: setup ## CPU per USSD turn beside two floors, in the same run
+	@$(BIN)/python -m benchmarks.ussd_turn $(ARGS)
+
+lock: ## write the hashed lock files anew (names no host)
+	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet pyproject.toml -o requirements/run.lock
+	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet --extra test -c requirements/run.lock pyproject.toml requirements/build.in -o requirements/test.lock
+
+clean: ## remove the environment and the demo's data
+	@rm -rf $(VENV) .demo

@@ -1,0 +1,1 @@
+"""Mobile money: one adapter per operator, the registry that names them, the door for their callbacks."""

@@ -1,0 +1,1 @@
+"""Tariffs, invoices and dunning."""

@@ -1,0 +1,1 @@
+"""Customers, phone links, sites, meters, contracts."""

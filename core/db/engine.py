@@ -1,0 +1,150 @@
+"""Engines for both databases, and the two ways in: `begin` to write, `read` to look.
+
+SQLite ignores row locks; it is safe here because every writer begins IMMEDIATE, so that nobody else writes until it is
+done. Measured: `docs/decisions/0002-sqlite-writers.md`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session, sessionmaker
+
+from core.kernel.errors import NotRecorded
+
+# What a caller of the web can bear; a bulk job gives its own.
+BUSY_TIMEOUT_S = 2.0
+
+
+class Database:
+    """One database. Build it after a fork, never before: a connection shared with a parent answers the wrong one."""
+
+    def __init__(self, url: str, *, busy_timeout_s: float = BUSY_TIMEOUT_S, pool_size: int = 5) -> None:
+        self.url: URL = _with_driver(make_url(url))
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        if self.is_sqlite:
+            self._writer = _sqlite_engine(self.url, "BEGIN IMMEDIATE", busy_timeout_s)
+            self._reader = _sqlite_engine(self.url, "BEGIN", busy_timeout_s)
+        else:
+            self._writer = _postgres_engine(self.url, busy_timeout_s, pool_size, autocommit=False)
+            # Reads of one statement need no BEGIN and COMMIT around them: a third of their cost.
+            self._reader = _postgres_engine(self.url, busy_timeout_s, pool_size, autocommit=True)
+        self._write = sessionmaker(self._writer, expire_on_commit=False)
+        self._read = sessionmaker(self._reader, expire_on_commit=False)
+
+    @property
+    def engine(self) -> Engine:
+        """The writing engine: for migrations and tests."""
+        return self._writer
+
+    @contextmanager
+    def begin(self) -> Iterator[Session]:
+        """One transaction that writes. Raises NotRecorded when the database did not take it in time."""
+        _NESTED.enter()
+        try:
+            with self._write.begin() as session:
+                yield session
+        except OperationalError as error:
+            if _is_busy(error):
+                raise NotRecorded("the database is busy") from error
+            raise
+        finally:
+            _NESTED.leave()
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session that only looks. On PostgreSQL each statement stands alone."""
+        try:
+            with self._read() as session:
+                yield session
+        except OperationalError as error:
+            if _is_busy(error):
+                raise NotRecorded("the database is busy") from error
+            raise
+
+    @contextmanager
+    def connect_read(self) -> Iterator[Connection]:
+        """A bare connection for the hot path: Core statements built once, no unit of work."""
+        with self._reader.connect() as connection:
+            yield connection
+
+    def dispose(self) -> None:
+        self._writer.dispose()
+        self._reader.dispose()
+
+
+class _Depth(threading.local):
+    """Whether this thread is inside a writing transaction. `outside_transaction` asserts on it."""
+
+    depth = 0
+
+    def enter(self) -> None:
+        self.depth += 1
+
+    def leave(self) -> None:
+        self.depth -= 1
+
+
+_NESTED = _Depth()
+
+
+def assert_outside_transaction() -> None:
+    """Called by everything that reaches a partner or a queue: a row lock must never wait for a network."""
+    if _NESTED.depth:
+        raise AssertionError("a partner or a queue was about to be called inside a transaction")
+
+
+def _is_busy(error: OperationalError) -> bool:
+    text = str(error.orig).lower()
+    return any(word in text for word in ("database is locked", "lock timeout", "statement timeout", "database is busy"))
+
+
+def _with_driver(url: URL) -> URL:
+    if url.drivername in ("postgresql", "postgres"):
+        return url.set(drivername="postgresql+psycopg")
+    return url
+
+
+def _sqlite_engine(url: URL, begin: str, busy_timeout_s: float) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": busy_timeout_s, "check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        # The driver's own BEGIN comes late and deferred: a reader that turns writer fails at once, timeout or not.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in (
+            f"PRAGMA busy_timeout={int(busy_timeout_s * 1000)}",
+            "PRAGMA journal_mode=WAL",
+            "PRAGMA synchronous=NORMAL",
+            "PRAGMA foreign_keys=ON",
+        ):
+            cursor.execute(pragma)
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def start(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _postgres_engine(url: URL, busy_timeout_s: float, pool_size: int, *, autocommit: bool) -> Engine:
+    milliseconds = int(busy_timeout_s * 1000)
+    return create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_pre_ping=True,
+        isolation_level="AUTOCOMMIT" if autocommit else "READ COMMITTED",
+        connect_args={
+            "connect_timeout": 5,
+            "options": f"-c lock_timeout={milliseconds} -c statement_timeout={milliseconds * 5} -c timezone=UTC",
+        },
+    )

@@ -1,0 +1,19 @@
+"""Every table, imported once, so that metadata and migrations know them all."""
+
+from __future__ import annotations
+
+from core import outbox
+from core.agents import tables as agents
+from core.billing import tables as billing
+from core.customers import tables as customers
+from core.db.base import Base
+from core.documents import tables as documents
+from core.ledger import tables as ledger
+from core.notices import tables as notices
+from core.payments import tables as payments
+from core.staff import tables as staff
+from core.supply import tables as supply
+from core.turns import tables as turns
+
+MODULES = (agents, billing, customers, documents, ledger, notices, outbox, payments, staff, supply, turns)
+metadata = Base.metadata

@@ -1,0 +1,85 @@
+"""An SMS or e-mail we send, and what becomes of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.db.base import Base, RowId, UtcDateTime
+
+
+class NoticeRow(Base):
+    """`key` makes it happen once per event and recipient. Delivery moves `state` forward only.
+
+    `not_before` and `expires_at` are business time (quiet hours of the site); attempts and leases are the outbox's.
+    """
+
+    __tablename__ = "notice"
+    __table_args__ = (
+        CheckConstraint(
+            "state IN ('queued', 'sending', 'sent', 'delivered', 'failed', 'unknown', 'expired', 'suppressed')",
+            name="state",
+        ),
+        Index("ix_notice_to", "recipient", "created_at"),
+        Index("ix_notice_gateway_ref", "gateway", "gateway_ref"),
+        Index("ix_notice_contract_id", "contract_id", "created_at"),
+    )
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    key: Mapped[str] = mapped_column(String(120), unique=True)
+    kind: Mapped[str] = mapped_column(String(40))
+    channel: Mapped[str] = mapped_column(String(8), default="sms")
+    recipient: Mapped[str] = mapped_column(String(160))
+    language: Mapped[str] = mapped_column(String(3))
+    body: Mapped[str] = mapped_column(Text)
+    segments: Mapped[int]
+    state: Mapped[str] = mapped_column(String(12), default="queued")
+    detail: Mapped[str] = mapped_column(String(120), default="")
+    customer_id: Mapped[int | None] = mapped_column(ForeignKey("customer.id"))
+    contract_id: Mapped[int | None] = mapped_column(ForeignKey("contract.id"))
+    invoice_id: Mapped[int | None] = mapped_column(ForeignKey("invoice.id"))
+    payment_id: Mapped[str | None] = mapped_column(ForeignKey("payment.id"))
+    gateway: Mapped[str | None] = mapped_column(String(20))
+    gateway_ref: Mapped[str | None] = mapped_column(String(80))
+    attempts: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    not_before: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    sent_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    delivered_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class DeliveryReportRow(Base):
+    """A report as it arrived. One that comes before our own row is written waits here until it is matched."""
+
+    __tablename__ = "delivery_report"
+    __table_args__ = (
+        UniqueConstraint("gateway", "gateway_ref", "status"),
+        Index("ix_delivery_report_notice_id", "notice_id"),
+    )
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    gateway: Mapped[str] = mapped_column(String(20))
+    gateway_ref: Mapped[str] = mapped_column(String(80))
+    status: Mapped[str] = mapped_column(String(24))
+    reason: Mapped[str] = mapped_column(String(60), default="")
+    network_code: Mapped[str] = mapped_column(String(12), default="")
+    received_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    notice_id: Mapped[int | None] = mapped_column(ForeignKey("notice.id"))
+
+
+class InboundSmsRow(Base):
+    """A text somebody sent us; deduplicated on the aggregator's id."""
+
+    __tablename__ = "inbound_sms"
+    __table_args__ = (UniqueConstraint("gateway", "gateway_ref"),)
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    gateway: Mapped[str] = mapped_column(String(20))
+    gateway_ref: Mapped[str] = mapped_column(String(80))
+    phone: Mapped[str] = mapped_column(String(16), index=True)
+    body: Mapped[str] = mapped_column(Text)
+    received_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    handled: Mapped[str] = mapped_column(String(20), default="")

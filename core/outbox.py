@@ -1,0 +1,294 @@
+"""Effects to come: rows written in the transaction that causes them, carried out by whoever holds their lease.
+
+A queue may lose, repeat and reorder; this table may not. Retry, backoff and "dead" live here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    Index,
+    String,
+    Text,
+    UniqueConstraint,
+    func,
+    or_,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from core.db.base import Base, RowId, UtcDateTime
+from core.kernel.clock import Clock
+from core.kernel.ids import new_uuid
+
+
+@dataclass(frozen=True, slots=True)
+class KindPolicy:
+    """How rows of one kind are handed out: rows per job, first lease (it doubles up to LEASE_CAP_S), hand-outs."""
+
+    queue: str
+    batch: int
+    lease_s: int
+    attempts_max: int
+
+
+# A wallet call may last 120 s: its lease is longer than the call, and it never shares a job.
+KINDS = {
+    "attempt.push": KindPolicy("push", 1, 180, 20),
+    "attempt.query": KindPolicy("push", 1, 60, 3),
+    "callback.settle": KindPolicy("settle", 20, 60, 12),
+    "notice.send": KindPolicy("notices", 20, 60, 8),
+    "document.receipt": KindPolicy("bulk", 20, 60, 8),
+    "schedule.run": KindPolicy("bulk", 1, 300, 5),
+}
+QUEUES = ("push", "settle", "notices", "bulk")
+LEASE_CAP_S = 900
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """It happened, or needs not happen any more."""
+
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Not yet; again after so many real seconds. `why` is kept on the row. `counts` False: waiting is no failure."""
+
+    after_s: float
+    why: str
+    counts: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Not before this business time (quiet hours began meanwhile)."""
+
+    business_at: datetime
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """Never; a person works through the list of these."""
+
+    why: str
+
+
+Outcome = Done | Retry | Later | Dead
+
+
+class OutboxRow(Base):
+    """One effect. `key` makes it happen once per cause.
+
+    `available_at`, `lease_until`: real time. `business_at`: business time before which it must not happen (quiet
+    hours).
+    """
+
+    __tablename__ = "outbox"
+    __table_args__ = (
+        CheckConstraint("state IN ('pending', 'done', 'dead')", name="state"),
+        Index(
+            "ix_outbox_pending",
+            "queue",
+            "available_at",
+            sqlite_where=text("state = 'pending'"),
+            postgresql_where=text("state = 'pending'"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    kind: Mapped[str] = mapped_column(String(32))
+    key: Mapped[str] = mapped_column(String(160), unique=True)
+    queue: Mapped[str] = mapped_column(String(12))
+    body: Mapped[dict[str, Any]] = mapped_column(JSON)
+    state: Mapped[str] = mapped_column(String(8), default="pending")
+    attempts: Mapped[int] = mapped_column(default=0)
+    available_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    business_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    lease_token: Mapped[str | None] = mapped_column(String(36))
+    last_error: Mapped[str] = mapped_column(Text, default="")
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    done_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class ScheduleRunRow(Base):
+    """A scheduled step, once per due time. `due_at` is business time."""
+
+    __tablename__ = "schedule_run"
+    __table_args__ = (UniqueConstraint("name", "due_at"),)
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    name: Mapped[str] = mapped_column(String(40))
+    due_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    opened_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    outcome: Mapped[str] = mapped_column(String(200), default="")
+
+
+class LeaseRow(Base):
+    """Who may do what only one may do (the bridge, the dispatcher's schedule). Real time."""
+
+    __tablename__ = "lease"
+
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    holder: Mapped[str] = mapped_column(String(80))
+    until: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class BusinessClockRow(Base):
+    """How far business time stands from real time. Moved in the sandbox only; production has no row."""
+
+    __tablename__ = "business_clock"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    offset_us: Mapped[int] = mapped_column(BigInteger)
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """One row in somebody's hands. `token` fences: an orphan whose lease went to another changes nothing."""
+
+    id: int
+    kind: str
+    queue: str
+    token: str
+    body: dict[str, Any]
+    attempts: int
+    lease_until: datetime
+
+
+def stage(
+    session: Session,
+    *,
+    kind: str,
+    key: str,
+    body: dict[str, Any],
+    clock: Clock,
+    delay_s: float = 0.0,
+    business_at: datetime | None = None,
+) -> bool:
+    """Write one effect into the caller's transaction. False when this key was staged before: nothing is added.
+
+    The caller holds the lock of the thing that causes it, so the look before the insert is no race.
+    """
+    if session.scalar(select(OutboxRow.id).where(OutboxRow.key == key)) is not None:
+        return False
+    now = clock.real_now()
+    session.add(
+        OutboxRow(
+            kind=kind,
+            key=key,
+            queue=KINDS[kind].queue,
+            body=body,
+            available_at=now + timedelta(seconds=delay_s),
+            business_at=business_at,
+            created_at=now,
+        )
+    )
+    session.flush()
+    return True
+
+
+def lease(session: Session, *, queue: str, clock: Clock, limit: int) -> list[Leased]:
+    """Take up to `limit` due rows of a queue, oldest first, each with a new token. The caller commits, then hands over.
+
+    A row that used up its attempts turns dead here. Uses ix_outbox_pending.
+    """
+    now, business = clock.real_now(), clock.now()
+    due = (
+        select(OutboxRow)
+        .where(
+            OutboxRow.state == text("'pending'"),
+            OutboxRow.queue == queue,
+            OutboxRow.available_at <= now,
+            or_(OutboxRow.lease_until.is_(None), OutboxRow.lease_until <= now),
+            or_(OutboxRow.business_at.is_(None), OutboxRow.business_at <= business),
+        )
+        .order_by(OutboxRow.available_at, OutboxRow.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    taken: list[Leased] = []
+    for row in session.scalars(due).all():
+        policy = KINDS[row.kind]
+        if row.attempts >= policy.attempts_max:
+            row.state, row.lease_until, row.lease_token = "dead", None, None
+            row.last_error = row.last_error or "handed out too often without an outcome"
+            continue
+        row.attempts += 1
+        row.lease_token = new_uuid()
+        row.lease_until = now + timedelta(seconds=min(policy.lease_s * 2 ** (row.attempts - 1), LEASE_CAP_S))
+        taken.append(Leased(row.id, row.kind, row.queue, row.lease_token, row.body, row.attempts, row.lease_until))
+    return taken
+
+
+def held(session: Session, tokens: dict[int, str], *, clock: Clock) -> list[Leased]:
+    """Those rows of `tokens` (row id → fencing token) that are pending and still ours, in the order given."""
+    now = clock.real_now()
+    found = session.scalars(
+        select(OutboxRow).where(OutboxRow.id.in_(list(tokens)), OutboxRow.state == text("'pending'"))
+    )
+    rows = {row.id: row for row in found}
+    ours: list[Leased] = []
+    for row_id, token in tokens.items():
+        row = rows.get(row_id)
+        if row is None or row.lease_token != token or row.lease_until is None or row.lease_until <= now:
+            continue
+        ours.append(Leased(row.id, row.kind, row.queue, token, row.body, row.attempts, row.lease_until))
+    return ours
+
+
+def finish(session: Session, row: Leased, outcome: Outcome, *, clock: Clock) -> bool:
+    """Write down what became of a leased row. False when the lease went to somebody else: then nothing changes."""
+    now = clock.real_now()
+    values: dict[str, Any] = {"lease_until": None, "lease_token": None}
+    match outcome:
+        case Done(note):
+            values |= {"state": "done", "done_at": now, "last_error": note}
+        case Retry(after_s, why, counts):
+            values |= {"available_at": now + timedelta(seconds=after_s), "last_error": why}
+            if not counts:
+                values["attempts"] = max(0, row.attempts - 1)
+        case Later(business_at, why):
+            values |= {"business_at": business_at, "last_error": why, "attempts": max(0, row.attempts - 1)}
+        case Dead(why):
+            values |= {"state": "dead", "last_error": why}
+    return _still_ours(session, row, values)
+
+
+def release(session: Session, rows: Sequence[Leased]) -> None:
+    """Give leases back that no executor took (the queue was away): nothing was tried, so nothing counts."""
+    for row in rows:
+        _still_ours(session, row, {"lease_until": None, "lease_token": None, "attempts": max(0, row.attempts - 1)})
+
+
+def _still_ours(session: Session, row: Leased, values: dict[str, Any]) -> bool:
+    changed = session.scalars(
+        update(OutboxRow)
+        .where(OutboxRow.id == row.id, OutboxRow.state == text("'pending'"), OutboxRow.lease_token == row.token)
+        .values(**values)
+        .returning(OutboxRow.id)
+    )
+    return changed.first() is not None
+
+
+def pending_by_kind(session: Session) -> dict[str, tuple[int, datetime]]:
+    """kind → (how many wait, since when the oldest). For the console and `/metrics`."""
+    rows = session.execute(
+        select(OutboxRow.kind, func.count(), func.min(OutboxRow.available_at))
+        .where(OutboxRow.state == text("'pending'"))
+        .group_by(OutboxRow.kind)
+    )
+    return {kind: (count, oldest) for kind, count, oldest in rows}

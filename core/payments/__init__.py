@@ -1,0 +1,1 @@
+"""Attempts, payments, and the port to the wallets."""

@@ -1,0 +1,1 @@
+"""What channels, workers and console call. Each owns its transactions."""

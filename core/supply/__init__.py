@@ -1,0 +1,1 @@
+"""Desired, reported, commanded: the supply of a meter."""

@@ -1,0 +1,105 @@
+"""What can be made to go wrong, and the switchboard that hands each fault out as often as was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import delete, insert, select, update
+
+from mwolo.sandbox.store import Store, faults
+
+_WALLET = (
+    "slow",
+    "lost_answer",
+    "error_after_accept",
+    "error_before_accept",
+    "lost_callback",
+    "duplicate_callback",
+    "callback_before_answer",
+    "late_success",
+    "refused",
+    "no_funds",
+    "wrong_amount",
+    "overloaded",
+    "never_final",
+)
+KNOWN: Mapping[str, tuple[str, ...]] = {
+    "vodacom": (*_WALLET, "expired_session", "not_indexed"),
+    "pawapay": (*_WALLET, "bad_signature"),
+    "africastalking": (
+        "sms_refused",
+        "sms_slow",
+        "sms_lost_answer",
+        "delivery_lost",
+        "delivery_failed",
+        "delivery_before_answer",
+        "ussd_duplicate",
+        "ussd_no_end",
+    ),
+    "meters": ("drop", "duplicate", "delay", "replay"),
+}
+
+
+class UnknownFault(ValueError):
+    """There is no such target or fault. The text says which there are."""
+
+
+class Faults:
+    """Faults wait here until they are used up. `times` 0 lasts until cleared."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def put(self, target: str, fault: str, *, times: int, phone: str | None, params: Mapping[str, Any]) -> None:
+        known(target, fault)
+        row = {"target": target, "fault": fault, "left": times, "endless": int(times == 0), "phone": phone}
+        with self._store.begin() as db:
+            db.execute(insert(faults).values(**row, params=dict(params)))
+
+    def clear(self, target: str | None = None) -> None:
+        with self._store.begin() as db:
+            db.execute(delete(faults) if target is None else delete(faults).where(faults.c.target == target))
+
+    def listed(self) -> dict[str, list[dict[str, Any]]]:
+        """The faults still waiting, by target; `times` is what is left, 0 without end."""
+        waiting: dict[str, list[dict[str, Any]]] = {target: [] for target in KNOWN}
+        with self._store.read() as db:
+            for row in db.execute(select(faults).order_by(faults.c.id)).mappings():
+                times = 0 if row["endless"] else row["left"]
+                one = {"fault": row["fault"], "times": times, "phone": row["phone"], "params": row["params"]}
+                waiting.setdefault(row["target"], []).append(one)
+        return waiting
+
+    def take(
+        self, target: str, fault: str, phone: str | None = None, *, operation: str | None = None
+    ) -> dict[str, Any] | None:
+        """Use one of this fault up and return its params; None when there is none for this phone.
+
+        `operation`: which of the partner's calls is under way; a fault asks for another one with `params.operation`.
+        """
+        here = select(faults).where(faults.c.target == target, faults.c.fault == fault).order_by(faults.c.id)
+        with self._store.read() as db:
+            # Most requests meet no fault at all, and need no write transaction to learn it.
+            if db.execute(here.limit(1)).first() is None:
+                return None
+        with self._store.begin() as db:
+            for row in db.execute(here).mappings():
+                params: dict[str, Any] = row["params"]
+                if row["phone"] not in (None, phone) or params.get("operation", operation) != operation:
+                    continue
+                if not row["endless"]:
+                    if row["left"] <= 1:
+                        db.execute(delete(faults).where(faults.c.id == row["id"]))
+                    else:
+                        db.execute(update(faults).where(faults.c.id == row["id"]).values(left=row["left"] - 1))
+                return params
+        return None
+
+
+def known(target: str, fault: str) -> None:
+    """Raise UnknownFault unless the target has this fault."""
+    if target not in KNOWN:
+        raise UnknownFault(f"There is no target {target!r}; there are {', '.join(KNOWN)}.")
+    if fault not in KNOWN[target]:
+        raise UnknownFault(f"{target} knows no fault {fault!r}; it knows {', '.join(KNOWN[target])}.")

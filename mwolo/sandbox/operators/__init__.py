@@ -1,0 +1,1 @@
+"""Wallet operators in the box. Each speaks its protocol on the wire and keeps its own ledger."""

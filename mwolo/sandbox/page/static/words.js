@@ -1,0 +1,163 @@
+// The page's own words, French first. What the phone shows in a session comes from the system, word for word.
+
+const WORDS = {
+  fr: {
+    title: "Le bac à sable",
+    lead: "Un vrai système, de faux opérateurs : composez, payez, la lumière revient.",
+    page_title: "Mwolo · le téléphone",
+    offline: "Pas de réseau… on réessaie.",
+    links: "Liens", console: "Console", api_docs: "API", page_language: "Langue de la page",
+    phones: "Téléphones", add_phone: "Poser un autre téléphone sur la table", remove: "Enlever ce téléphone",
+    world: "Le monde", sim: "Carte SIM de", account: "Compte", pin: "PIN", pin_show: "Montrer le PIN", number: "Numéro",
+    insert: "Insérer", stranger: "Un inconnu…", no_account: "aucun",
+    customers: "Clients", agents: "Agents", strangers: "Inconnus",
+    up: "Haut", down: "Bas", green: "Appeler, envoyer", red: "Raccrocher, annuler", keypad: "Clavier",
+    phone_of: "Téléphone de {name}. Tapez au clavier : chiffres, * et #, Entrée pour envoyer, Échap pour raccrocher.",
+    no_service: "Pas de réseau", no_sim: "Choisissez une carte SIM",
+    hint: "Appuyez sur la touche verte", messages: "Messages", read: "Lire", back: "Retour", next: "Suivant",
+    call: "Appeler", erase: "Effacer", send: "Envoyer", cancel: "Annuler", ok: "OK", decline: "Refuser",
+    running: "Exécution du code USSD…", waiting: "Un instant…",
+    mmi: "Problème de connexion ou code IHM non valide.",
+    only_codes: "Ce téléphone ne connaît que les codes. Essayez {code}",
+    reply: "Réponse", pin_entry: "Code PIN",
+    new_message: "1 nouveau message", new_messages: "{n} nouveaux messages", no_messages: "Aucun message. Le calme.",
+    message_of: "Message {n} sur {all}",
+    request_of: "Demande de {brand}",
+    outcome_paid: "C'est payé. Merci !", outcome_no_funds: "Solde insuffisant.", outcome_declined: "Demande refusée. Rien n'est débité.",
+    outcome_wrong_pin: "PIN incorrect. Encore une fois.", outcome_blocked: "Trop d'essais. La demande est fermée.",
+    outcome_expired: "La demande a expiré.", outcome_unknown: "La réponse s'est perdue. Regardez vos SMS.",
+    at_home: "Chez {name}", nobody_home: "Personne à la maison", no_meter: "Pas de compteur à ce numéro.",
+    supply_on: "Il y a du courant.", supply_off: "C'est le noir.", supply_unknown: "On cherche le compteur…",
+    meter: "Compteur {id}", relay_on: "relais fermé", relay_off: "relais ouvert", version: "ordre n° {v}", unreachable: "injoignable",
+    purse: "Porte-monnaie", clock: "L'horloge des affaires",
+    plus_hour: "+1 heure", tomorrow: "demain 09:00", plus_3_days: "+3 jours", plus_week: "+7 jours",
+    time_flies: "Le temps passe, le système travaille…", time_landed: "Arrivé. {n} tâches ont tourné.",
+    time_landed_1: "Arrivé. Une tâche a tourné.", time_landed_0: "Arrivé. Rien n'était dû.", time_stuck: "L'horloge n'a pas répondu.",
+    ahead: "en avance de {d}", unit_day: "j", unit_hour: "h", unit_minute: "min",
+    faults: "Semer des pannes", target: "Chez qui", fault: "Quelle panne", times: "Combien de fois", until_cleared: "toujours",
+    seconds: "Secondes", code: "Code", sow: "Semer", clear: "Tout réparer", cleared: "Tout est réparé.",
+    sown: "C'est semé. Bonne chance.", no_faults: "Tout marche. C'est louche.", times_left: "encore {n}×",
+    meter_online: "Le compteur capte la radio", refused: "Refusé : {why}",
+    diary: "Ce qui s'est passé", diary_empty: "Rien encore. Composez le code, pour voir.",
+    did_dial: "{name} compose {code}", did_prompt: "{brand} demande {amount} à {name}", did_paid: "{name} paie {amount}",
+    did_decline: "{name} refuse", did_fail: "{name} n'a pas payé", did_sms: "SMS pour {name}",
+    did_on: "La lumière revient chez {name}", did_off: "Coupure chez {name}", did_time: "L'horloge passe à {when}",
+    imei: "IMEI 35 000000 000000 0\nSolide depuis toujours.",
+  },
+  en: {
+    title: "The sandbox",
+    lead: "A real system, make-believe operators: dial, pay, the light comes back.",
+    page_title: "Mwolo · the phone",
+    offline: "No network… trying again.",
+    links: "Links", console: "Console", api_docs: "API", page_language: "Language of this page",
+    phones: "Phones", add_phone: "Put another phone on the table", remove: "Take this phone away",
+    world: "The world", sim: "SIM card of", account: "Account", pin: "PIN", pin_show: "Show the PIN", number: "Number",
+    insert: "Insert", stranger: "A stranger…", no_account: "none",
+    customers: "Customers", agents: "Agents", strangers: "Strangers",
+    up: "Up", down: "Down", green: "Call, send", red: "Hang up, cancel", keypad: "Keypad",
+    phone_of: "Phone of {name}. Type on your keyboard: digits, * and #, Enter to send, Escape to hang up.",
+    no_service: "No network", no_sim: "Choose a SIM card",
+    hint: "Press the green key", messages: "Messages", read: "Read", back: "Back", next: "Next",
+    call: "Call", erase: "Clear", send: "Send", cancel: "Cancel", ok: "OK", decline: "Decline",
+    running: "USSD code running…", waiting: "One moment…",
+    mmi: "Connection problem or invalid MMI code.",
+    only_codes: "This phone only knows codes. Try {code}",
+    reply: "Reply", pin_entry: "PIN",
+    new_message: "1 new message", new_messages: "{n} new messages", no_messages: "No messages. Peace and quiet.",
+    message_of: "Message {n} of {all}",
+    request_of: "{brand} request",
+    outcome_paid: "Paid. Thank you!", outcome_no_funds: "Not enough money.", outcome_declined: "Declined. Nothing was taken.",
+    outcome_wrong_pin: "Wrong PIN. Once more.", outcome_blocked: "Too many tries. The request is closed.",
+    outcome_expired: "The request has expired.", outcome_unknown: "The answer was lost. Watch your SMS.",
+    at_home: "{name}'s home", nobody_home: "Nobody home", no_meter: "No meter for this number.",
+    supply_on: "The power is on.", supply_off: "It is dark.", supply_unknown: "Looking for the meter…",
+    meter: "Meter {id}", relay_on: "relay closed", relay_off: "relay open", version: "order no. {v}", unreachable: "out of reach",
+    purse: "Wallet", clock: "The business clock",
+    plus_hour: "+1 hour", tomorrow: "tomorrow 09:00", plus_3_days: "+3 days", plus_week: "+7 days",
+    time_flies: "Time flies, the system works…", time_landed: "There. {n} tasks ran.",
+    time_landed_1: "There. One task ran.", time_landed_0: "There. Nothing was due.", time_stuck: "The clock did not answer.",
+    ahead: "{d} ahead", unit_day: "d", unit_hour: "h", unit_minute: "min",
+    faults: "Sow some trouble", target: "Whose", fault: "Which fault", times: "How often", until_cleared: "always",
+    seconds: "Seconds", code: "Code", sow: "Sow", clear: "Mend everything", cleared: "All mended.",
+    sown: "Sown. Good luck.", no_faults: "Everything works. Suspicious.", times_left: "{n}× left",
+    meter_online: "The meter has radio", refused: "Refused: {why}",
+    diary: "What happened", diary_empty: "Nothing yet. Dial the code and see.",
+    did_dial: "{name} dials {code}", did_prompt: "{brand} asks {name} for {amount}", did_paid: "{name} pays {amount}",
+    did_decline: "{name} declines", did_fail: "{name} did not pay", did_sms: "SMS for {name}",
+    did_on: "{name}'s light comes back", did_off: "{name} is cut off", did_time: "The clock moves to {when}",
+    imei: "IMEI 35 000000 000000 0\nSturdy since forever.",
+  },
+};
+
+const FAULTS = {
+  fr: {
+    slow: "répond lentement", lost_answer: "accepte, mais la réponse se perd", error_after_accept: "accepte, puis répond 500",
+    error_before_accept: "répond 500, rien n'est pris", lost_callback: "le rappel se perd", duplicate_callback: "le rappel arrive deux fois",
+    callback_before_answer: "le rappel arrive avant la réponse", late_success: "expire, puis paie quand même", refused: "refuse",
+    no_funds: "solde insuffisant", wrong_amount: "encaisse un autre montant", overloaded: "surchargé, n'accepte pas",
+    expired_session: "session expirée", never_final: "reste en attente pour toujours",
+    sms_refused: "SMS refusé", sms_slow: "SMS lent", sms_lost_answer: "SMS parti, réponse perdue", delivery_lost: "accusé perdu",
+    delivery_failed: "SMS non remis", delivery_before_answer: "accusé avant la réponse", ussd_duplicate: "chaque requête USSD en double",
+    ussd_no_end: "pas d'avis de fin de session",
+    drop: "messages perdus", duplicate: "messages en double", delay: "messages en retard", replay: "vieux messages rejoués",
+  },
+  en: {
+    slow: "answers slowly", lost_answer: "accepts, but the answer is lost", error_after_accept: "accepts, then says 500",
+    error_before_accept: "says 500, takes nothing", lost_callback: "the callback is lost", duplicate_callback: "the callback comes twice",
+    callback_before_answer: "the callback outruns the answer", late_success: "expires, then pays after all", refused: "refuses",
+    no_funds: "not enough money", wrong_amount: "collects another amount", overloaded: "overloaded, does not accept",
+    expired_session: "session expired", never_final: "stays pending for ever",
+    sms_refused: "SMS refused", sms_slow: "slow SMS", sms_lost_answer: "SMS left, answer lost", delivery_lost: "report lost",
+    delivery_failed: "SMS not delivered", delivery_before_answer: "report outruns the answer", ussd_duplicate: "every USSD request twice",
+    ussd_no_end: "no end-of-session notice",
+    drop: "messages lost", duplicate: "messages doubled", delay: "messages late", replay: "old messages replayed",
+  },
+};
+
+const TARGETS = { vodacom: "Vodacom M-Pesa", pawapay: "pawaPay", africastalking: "Africa's Talking", meters: "compteurs / meters" };
+
+let language = "fr";
+
+export function setLanguage(next) {
+  language = next in WORDS ? next : "fr";
+  document.documentElement.lang = language;
+}
+
+export function currentLanguage() {
+  return language;
+}
+
+/** The sentence for a key in the page's language, its {blanks} filled. An unknown key shows itself: never an empty button. */
+export function t(key, blanks = {}) {
+  const sentence = WORDS[language][key] ?? WORDS.fr[key] ?? key;
+  return sentence.replace(/\{(\w+)\}/g, (whole, name) => String(blanks[name] ?? whole));
+}
+
+export function faultName(fault) {
+  return FAULTS[language][fault] ?? fault.replaceAll("_", " ");
+}
+
+export function targetName(target) {
+  return TARGETS[target] ?? target;
+}
+
+/** Fill every marked element below `root` with the page's language. */
+export function translate(root) {
+  for (const element of root.querySelectorAll("[data-t]")) element.textContent = t(element.dataset.t);
+  for (const element of root.querySelectorAll("[data-t-label]")) element.setAttribute("aria-label", t(element.dataset.tLabel));
+}
+
+export function amountText(amount, currency) {
+  const value = Number(amount);
+  if (amount === null || amount === undefined || amount === "" || Number.isNaN(value)) return "–";
+  return `${new Intl.NumberFormat(language, { maximumFractionDigits: 2 }).format(value)} ${currency ?? ""}`.trim();
+}
+
+export function timeText(moment, zone) {
+  return new Intl.DateTimeFormat("fr", { hour: "2-digit", minute: "2-digit", timeZone: zone }).format(moment);
+}
+
+export function dateText(moment, zone, style = "long") {
+  const parts = style === "long" ? { weekday: "long", day: "numeric", month: "long" } : { day: "2-digit", month: "2-digit" };
+  return new Intl.DateTimeFormat(language === "en" ? "en-GB" : "fr", { ...parts, timeZone: zone }).format(moment);
+}
