@@ -3,7 +3,7 @@
 import { farewell, get, isOnline, NoNetwork, post, Refused, repeat } from "./api.js";
 import { animate, make, partsOf } from "./dom.js";
 import { draw, drawTime } from "./screen.js";
-import { amountText, t, translate } from "./words.js";
+import { amountText, phoneText, t, translate } from "./words.js";
 
 const KEYS = [
   ["1", ""], ["2", "abc"], ["3", "def"], ["4", "ghi"], ["5", "jkl"], ["6", "mno"],
@@ -28,7 +28,8 @@ export class Handset {
     this.post.dataset.colour = colour;
     this.customer = null;
     this.meter = null;
-    this.state = { view: { kind: "off" }, entry: "", sms: [], chosen: 0, shortCode: stage.config.short_code };
+    this.state = { view: { kind: "off" }, entry: "", sms: [], chosen: 0 };
+    this.configure(stage.config);
     this.stops = [];
     this.turn = 0;
     this.battery = 4;
@@ -36,6 +37,11 @@ export class Handset {
     this.listen();
     translate(this.post);
     this.draw();
+  }
+
+  configure(config) {
+    this.state.shortCode = config.short_code;
+    this.state.mostSeptets = config.max_screen_septets;
   }
 
   buildKeys() {
@@ -118,6 +124,7 @@ export class Handset {
   showCard() {
     const who = this.customer;
     this.parts.who.value = who.phone;
+    this.parts.phone.textContent = `· ${phoneText(who.phone)}`;
     this.parts.account.textContent = who.account || t("no_account");
     this.parts.brand.textContent = who.brand_name || "–";
     this.parts.sim.dataset.brand = who.brand || "";
@@ -351,18 +358,13 @@ export class Handset {
   async pollSms() {
     const phone = encodeURIComponent(this.customer.phone);
     const fresh = await get(`sms?phone=${phone}&after=${this.lastSms}`);
-    if (fresh.length === 0) {
-      this.smsLoaded = true;
-      return;
-    }
     this.lastSms = Math.max(this.lastSms, ...fresh.map((text) => text.id));
-    const known = new Set(this.state.sms.map((text) => text.id));
-    const added = fresh.filter((text) => !known.has(text.id)).map((text) => ({ ...text, unread: true }));
-    if (added.length === 0) return;
+    const known = new Set(this.state.sms.map((text) => `${text.id} ${text.text}`));
+    const added = fresh.filter((text) => !known.has(`${text.id} ${text.text}`)).map((text) => ({ ...text, unread: true }));
     // Newest on top, as on every phone; who reads one keeps reading the same one.
     this.state.sms = [...added.reverse(), ...this.state.sms];
-    if (this.state.view.kind === "message") this.state.chosen += added.length;
-    if (this.smsLoaded) {
+    if (this.state.view.kind === "message" || this.state.view.kind === "inbox") this.state.chosen += added.length;
+    if (added.length > 0 && this.smsLoaded) {
       animate(this.parts.body, "buzz");
       this.stage.note("did_sms", { name: this.name() });
       this.stage.onMoney();

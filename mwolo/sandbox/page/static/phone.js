@@ -4,7 +4,7 @@ import { get, isOnline, NoNetwork, onNetwork, post, Refused, repeat } from "./ap
 import { byId, make, recall, remember } from "./dom.js";
 import { Faults } from "./faults.js";
 import { Handset } from "./handset.js";
-import { currentLanguage, setLanguage, t, translate } from "./words.js";
+import { currentLanguage, phoneText, setLanguage, t, translate } from "./words.js";
 import { World } from "./world.js";
 
 const COLOURS = 5;
@@ -104,7 +104,7 @@ function fillChoices(handset) {
   if (handset.customer) handset.parts.who.value = handset.customer.phone;
 }
 
-const choiceText = (row) => (row.name ? `${row.name} · ${row.phone}` : row.phone);
+const choiceText = (row) => (row.name && row.name !== row.phone ? row.name : phoneText(row.phone));
 
 async function readCustomers() {
   page.customers = await get("phones");
@@ -172,7 +172,7 @@ function networkChanged(online) {
 
 async function readConfig() {
   page.config = { ...page.config, ...(await get("config")) };
-  for (const handset of page.handsets) handset.state.shortCode = page.config.short_code;
+  for (const handset of page.handsets) handset.configure(page.config);
   showLinks();
 }
 

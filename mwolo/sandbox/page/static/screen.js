@@ -2,6 +2,7 @@
 
 import { now, partOfDay, ZONE } from "./clock.js";
 import { make } from "./dom.js";
+import { septets } from "./gsm7.js";
 import { amountText, dateText, t, timeText } from "./words.js";
 
 const entryOf = (state) => state.entry;
@@ -19,10 +20,9 @@ const VIEWS = {
       return [
         make("p", { class: "big-time", "data-tick": "time" }, timeText(now(), ZONE)),
         make("p", { class: "date", "data-tick": "date" }, dateText(now(), ZONE)),
-        unread.length > 0
-          ? make("p", { class: "notice" }, `✉ ${notice}`)
-          : make("p", { class: "hint" }, make("b", {}, state.shortCode), make("span", {}, t("hint"))),
-      ];
+        unread.length > 0 ? make("p", { class: "notice" }, `✉ ${notice}`) : null,
+        make("p", { class: "hint" }, make("b", {}, state.shortCode), make("span", {}, t("hint"))),
+      ].filter(Boolean);
     },
     soft: (state) => [state.sms.some((text) => text.unread) ? t("read") : t("messages"), state.shortCode],
   },
@@ -128,7 +128,17 @@ export function draw(parts, state) {
   parts.softleft.hidden = left === "";
   parts.softright.hidden = right === "";
   parts.envelope.toggleAttribute("hidden", !state.sms.some((text) => text.unread));
+  drawLength(parts, state);
   drawTime(parts);
+}
+
+/** How much of the network's room a screen of the session takes. */
+function drawLength(parts, state) {
+  const onAir = ["ussd", "ended"].includes(state.view.kind) && state.mostSeptets;
+  const length = onAir ? septets(state.view.text) : 0;
+  parts.length.textContent = !onAir ? "" : `${length ?? "UCS-2"}/${state.mostSeptets}`;
+  parts.length.title = !onAir ? "" : length === null ? t("not_gsm") : t("septets", { n: length, most: state.mostSeptets });
+  parts.length.classList.toggle("over", Boolean(onAir) && (length === null || length > state.mostSeptets));
 }
 
 /** The parts that change with the clock alone. */

@@ -8,7 +8,7 @@ const WORDS = {
     offline: "Pas de réseau… on réessaie.",
     links: "Liens", console: "Console", api_docs: "API", page_language: "Langue de la page",
     phones: "Téléphones", add_phone: "Poser un autre téléphone sur la table", remove: "Enlever ce téléphone",
-    world: "Le monde", sim: "Carte SIM de", account: "Compte", pin: "PIN", pin_show: "Montrer le PIN", number: "Numéro",
+    world: "Le monde", sim: "Carte SIM", account: "Compte", pin: "PIN", pin_show: "Montrer le PIN", number: "Numéro",
     insert: "Insérer", stranger: "Un inconnu…", no_account: "aucun",
     customers: "Clients", agents: "Agents", strangers: "Inconnus",
     up: "Haut", down: "Bas", green: "Appeler, envoyer", red: "Raccrocher, annuler", keypad: "Clavier",
@@ -19,7 +19,7 @@ const WORDS = {
     running: "Exécution du code USSD…", waiting: "Un instant…",
     mmi: "Problème de connexion ou code IHM non valide.",
     only_codes: "Ce téléphone ne connaît que les codes. Essayez {code}",
-    reply: "Réponse", pin_entry: "Code PIN",
+    reply: "Réponse", pin_entry: "Code PIN", septets: "{n} caractères GSM sur {most}", not_gsm: "hors alphabet GSM",
     new_message: "1 nouveau message", new_messages: "{n} nouveaux messages", no_messages: "Aucun message. Le calme.",
     message_of: "Message {n} sur {all}",
     request_of: "Demande de {brand}",
@@ -30,7 +30,7 @@ const WORDS = {
     supply_on: "Il y a du courant.", supply_off: "C'est le noir.", supply_unknown: "On cherche le compteur…",
     meter: "Compteur {id}", relay: "relais {state}", on: "on", off: "off", version: "ordre n° {v}", unreachable: "injoignable",
     purse: "Porte-monnaie", clock: "L'horloge des affaires",
-    plus_hour: "+1 heure", tomorrow: "demain 09:00", plus_3_days: "+3 jours", plus_week: "+7 jours",
+    plus_hour: "+1 h", tomorrow: "demain 09:00", plus_3_days: "+3 j", plus_week: "+7 j",
     time_flies: "Le temps passe, le système travaille…", time_landed: "Arrivé. {n} tâches ont tourné.",
     time_landed_1: "Arrivé. Une tâche a tourné.", time_landed_0: "Arrivé. Rien n'était dû.", time_stuck: "L'horloge n'a pas répondu.",
     ahead: "en avance de {d}", unit_day: "j", unit_hour: "h", unit_minute: "min",
@@ -51,7 +51,7 @@ const WORDS = {
     offline: "No network… trying again.",
     links: "Links", console: "Console", api_docs: "API", page_language: "Language of this page",
     phones: "Phones", add_phone: "Put another phone on the table", remove: "Take this phone away",
-    world: "The world", sim: "SIM card of", account: "Account", pin: "PIN", pin_show: "Show the PIN", number: "Number",
+    world: "The world", sim: "SIM card", account: "Account", pin: "PIN", pin_show: "Show the PIN", number: "Number",
     insert: "Insert", stranger: "A stranger…", no_account: "none",
     customers: "Customers", agents: "Agents", strangers: "Strangers",
     up: "Up", down: "Down", green: "Call, send", red: "Hang up, cancel", keypad: "Keypad",
@@ -62,7 +62,7 @@ const WORDS = {
     running: "USSD code running…", waiting: "One moment…",
     mmi: "Connection problem or invalid MMI code.",
     only_codes: "This phone only knows codes. Try {code}",
-    reply: "Reply", pin_entry: "PIN",
+    reply: "Reply", pin_entry: "PIN", septets: "{n} GSM characters of {most}", not_gsm: "not in the GSM alphabet",
     new_message: "1 new message", new_messages: "{n} new messages", no_messages: "No messages. Peace and quiet.",
     message_of: "Message {n} of {all}",
     request_of: "{brand} request",
@@ -73,7 +73,7 @@ const WORDS = {
     supply_on: "The power is on.", supply_off: "It is dark.", supply_unknown: "Looking for the meter…",
     meter: "Meter {id}", relay: "relay {state}", on: "on", off: "off", version: "order no. {v}", unreachable: "out of reach",
     purse: "Wallet", clock: "The business clock",
-    plus_hour: "+1 hour", tomorrow: "tomorrow 09:00", plus_3_days: "+3 days", plus_week: "+7 days",
+    plus_hour: "+1 h", tomorrow: "tomorrow 09:00", plus_3_days: "+3 d", plus_week: "+7 d",
     time_flies: "Time flies, the system works…", time_landed: "There. {n} tasks ran.",
     time_landed_1: "There. One task ran.", time_landed_0: "There. Nothing was due.", time_stuck: "The clock did not answer.",
     ahead: "{d} ahead", unit_day: "d", unit_hour: "h", unit_minute: "min",
@@ -145,6 +145,11 @@ export function targetName(target) {
 export function translate(root) {
   for (const element of root.querySelectorAll("[data-t]")) element.textContent = t(element.dataset.t);
   for (const element of root.querySelectorAll("[data-t-label]")) element.setAttribute("aria-label", t(element.dataset.tLabel));
+}
+
+/** +243810000001 → "+243 81 000 0001", as numbers are read out in the country. */
+export function phoneText(phone) {
+  return phone.replace(/^(\+243)(\d{2})(\d{3})(\d{4})$/, "$1 $2 $3 $4");
 }
 
 export function amountText(amount, currency) {

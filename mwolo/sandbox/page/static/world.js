@@ -93,7 +93,7 @@ function meterWords(meter) {
   const words = [t("meter", { id: meter.id })];
   if (meter.relay) words.push(t("relay", { state: meter.relay }));
   if (meter.version !== undefined && meter.version !== null) words.push(t("version", { v: meter.version }));
-  if (meter.kwh !== undefined && meter.kwh !== null) words.push(`${meter.kwh} kWh`);
+  if (meter.kwh !== undefined && meter.kwh !== null) words.push(`${meter.kwh}\u00a0kWh`);
   if (meter.online === false) words.push(t("unreachable"));
   return words.join(" · ");
 }
