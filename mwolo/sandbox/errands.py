@@ -73,20 +73,29 @@ class Errands:
 
     def _one(self, errand_id: int, kind: str, body: Mapping[str, Any], tries: int) -> None:
         try:
-            again_s = self._handlers[kind](body, tries)
-        except Exception:  # noqa: BLE001 (a thread's boundary: one broken errand must not stop the box)
-            log.exception("sandbox errand %s failed", kind)
-            again_s = None
-        try:
-            with self._store.begin() as db:
-                if again_s is None:
-                    db.execute(delete(errands).where(errands.c.id == errand_id))
-                else:
-                    later = {"due": self._now() + again_s, "tries": tries + 1}
-                    db.execute(update(errands).where(errands.c.id == errand_id).values(later))
-                with self._lock:
-                    self._running.discard(errand_id)
-        except BaseException:
+            if self._still(errand_id, tries):
+                self._finish(errand_id, tries, self._attempt(kind, body, tries))
+        finally:
             with self._lock:
                 self._running.discard(errand_id)
-            raise
+            self._store.bell.ring()
+
+    def _still(self, errand_id: int, tries: int) -> bool:
+        """Whether the row is as it was read: between reading and running, another thread may have finished it."""
+        with self._store.read() as db:
+            return db.scalar(select(errands.c.tries).where(errands.c.id == errand_id)) == tries
+
+    def _attempt(self, kind: str, body: Mapping[str, Any], tries: int) -> float | None:
+        try:
+            return self._handlers[kind](body, tries)
+        except Exception:
+            log.exception("sandbox errand %s failed", kind)
+            return None
+
+    def _finish(self, errand_id: int, tries: int, again_s: float | None) -> None:
+        with self._store.begin() as db:
+            if again_s is None:
+                db.execute(delete(errands).where(errands.c.id == errand_id))
+            else:
+                later = {"due": self._now() + again_s, "tries": tries + 1}
+                db.execute(update(errands).where(errands.c.id == errand_id).values(later))

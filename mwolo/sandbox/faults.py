@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from mwolo.sandbox.store import Store, faults
 
@@ -78,22 +78,29 @@ class Faults:
 
         `operation`: which of the partner's calls is under way; a fault asks for another one with `params.operation`.
         """
-        here = select(faults).where(faults.c.target == target, faults.c.fault == fault).order_by(faults.c.id)
+        here = select(faults.c.id).where(faults.c.target == target, faults.c.fault == fault)
         with self._store.read() as db:
             # Most requests meet no fault at all, and need no write transaction to learn it.
             if db.execute(here.limit(1)).first() is None:
                 return None
         with self._store.begin() as db:
-            for row in db.execute(here).mappings():
-                params: dict[str, Any] = row["params"]
-                if row["phone"] not in (None, phone) or params.get("operation", operation) != operation:
-                    continue
-                if not row["endless"]:
-                    if row["left"] <= 1:
-                        db.execute(delete(faults).where(faults.c.id == row["id"]))
-                    else:
-                        db.execute(update(faults).where(faults.c.id == row["id"]).values(left=row["left"] - 1))
-                return params
+            return self.take_within(db, target, fault, phone, operation=operation)
+
+    def take_within(
+        self, db: Connection, target: str, fault: str, phone: str | None = None, *, operation: str | None = None
+    ) -> dict[str, Any] | None:
+        """`take` in the caller's own write transaction."""
+        here = select(faults).where(faults.c.target == target, faults.c.fault == fault).order_by(faults.c.id)
+        for row in db.execute(here).mappings().all():
+            params: dict[str, Any] = row["params"]
+            if row["phone"] not in (None, phone) or params.get("operation", operation) != operation:
+                continue
+            if not row["endless"]:
+                if row["left"] <= 1:
+                    db.execute(delete(faults).where(faults.c.id == row["id"]))
+                else:
+                    db.execute(update(faults).where(faults.c.id == row["id"]).values(left=row["left"] - 1))
+            return params
         return None
 
 
