@@ -91,8 +91,8 @@ Outcome = Done | Retry | Later | Dead
 class OutboxRow(Base):
     """One effect. `key` makes it happen once per cause.
 
-    `available_at`, `lease_until`: real time. `business_at`: business time before which it must not happen (quiet
-    hours).
+    `priority`: 1 is handed out before 5, however long that has waited. `available_at`, `lease_until`: real time.
+    `business_at`: business time before which it must not happen (quiet hours).
     """
 
     __tablename__ = "outbox"
@@ -101,6 +101,7 @@ class OutboxRow(Base):
         Index(
             "ix_outbox_pending",
             "queue",
+            "priority",
             "available_at",
             sqlite_where=text("state = 'pending'"),
             postgresql_where=text("state = 'pending'"),
@@ -111,6 +112,7 @@ class OutboxRow(Base):
     kind: Mapped[str] = mapped_column(String(32))
     key: Mapped[str] = mapped_column(String(160), unique=True)
     queue: Mapped[str] = mapped_column(String(12))
+    priority: Mapped[int] = mapped_column(default=5)
     body: Mapped[dict[str, Any]] = mapped_column(JSON)
     state: Mapped[str] = mapped_column(String(8), default="pending")
     attempts: Mapped[int] = mapped_column(default=0)
@@ -178,6 +180,7 @@ def stage(
     clock: Clock,
     delay_s: float = 0.0,
     business_at: datetime | None = None,
+    priority: int = 5,
 ) -> bool:
     """Write one effect into the caller's transaction. False when this key was staged before: nothing is added.
 
@@ -191,6 +194,7 @@ def stage(
             kind=kind,
             key=key,
             queue=KINDS[kind].queue,
+            priority=priority,
             body=body,
             available_at=now + timedelta(seconds=delay_s),
             business_at=business_at,
@@ -202,9 +206,9 @@ def stage(
 
 
 def lease(session: Session, *, queue: str, clock: Clock, limit: int) -> list[Leased]:
-    """Take up to `limit` due rows of a queue, oldest first, each with a new token. The caller commits, then hands over.
+    """Take up to `limit` due rows of a queue, by priority, then oldest first, each with a new token.
 
-    A row that used up its attempts turns dead here. Uses ix_outbox_pending.
+    The caller commits, then hands over. A row that used up its attempts turns dead here. Uses ix_outbox_pending.
     """
     now, business = clock.real_now(), clock.now()
     due = (
@@ -216,7 +220,7 @@ def lease(session: Session, *, queue: str, clock: Clock, limit: int) -> list[Lea
             or_(OutboxRow.lease_until.is_(None), OutboxRow.lease_until <= now),
             or_(OutboxRow.business_at.is_(None), OutboxRow.business_at <= business),
         )
-        .order_by(OutboxRow.available_at, OutboxRow.id)
+        .order_by(OutboxRow.priority, OutboxRow.available_at, OutboxRow.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )

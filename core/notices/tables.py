@@ -33,6 +33,8 @@ class NoticeRow(Base):
     channel: Mapped[str] = mapped_column(String(8), default="sms")
     recipient: Mapped[str] = mapped_column(String(160))
     language: Mapped[str] = mapped_column(String(3))
+    # Of the site: quiet hours are asked again when the text is about to leave.
+    zone: Mapped[str] = mapped_column(String(40))
     body: Mapped[str] = mapped_column(Text)
     segments: Mapped[int]
     state: Mapped[str] = mapped_column(String(12), default="queued")
@@ -66,6 +68,10 @@ class DeliveryReportRow(Base):
     status: Mapped[str] = mapped_column(String(24))
     reason: Mapped[str] = mapped_column(String(60), default="")
     network_code: Mapped[str] = mapped_column(String(12), default="")
+    # Whose handset it speaks of: the only thread to a text whose own answer was lost on the way.
+    phone: Mapped[str] = mapped_column(String(16), default="")
+    # What the adapter reads in it: sent, failed, delivered; None for a word nobody knows yet.
+    meaning: Mapped[str | None] = mapped_column(String(10))
     received_at: Mapped[datetime] = mapped_column(UtcDateTime)
     notice_id: Mapped[int | None] = mapped_column(ForeignKey("notice.id"))
 

@@ -1,0 +1,124 @@
+"""Write a notice, and the effect that will send it, into the caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core import outbox
+from core.customers.tables import PhoneRow
+from core.i18n import DEFAULT_LANGUAGE, LANGUAGES, translate
+from core.kernel import gsm7
+from core.kernel.clock import Clock
+from core.notices import rules
+from core.notices.tables import NoticeRow
+from core.notices.texts import DEFAULT_SHORT_CODE, KINDS, Kind, Text, pick
+
+_log = structlog.get_logger("notices")
+
+# How far back notices to a number are counted: a capped one may have been moved on by days.
+_CAP_WINDOW = timedelta(days=10)
+
+
+def stage_notice(
+    session: Session,
+    *,
+    clock: Clock,
+    kind: str,
+    key: str,
+    recipient: str,
+    language: str,
+    blanks: Mapping[str, str],
+    zone: str,
+    customer_id: int | None = None,
+    contract_id: int | None = None,
+    invoice_id: int | None = None,
+    payment_id: str | None = None,
+) -> int | None:
+    """Have somebody told. Returns the notice's id, or None when `key` was staged before (then nothing is added).
+
+    `recipient`: E.164 with the plus. `blanks`: see `core.notices.texts`; amounts by `Money.text`, dates by
+    `core.i18n.day`; `code` may be left out (the utility's short code is put in). `zone`: of the site. One that must not
+    leave (opted out, over the daily cap) is written as suppressed and gets an id all the same.
+    Raises UnknownKind when no text of that kind can be filled with `blanks`.
+    """
+    if session.scalar(select(NoticeRow.id).where(NoticeRow.key == key)) is not None:
+        return None
+    declared = KINDS.get(kind)
+    filled = {"code": str(session.info.get("short_code", DEFAULT_SHORT_CODE)), **blanks}
+    text = pick(kind, filled)
+    assert declared is not None
+    language = language if language in LANGUAGES else DEFAULT_LANGUAGE
+    body = render(text, language, filled)
+    now = clock.now()
+    plan = rules.plan(
+        declared,
+        now,
+        zone,
+        opted_out=_opted_out(session, recipient),
+        planned=_planned(session, declared, recipient, clock),
+    )
+    row = NoticeRow(
+        key=key,
+        kind=kind,
+        recipient=recipient,
+        language=language,
+        zone=zone,
+        body=body,
+        segments=gsm7.segments(body),
+        customer_id=customer_id,
+        contract_id=contract_id,
+        invoice_id=invoice_id,
+        payment_id=payment_id,
+        created_at=now,
+        not_before=now,
+        expires_at=now + declared.ttl,
+    )
+    session.add(row)
+    if isinstance(plan, rules.Suppressed):
+        row.state, row.detail = "suppressed", plan.why
+        session.flush()
+        return row.id
+    row.not_before, row.expires_at = plan.not_before, plan.expires_at
+    session.flush()
+    if row.segments > text.segments_max:
+        # It is still sent: a customer who is told costs less than one who is not.
+        _log.warning("notice_longer_than_promised", text=text.key, language=language, segments=row.segments)
+    outbox.stage(
+        session,
+        kind="notice.send",
+        key=f"notice:{row.id}",
+        body={"notice_id": row.id},
+        clock=clock,
+        priority=declared.priority,
+        business_at=row.not_before if row.not_before > now else None,
+    )
+    return row.id
+
+
+def render(text: Text, language: str, blanks: Mapping[str, str]) -> str:
+    """What stands on the phone: translated, filled, and inside GSM-7."""
+    return gsm7.fold(translate(text.body, language, **blanks))
+
+
+def _opted_out(session: Session, phone: str) -> bool:
+    return session.scalar(select(PhoneRow.opted_out_at).where(PhoneRow.phone == phone)) is not None
+
+
+def _planned(session: Session, kind: Kind, recipient: str, clock: Clock) -> tuple[datetime, ...]:
+    if kind.daily_cap is None:
+        return ()
+    return tuple(
+        session.scalars(
+            select(NoticeRow.not_before).where(
+                NoticeRow.recipient == recipient,
+                NoticeRow.created_at >= clock.now() - _CAP_WINDOW,
+                NoticeRow.kind == kind.name,
+                NoticeRow.state != "suppressed",
+            )
+        )
+    )

@@ -1,0 +1,341 @@
+"""Every text we send by SMS, declared once: whole sentences, named blanks, worst-case examples, and how it is handled.
+
+The catalogues in `locales/` translate the bodies. One test renders each of them in each language: no blank left, inside
+GSM-7 after folding, no more segments than promised here. `docs/notices.md` says why each kind is handled as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from string import Formatter
+from typing import Literal
+
+from core.i18n import N_
+
+# What a caller who does not know the utility's code gets. The wiring gives the real one in the session's `info`.
+DEFAULT_SHORT_CODE = "*123#"
+
+# True lengths, or the segment test lies: 123 million francs, an account read back in threes, the longest code we lease.
+_AMOUNT = "123 456 789 FC"
+_ACCOUNT = "123 456 789 0"
+_CODE = "*123*45#"
+_DAY = "24/03/2026"
+_RECEIPT = "R-2026-00012345"
+_VERIFICATION = "1234567890"
+_BRAND = "Orange Money"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One sentence or two. `example` has a worst-case value for each blank; `segments_max` is a promise."""
+
+    key: str
+    body: str
+    example: Mapping[str, str]
+    segments_max: int = 1
+
+    @property
+    def blanks(self) -> frozenset[str]:
+        return blanks_of(self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How notices of one kind are handled. The first of `texts` whose blanks are all given is taken.
+
+    `priority`: 1 goes before 5. `quiet`: waits while it is night at the site. `ttl`: worthless afterwards, counted
+    from the moment it may go. `optional`: somebody who opted out gets none. `repeats`: how often it is sent again when
+    nobody knows whether it went; 0 where a duplicate would alarm. `daily_cap`: so many a day to one number.
+    `owed`: says that an invoice is open, so it is not sent any more once that invoice is paid.
+    """
+
+    name: str
+    texts: tuple[Text, ...]
+    priority: int
+    quiet: bool
+    ttl: timedelta
+    optional: bool = False
+    repeats: int = 0
+    daily_cap: int | None = None
+    over_cap: Literal["tomorrow", "never"] = "tomorrow"
+    owed: bool = False
+    by_reason: Mapping[str, Text] = field(default_factory=dict)
+
+    def all_texts(self) -> tuple[Text, ...]:
+        return (*self.by_reason.values(), *self.texts)
+
+
+class UnknownKind(LookupError):
+    """Nobody declared a notice of this kind, or none of its texts can be filled with these blanks."""
+
+
+def blanks_of(body: str) -> frozenset[str]:
+    """The named blanks of a sentence."""
+    return frozenset(name for _, name, _, _ in Formatter().parse(body) if name)
+
+
+def pick(kind: str, blanks: Mapping[str, str]) -> Text:
+    """The text of `kind` that fits what is known. A blank given empty counts as not given.
+
+    `reason` may be one of our failure reasons (a text of its own) or words (put into the general text).
+    Raises UnknownKind.
+    """
+    declared = KINDS.get(kind)
+    if declared is None:
+        raise UnknownKind(kind)
+    given = {name for name, value in blanks.items() if value}
+    by_reason = declared.by_reason.get(blanks.get("reason", ""))
+    candidates = declared.texts if by_reason is None else (by_reason, *declared.texts)
+    coded = blanks.get("reason", "") in FAILURE_REASONS
+    for text in candidates:
+        if text.blanks <= given and not (coded and "reason" in text.blanks):
+            return text
+    raise UnknownKind(f"{kind}: no text for the blanks {', '.join(sorted(given))}")
+
+
+def _example(*names: str) -> dict[str, str]:
+    known = {
+        "amount": _AMOUNT,
+        "due": _AMOUNT,
+        "credit": _AMOUNT,
+        "account": _ACCOUNT,
+        "code": _CODE,
+        "cut_date": _DAY,
+        "period": "02/2026",
+        "receipt": _RECEIPT,
+        "verification": _VERIFICATION,
+        "brand": _BRAND,
+        "reason": "the request was refused",
+    }
+    return {name: known[name] for name in names}
+
+
+def _text(key: str, body: str, segments_max: int = 1) -> Text:
+    return Text(key, body, _example(*sorted(blanks_of(body))), segments_max)
+
+
+_FAILED = {
+    "no_funds": N_(
+        "Your payment of {amount} for account {account} did not go through: not enough money in {brand}. "
+        "Dial {code} to try again."
+    ),
+    "cancelled": N_(
+        "Your payment of {amount} for account {account} was cancelled on the phone. Dial {code} to try again."
+    ),
+    "wrong_pin": N_(
+        "Your payment of {amount} for account {account} did not go through: wrong PIN. Dial {code} to try again."
+    ),
+    "prompt_expired": N_(
+        "Your payment of {amount} for account {account} did not go through: no answer in time. "
+        "Dial {code} to try again."
+    ),
+    "unreachable": N_(
+        "Your payment of {amount} for account {account} did not go through: phone not reached. "
+        "Dial {code} to try again."
+    ),
+    "payer_unknown": N_(
+        "Your payment of {amount} for account {account} did not go through: this number has no {brand} account."
+    ),
+    "limit_reached": N_(
+        "Your payment of {amount} for account {account} did not go through: your {brand} limit is reached."
+    ),
+    "busy": N_(
+        "Your payment of {amount} for account {account} did not go through: {brand} is busy. "
+        "Dial {code} to try again later."
+    ),
+    "amount_refused": N_(
+        "Your payment of {amount} for account {account} did not go through: {brand} refuses this amount."
+    ),
+}
+# Those of core.payments.ports.FailureReason; the ones without a text of their own are nothing the customer can mend.
+FAILURE_REASONS = frozenset(_FAILED) | {"configuration", "not_found", "other"}
+
+_ALL = (
+    Kind(
+        "payment.receipt",
+        (
+            _text(
+                "payment.receipt.due",
+                N_(
+                    "Received {amount} for account {account}. Still to pay: {due}. "
+                    "Receipt {receipt}, code {verification}. Thank you."
+                ),
+            ),
+            _text(
+                "payment.receipt.credit",
+                N_(
+                    "Received {amount} for account {account}. Paid in advance: {credit}. "
+                    "Receipt {receipt}, code {verification}. Thank you."
+                ),
+            ),
+            _text(
+                "payment.receipt.clear",
+                N_(
+                    "Received {amount} for account {account}. Nothing left to pay. "
+                    "Receipt {receipt}, code {verification}. Thank you."
+                ),
+            ),
+        ),
+        priority=1,
+        quiet=False,
+        ttl=timedelta(days=3),
+    ),
+    Kind(
+        "payment.receipt_payer",
+        (
+            _text(
+                "payment.receipt_payer",
+                N_(
+                    "You paid {amount} for account {account}. "
+                    "Receipt {receipt}, code {verification}. Keep this message. Thank you."
+                ),
+            ),
+        ),
+        priority=1,
+        quiet=False,
+        ttl=timedelta(days=3),
+    ),
+    Kind(
+        "payment.failed",
+        (
+            _text(
+                "payment.failed.words",
+                N_("Your payment of {amount} for account {account} did not go through: {reason}. Dial {code}."),
+            ),
+            _text(
+                "payment.failed",
+                N_("Your payment of {amount} for account {account} did not go through. Dial {code} to try again."),
+            ),
+        ),
+        priority=2,
+        quiet=False,
+        ttl=timedelta(hours=2),
+        daily_cap=20,
+        over_cap="never",
+        by_reason={reason: _text(f"payment.failed.{reason}", body) for reason, body in _FAILED.items()},
+    ),
+    Kind(
+        "payment.pending_long",
+        (
+            _text(
+                "payment.pending_long",
+                N_(
+                    "{brand} has not yet confirmed your payment of {amount} for account {account}. "
+                    "Do not pay again: we will send you an SMS."
+                ),
+            ),
+        ),
+        priority=2,
+        quiet=False,
+        ttl=timedelta(minutes=30),
+        daily_cap=20,
+        over_cap="never",
+    ),
+    Kind(
+        "supply.on",
+        (_text("supply.on", N_("Account {account}: your power is back on. If your meter stays off, dial {code}.")),),
+        priority=2,
+        quiet=False,
+        ttl=timedelta(hours=12),
+        repeats=1,
+    ),
+    Kind(
+        "supply.off",
+        (
+            _text(
+                "supply.off",
+                N_(
+                    "Account {account}: your power was cut, {amount} not paid. To get it back, dial {code} and pay. "
+                    "It comes back by itself."
+                ),
+            ),
+            _text(
+                "supply.off.why",
+                N_("Account {account}: your power was cut. To know why and get it back, dial {code}."),
+            ),
+        ),
+        priority=3,
+        quiet=False,
+        ttl=timedelta(hours=24),
+        repeats=1,
+    ),
+    Kind(
+        "dunning.announcement",
+        (
+            _text(
+                "dunning.announcement",
+                N_(
+                    "Account {account}: {amount} not paid. Your power is about to be cut. To keep it, dial {code} "
+                    "and pay. After payment it comes back by itself."
+                ),
+            ),
+        ),
+        priority=4,
+        quiet=True,
+        ttl=timedelta(hours=24),
+        repeats=1,
+        daily_cap=6,
+        owed=True,
+    ),
+    Kind(
+        "dunning.warning",
+        (
+            _text(
+                "dunning.warning",
+                N_(
+                    "Account {account}: {amount} not paid. Without payment your power will be cut from {cut_date}. "
+                    "To pay, dial {code}."
+                ),
+            ),
+        ),
+        priority=4,
+        quiet=True,
+        ttl=timedelta(hours=48),
+        repeats=1,
+        daily_cap=6,
+        owed=True,
+    ),
+    Kind(
+        "dunning.reminder",
+        (
+            _text(
+                "dunning.reminder",
+                N_(
+                    "Reminder: {amount} is still to be paid for account {account}. To pay, dial {code}. "
+                    "If you have just paid, thank you."
+                ),
+            ),
+        ),
+        priority=5,
+        quiet=True,
+        ttl=timedelta(days=3),
+        optional=True,
+        repeats=1,
+        daily_cap=6,
+        owed=True,
+    ),
+    Kind(
+        "invoice.sent",
+        (
+            _text(
+                "invoice.sent",
+                N_("Your electricity bill for {period}: {amount}. Account {account}. To pay, dial {code}."),
+            ),
+            _text(
+                "invoice.sent.short",
+                N_("Your electricity bill has come: {amount}. Account {account}. To pay, dial {code}."),
+            ),
+        ),
+        priority=5,
+        quiet=True,
+        ttl=timedelta(days=5),
+        optional=True,
+        repeats=1,
+        daily_cap=6,
+        owed=True,
+    ),
+)
+KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _ALL}
+TEXTS: Mapping[str, Text] = {text.key: text for kind in _ALL for text in kind.all_texts()}
