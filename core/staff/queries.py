@@ -1,0 +1,75 @@
+"""Questions about staff, their sessions and the audit log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from core.staff.tables import AuditRow, StaffSessionRow, StaffUserRow
+
+# Any fixed number, ours alone in this database: whoever appends to the chain waits for whoever is appending.
+_CHAIN_LOCK = 0x6D776F6C6F
+
+
+def user_by_login(session: Session, login: str, *, lock: bool = False) -> StaffUserRow | None:
+    asked = select(StaffUserRow).where(StaffUserRow.login == login)
+    return session.scalar(asked.with_for_update() if lock else asked)
+
+
+def user_by_id(session: Session, staff_id: int, *, lock: bool = False) -> StaffUserRow | None:
+    asked = select(StaffUserRow).where(StaffUserRow.id == staff_id)
+    return session.scalar(asked.with_for_update() if lock else asked)
+
+
+def session_and_user(session: Session, token_hash: str) -> tuple[StaffSessionRow, StaffUserRow] | None:
+    """The session with this hash and whose it is, in one read."""
+    row = session.execute(
+        select(StaffSessionRow, StaffUserRow)
+        .join(StaffUserRow, StaffUserRow.id == StaffSessionRow.staff_id)
+        .where(StaffSessionRow.token_hash == token_hash)
+    ).first()
+    return (row[0], row[1]) if row else None
+
+
+def end_sessions(session: Session, staff_id: int) -> None:
+    session.execute(delete(StaffSessionRow).where(StaffSessionRow.staff_id == staff_id))
+
+
+def lock_chain(session: Session) -> None:
+    """One appender at a time. SQLite has only one writer anyway."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(select(func.pg_advisory_xact_lock(_CHAIN_LOCK)))
+
+
+def last_link(session: Session) -> str | None:
+    return session.scalar(select(AuditRow.hash).order_by(AuditRow.id.desc()).limit(1))
+
+
+def audit_rows(session: Session, *, chunk: int = 500) -> Iterator[AuditRow]:
+    """Every row, oldest first, read in chunks."""
+    after = 0
+    while True:
+        rows = session.scalars(select(AuditRow).where(AuditRow.id > after).order_by(AuditRow.id).limit(chunk)).all()
+        if not rows:
+            return
+        yield from rows
+        after = rows[-1].id
+
+
+def newest_audit(session: Session, *, limit: int, before_id: int | None = None) -> list[AuditRow]:
+    asked = select(AuditRow).order_by(AuditRow.id.desc()).limit(limit)
+    if before_id is not None:
+        asked = asked.where(AuditRow.id < before_id)
+    return list(session.scalars(asked))
+
+
+def count_users(session: Session) -> int:
+    return session.scalar(select(func.count()).select_from(StaffUserRow)) or 0
+
+
+def drop_ended_sessions(session: Session, *, now: datetime) -> None:
+    """Sessions whose absolute end is past: nobody can use them, and the table stays small."""
+    session.execute(delete(StaffSessionRow).where(StaffSessionRow.ends_at < now))

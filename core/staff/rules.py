@@ -1,0 +1,123 @@
+"""Who may do what, how long a wrong password costs, what a password must be. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from core.i18n import N_
+
+
+class Role(StrEnum):
+    """Each may do all that the one before it may, and more."""
+
+    VIEWER = "viewer"
+    OFFICE = "office"
+    FINANCE = "finance"
+    ADMIN = "admin"
+
+
+ROLE_NAMES = {
+    Role.VIEWER: N_("Looks on"),
+    Role.OFFICE: N_("Office"),
+    Role.FINANCE: N_("Finance"),
+    Role.ADMIN: N_("Administrator"),
+}
+
+
+class Permission(StrEnum):
+    """What a page or an act asks for. A page names one; roles are granted them below and nowhere else."""
+
+    OWN_ACCOUNT = "own account"
+    SEE_TODAY = "see today"
+    SEE_CUSTOMERS = "see customers"
+    GET_RECEIPTS = "get receipts"
+    EXPORT_CUSTOMERS = "export customers"
+    EXPORT_MONEY = "export money"
+    SEE_AUDIT = "see audit"
+
+
+_ADDED: dict[Role, frozenset[Permission]] = {
+    Role.VIEWER: frozenset({Permission.OWN_ACCOUNT, Permission.SEE_TODAY, Permission.SEE_CUSTOMERS}),
+    Role.OFFICE: frozenset({Permission.GET_RECEIPTS, Permission.EXPORT_CUSTOMERS}),
+    Role.FINANCE: frozenset({Permission.EXPORT_MONEY}),
+    Role.ADMIN: frozenset({Permission.SEE_AUDIT}),
+}
+
+
+def _granted() -> dict[Role, frozenset[Permission]]:
+    granted: dict[Role, frozenset[Permission]] = {}
+    so_far: frozenset[Permission] = frozenset()
+    for role in Role:
+        so_far |= _ADDED[role]
+        granted[role] = so_far
+    return granted
+
+
+GRANTED = _granted()
+
+
+def may(role: Role, permission: Permission) -> bool:
+    return permission in GRANTED[role]
+
+
+# Real time. Source: OWASP ASVS 5.0, 7.3 (idle and absolute life of a session), as the design sets it.
+IDLE = timedelta(minutes=15)
+LONGEST = timedelta(hours=8)
+# A session's last sight is written at most this often: a page view need not be a write.
+SEEN_EVERY = timedelta(minutes=1)
+
+# Four slips are human. After that each further wrong try doubles the wait, so that 1,000 guesses take six weeks.
+FREE_TRIES = 4
+_FIRST_WAIT_S = 30
+_LONGEST_WAIT_S = 3600
+
+
+def wait_after(failures: int) -> timedelta:
+    """How long the account rests after so many wrong tries in a row."""
+    over = failures - FREE_TRIES
+    if over <= 0:
+        return timedelta(0)
+    return timedelta(seconds=min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2 ** min(over - 1, 12)))
+
+
+PASSWORD_MIN, PASSWORD_MAX = 12, 200
+# Twelve characters or more and still the first that anybody tries.
+_COMMON = frozenset(
+    {
+        "123456789012", "1234567890123", "12345678901234", "motdepasse123", "motdepasse1234", "password1234",
+        "passwordpassword", "motdepassemotdepasse", "qwertyuiop12", "azertyuiop12", "azertyuiop123", "qwertyuiop123",
+        "administrateur", "administrator", "bonjourbonjour", "electricite1", "electricite123", "changemechangeme",
+        "letmeinletmein", "iloveyou1234", "kinshasa1234", "kinshasa2025", "kinshasa2026", "lubumbashi12",
+    }
+)  # fmt: skip
+
+
+def password_fault(password: str, login: str) -> str | None:
+    """What is wrong with a new password, as a msgid; None when it will do. Source: ASVS 5.0, 6.2."""
+    if len(password) < PASSWORD_MIN:
+        return N_("A password has at least 12 characters.")
+    if len(password) > PASSWORD_MAX:
+        return N_("A password has at most 200 characters.")
+    plain = password.casefold()
+    if plain in _COMMON or len(set(plain)) < 4 or (len(login) > 3 and login.casefold() in plain):
+        return N_("This password is too easy to guess.")
+    return None
+
+
+def chain_key(secret_key: str) -> bytes:
+    """The key of the audit log's links: whoever can only write to the database cannot forge one."""
+    return hmac.new(secret_key.encode(), b"mwolo audit chain 1", hashlib.sha256).digest()
+
+
+def audit_hash(key: bytes, previous: str, at: datetime, actor: str, act: str, subject: str, detail: str) -> str:
+    """The link of the chain: HMAC-SHA256 over the row and the link before it. `at`: aware, UTC."""
+    row = json.dumps([previous, at.isoformat(), actor, act, subject, detail], ensure_ascii=False, separators=(",", ":"))
+    return hmac.new(key, row.encode(), hashlib.sha256).hexdigest()
+
+
+# What stands before the first row.
+AUDIT_START = "0" * 64
