@@ -180,7 +180,7 @@ class CallbackRow(Base):
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     wallet: Mapped[str] = mapped_column(String(16))
     kind: Mapped[str] = mapped_column(String(12))
-    attempt_hint: Mapped[str | None] = mapped_column(String(40))
+    attempt_hint: Mapped[str | None] = mapped_column(String(64))
     method: Mapped[str] = mapped_column(String(8))
     authority: Mapped[str] = mapped_column(String(120))
     path: Mapped[str] = mapped_column(String(300))

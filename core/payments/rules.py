@@ -1,0 +1,135 @@
+"""What an answer of a wallet means for an attempt: one pure function, and the schedule of questions.
+
+Source: facts on mobile money, sections 9.2 to 9.6. Only upward: a success is never overwritten; failed and expired are
+soft and may still turn into a success; an unknown outcome is asked about, never asked for again.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Literal
+
+from core.payments.ports import (
+    Accepted,
+    Capabilities,
+    Failed,
+    FailureReason,
+    NotAccepted,
+    NotFound,
+    Paid,
+    Pending,
+    QueryAnswer,
+    StartAnswer,
+    Unknown,
+)
+
+State = Literal[
+    "created", "submitting", "pending", "unknown", "expired", "failed", "succeeded", "cancelled", "needs_attention"
+]
+OPEN: frozenset[str] = frozenset({"created", "submitting", "pending", "unknown"})
+# Closed for the customer, still under watch for a late success.
+SOFT: frozenset[str] = frozenset({"expired", "failed", "needs_attention"})
+
+POSTS_MAX = 2
+# "Never heard of it" counts only when the operator had time to index what we sent.
+NOT_FOUND_AFTER_S = 60
+# After a soft end: money has been seen to arrive minutes and hours later.
+WATCH_S = (900, 3600, 86_400)
+HOURLY_S = 3600
+# Without a final word for so long, a person takes over.
+ATTENTION_AFTER_S = 86_400
+# When the customer is told that we are still waiting and must not pay again.
+TELL_AFTER_S = 180
+JITTER = 0.2
+
+Telling = Literal["failed", "pending_long"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What becomes of the attempt. `next_query_in_s` None: no more questions. `pay` True: money arrived, book it."""
+
+    state: State
+    reason: FailureReason | None = None
+    code: str = ""
+    next_query_in_s: float | None = None
+    tell: Telling | None = None
+    pay: bool = False
+    conflict: bool = False
+
+
+def judge(
+    state: State,
+    answer: StartAnswer | QueryAnswer,
+    *,
+    age_s: float,
+    queries: int,
+    posts: int,
+    can: Capabilities,
+) -> Verdict:
+    """`age_s`: real seconds since the first POST, unscaled. `queries`: how often it was asked already."""
+    if isinstance(answer, Paid):
+        return Verdict("succeeded", pay=True)
+    if state == "succeeded":
+        # The success stays. A clear "no" after it is a contradiction that a person looks at.
+        return Verdict("succeeded", conflict=isinstance(answer, Failed) and answer.final)
+    if state == "cancelled":
+        return Verdict("cancelled")
+    match answer:
+        case Failed(reason, code, final):
+            watch = None if final else _watch(queries, can)
+            tell: Telling | None = "failed" if state in OPEN else None
+            return Verdict("failed", reason, code, watch, tell)
+        case NotAccepted(code, retry_after_s):
+            if state not in OPEN:
+                return Verdict(state)
+            if posts < POSTS_MAX:
+                return Verdict("created", code=code, next_query_in_s=None)
+            del retry_after_s
+            return Verdict("failed", "busy", code, tell="failed")
+        case Accepted():
+            if state not in ("submitting", "unknown"):
+                return Verdict(state, next_query_in_s=_next(queries, can))
+            return Verdict("pending", next_query_in_s=_next(queries, can))
+        case Pending():
+            if state in OPEN:
+                return _still_open("pending", "", age_s, queries, can)
+            return Verdict(state, next_query_in_s=_watch(queries, can))
+        case NotFound():
+            if state in OPEN and age_s >= NOT_FOUND_AFTER_S:
+                return Verdict("failed", "not_found", "not_found", _watch(queries, can), "failed")
+            if state in OPEN:
+                return Verdict("unknown", code="not_found", next_query_in_s=_next(queries, can))
+            return Verdict(state, next_query_in_s=_watch(queries, can))
+        case Unknown(why):
+            if state in OPEN:
+                return _still_open("unknown", why, age_s, queries, can)
+            return Verdict(state, next_query_in_s=_watch(queries, can))
+
+
+def _still_open(state: State, why: str, age_s: float, queries: int, can: Capabilities) -> Verdict:
+    if age_s >= ATTENTION_AFTER_S:
+        return Verdict("needs_attention", code=why, next_query_in_s=None)
+    tell: Telling | None = "pending_long" if age_s >= TELL_AFTER_S else None
+    return Verdict(state, code=why, next_query_in_s=_next(queries, can), tell=tell)
+
+
+def _next(queries: int, can: Capabilities) -> float:
+    """Seconds until the next question: the operator's own slots, then hourly. Slots count from the POST."""
+    slots = can.query_slots_s
+    if queries >= len(slots):
+        return HOURLY_S
+    before = slots[queries - 1] if queries else 0
+    return max(1, slots[queries] - before)
+
+
+def _watch(queries: int, can: Capabilities) -> float | None:
+    """Seconds until a soft end is looked at once more, or None when it was watched long enough."""
+    watched = max(0, queries - len(can.query_slots_s))
+    return WATCH_S[watched] if watched < len(WATCH_S) else None
+
+
+def scaled(seconds: float, scale: float) -> float:
+    """A question's delay with ±20 % jitter, so that a thousand of them do not come at once."""
+    return seconds * scale * (1 + random.uniform(-JITTER, JITTER))  # noqa: S311 (spreads load, guards nothing)

@@ -1,0 +1,122 @@
+"""Committing an attempt: before any wallet hears of it."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from core import outbox
+from core.billing.tables import InvoiceRow
+from core.customers.tables import ContractRow
+from core.kernel.ids import new_uuid, own_reference
+from core.ledger import queries as ledger
+from core.ledger.model import receivable
+from core.payments import queries
+from core.payments.model import BeginRefused, Begun, PaymentRequest, RefusalWhy
+from core.payments.ports import Wallet
+from core.payments.tables import AttemptInvoiceRow, AttemptRow
+from core.services.payments.context import Context
+
+# Nobody means to pay ten thousand dollars by keypad; a slip of the thumb does. Minor units.
+AMOUNT_BOUNDS = {"CDF": (100_00, 20_000_000_00), "USD": (50, 2_500_00), "KES": (100, 250_000_00)}
+
+
+def begin(ctx: Context, request: PaymentRequest) -> Begun | BeginRefused:
+    """See `Payments.begin`. Raises NotRecorded when the database did not take it in time."""
+    wallet = ctx.wallets.get(ctx.routes.get(request.brand, ""))
+    if wallet is None:
+        return BeginRefused("no_wallet")
+    try:
+        with ctx.db.begin() as session:
+            return _begin(ctx, session, request, wallet)
+    except IntegrityError:
+        # A twin of this request committed between our look and our insert: its row decides.
+        with ctx.db.begin() as session:
+            return _begin(ctx, session, request, wallet)
+
+
+def _begin(ctx: Context, session: Session, request: PaymentRequest, wallet: Wallet) -> Begun | BeginRefused:
+    if request.turn_key is not None:
+        before = queries.by_turn_key(session, request.turn_key)
+        if before is not None:
+            return Begun(before.id, before.end_text or request.end_text, repeated=True)
+    contract = session.scalar(select(ContractRow).where(ContractRow.id == request.contract_id).with_for_update())
+    why = _refusal(session, request, contract, wallet)
+    if why is not None or contract is None:
+        return BeginRefused(why or "contract_closed")
+    target = ledger.account_row(session, receivable(contract.id), contract.currency)
+    open_one = queries.open_for(session, request.payer_phone, target.id)
+    if open_one is not None:
+        return BeginRefused("already_open", open_one.state)
+    attempt = AttemptRow(
+        id=new_uuid(),
+        own_ref=own_reference(),
+        wallet=wallet.name,
+        brand=request.brand,
+        payer_phone=request.payer_phone,
+        asked_by_phone=request.asked_by_phone,
+        language=request.language,
+        target_account_id=target.id,
+        contract_id=contract.id,
+        owed_minor=request.amount.minor,
+        owed_currency=request.amount.currency,
+        charged_minor=request.amount.minor,
+        charged_currency=request.amount.currency,
+        state="created",
+        is_open=True,
+        turn_key=request.turn_key,
+        end_text=request.end_text,
+        origin=request.origin,
+        created_at=ctx.clock.real_now(),
+    )
+    session.add(attempt)
+    session.flush()
+    for position, invoice_id in enumerate(request.invoice_ids):
+        session.add(AttemptInvoiceRow(attempt_id=attempt.id, invoice_id=invoice_id, position=position))
+    outbox.stage(
+        session,
+        kind="attempt.push",
+        key=f"push:{attempt.id}",
+        body={"attempt_id": attempt.id},
+        clock=ctx.clock,
+        delay_s=ctx.push_delay_s,
+    )
+    return Begun(attempt.id, request.end_text)
+
+
+def _refusal(
+    session: Session, request: PaymentRequest, contract: ContractRow | None, wallet: Wallet
+) -> RefusalWhy | None:
+    if contract is None or contract.state != "active":
+        return "contract_closed"
+    amount = request.amount
+    if amount.currency != contract.currency or amount.currency not in wallet.can.decimals:
+        return "no_wallet"
+    lowest, highest = wallet.can.limits.get(amount.currency, (None, None))
+    floor, ceiling = AMOUNT_BOUNDS[amount.currency]
+    if not amount.is_chargeable or not max(floor, lowest or 0) <= amount.minor <= min(ceiling, highest or ceiling):
+        return "amount_out_of_range"
+    if request.invoice_ids:
+        payable = session.scalars(
+            select(InvoiceRow.id).where(
+                InvoiceRow.id.in_(request.invoice_ids),
+                InvoiceRow.contract_id == contract.id,
+                InvoiceRow.state == "sent",
+                InvoiceRow.paid_minor < InvoiceRow.total_minor,
+            )
+        ).all()
+        if set(payable) != set(request.invoice_ids):
+            return "invoice_not_open"
+    return None
+
+
+def cancel(ctx: Context, attempt_id: str, by: str) -> bool:
+    with ctx.db.begin() as session:
+        attempt = queries.lock_attempt(session, attempt_id)
+        if attempt is None or attempt.state != "created":
+            return False
+        now = ctx.clock.real_now()
+        queries.note(session, attempt, to_state="cancelled", by=by, at=now)
+        attempt.state, attempt.is_open, attempt.ended_at = "cancelled", False, now
+        return True

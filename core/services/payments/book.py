@@ -1,0 +1,152 @@
+"""Booking money that arrived: once, as it came, wherever it belongs."""
+
+from __future__ import annotations
+
+import secrets
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core.customers.tables import ContractRow
+from core.kernel.clock import Clock
+from core.kernel.ids import ALPHABET, new_uuid, verification_code
+from core.kernel.money import Money
+from core.ledger.tables import AccountRow
+from core.payments import queries
+from core.payments.ports import Paid
+from core.payments.tables import AttemptInvoiceRow, AttemptRow, PaymentRow, QuoteRow
+from core.settlement import post
+from core.settlement.events import Event, ExchangedMoney, FloatBought, UnplacedMoney, WalletMoney
+
+# What operators write where they have no transaction id: never a key.
+_NO_ID = frozenset({"", "-1", "0", "n/a", "none", "null"})
+
+
+def book(session: Session, attempt: AttemptRow, paid: Paid, *, found_by: str, clock: Clock) -> None:
+    """Book the success of an attempt whose row the caller has locked. Booking it again changes nothing, or adds the
+    receipt number that was still missing; a second transaction for one attempt is a second payment, and flagged."""
+    txn = _real_id(paid.provider_txn_id)
+    amount = paid.amount or Money(attempt.charged_minor, attempt.charged_currency)
+    before = queries.payment_of_attempt(session, attempt.id)
+    if before is not None:
+        if txn is None or before.provider_txn_id == txn:
+            return
+        if before.provider_txn_id is None:
+            before.provider_txn_id = attempt.provider_txn_id = txn
+            return
+        if queries.payment_by_transaction(session, attempt.wallet, txn) is None:
+            attempt.flag = "two_transactions"
+            _pay(session, attempt, amount, paid, txn, found_by=found_by, of_attempt=False, clock=clock)
+        return
+    elsewhere = queries.payment_by_transaction(session, attempt.wallet, txn) if txn else None
+    if elsewhere is not None:
+        # This operator transaction is booked already (a statement row, another door): the same money, once.
+        if elsewhere.attempt_id is None:
+            elsewhere.attempt_id = attempt.id
+        else:
+            attempt.flag = "transaction_elsewhere"
+        return
+    if amount.currency != attempt.charged_currency:
+        attempt.flag = "currency"
+    elif amount.minor != attempt.charged_minor:
+        attempt.flag = "amount"
+    attempt.provider_txn_id = txn
+    _pay(session, attempt, amount, paid, txn, found_by=found_by, of_attempt=True, clock=clock)
+
+
+def _real_id(txn: str | None) -> str | None:
+    return None if txn is None or txn.strip().lower() in _NO_ID else txn.strip()
+
+
+def _pay(
+    session: Session,
+    attempt: AttemptRow,
+    amount: Money,
+    paid: Paid,
+    txn: str | None,
+    *,
+    found_by: str,
+    of_attempt: bool,
+    clock: Clock,
+) -> None:
+    now = clock.now()
+    payment = PaymentRow(
+        id=new_uuid(),
+        wallet=attempt.wallet,
+        provider_txn_id=txn,
+        attempt_id=attempt.id if of_attempt else None,
+        contract_id=attempt.contract_id,
+        currency=amount.currency,
+        amount_minor=amount.minor,
+        payer_phone=paid.payer_phone or attempt.payer_phone,
+        paid_at=paid.paid_at,
+        received_at=now,
+        found_by=found_by,
+        receipt_number=_receipt_number(now.strftime("%y%m%d")),
+        verification_code=verification_code(),
+    )
+    session.add(payment)
+    session.flush()
+    event = _event(session, attempt, payment, amount, clock)
+    payment.in_suspense = isinstance(event, UnplacedMoney)
+    post(session, event, clock=clock)
+
+
+def _receipt_number(day: str) -> str:
+    return f"R{day}" + "".join(secrets.choice(ALPHABET) for _ in range(5))
+
+
+def _event(session: Session, attempt: AttemptRow, payment: PaymentRow, amount: Money, clock: Clock) -> Event:
+    key = f"payment:{payment.id}"
+    target = session.get_one(AccountRow, attempt.target_account_id)
+    if target.code == "agent_float" and target.currency == amount.currency:
+        return FloatBought(
+            key=key, payment_id=payment.id, wallet=attempt.wallet, agent_id=int(target.owner), amount=amount
+        )
+    contract = session.get(ContractRow, attempt.contract_id) if attempt.contract_id else None
+    unplaced = UnplacedMoney(key=key, payment_id=payment.id, wallet=attempt.wallet, amount=amount)
+    if contract is None:
+        return unplaced
+    chosen = tuple(
+        session.scalars(
+            select(AttemptInvoiceRow.invoice_id)
+            .where(AttemptInvoiceRow.attempt_id == attempt.id)
+            .order_by(AttemptInvoiceRow.position)
+        )
+    )
+    if amount.currency == contract.currency:
+        return WalletMoney(
+            key=key,
+            payment_id=payment.id,
+            wallet=attempt.wallet,
+            contract_id=contract.id,
+            amount=amount,
+            invoice_ids=chosen,
+        )
+    worth = _exchanged(session, attempt, amount, contract.currency, clock)
+    if worth is None:
+        attempt.flag = "currency"
+        return unplaced
+    return ExchangedMoney(
+        key=key,
+        payment_id=payment.id,
+        wallet=attempt.wallet,
+        contract_id=contract.id,
+        amount=amount,
+        worth=worth,
+        invoice_ids=chosen,
+    )
+
+
+def _exchanged(session: Session, attempt: AttemptRow, amount: Money, into: str, clock: Clock) -> Money | None:
+    """What `amount` is worth under the attempt's quote, or None: then the money waits in suspense.
+
+    The quote had to be valid when the wallet was asked: the customer's PIN may come a little later.
+    """
+    quote = session.get(QuoteRow, attempt.quote_id) if attempt.quote_id else None
+    asked_at = attempt.submitted_at or clock.real_now()
+    if quote is None or quote.expires_at < asked_at:
+        return None
+    if (quote.from_currency, quote.to_currency) != (amount.currency, into):
+        return None
+    return Money(amount.minor * quote.rate_num // quote.rate_den, into)

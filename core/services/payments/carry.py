@@ -1,0 +1,235 @@
+"""Carrying an attempt through: claim, call, record. Then ask until somebody knows."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import structlog
+from sqlalchemy.orm import Session
+
+from core import outbox
+from core.customers.tables import ContractRow, SiteRow
+from core.db.engine import assert_outside_transaction
+from core.kernel.clock import WEST
+from core.kernel.digits import grouped
+from core.kernel.money import Money
+from core.notices.staging import stage_notice
+from core.outbox import Dead, Done, Outcome, Retry
+from core.payments import queries
+from core.payments.model import BRAND_NAMES
+from core.payments.ports import (
+    Accepted,
+    NotAccepted,
+    NotFound,
+    Paid,
+    Pending,
+    QueryAnswer,
+    StartAnswer,
+    Unknown,
+    WalletAttempt,
+)
+from core.payments.rules import OPEN, POSTS_MAX, Verdict, judge, scaled
+from core.payments.tables import AttemptRow, WalletPostRow
+from core.services.payments.book import book
+from core.services.payments.context import Context
+
+log = structlog.get_logger(__name__)
+
+# The prompt cannot appear while the payer's own session is open: wait for it, but not for ever.
+SESSION_WAIT_S, SESSION_WAIT_MAX_S = 5.0, 60.0
+# An attempt that could not leave for so long is not what the customer expects any more.
+STALE_S = 900.0
+# Should the errand be lost all the same, the question is due again after this.
+REQUERY_S = 300.0
+
+
+def push(ctx: Context, attempt_id: str) -> Outcome:
+    """See `Payments.push`."""
+    with ctx.db.read() as session:
+        found = session.get(AttemptRow, attempt_id)
+        waiting = found is not None and found.state == "created"
+        payer, created_at = (found.payer_phone, found.created_at) if found else ("", ctx.clock.real_now())
+    waited = (ctx.clock.real_now() - created_at).total_seconds()
+    if waiting and waited < SESSION_WAIT_MAX_S and ctx.open_sessions.has_open(payer):
+        return Retry(SESSION_WAIT_S, "the payer's phone has a session open", counts=False)
+    claimed = _claim(ctx, attempt_id)
+    if not isinstance(claimed, WalletAttempt):
+        return claimed
+    assert_outside_transaction()
+    answer = ctx.wallets[_wallet_of(ctx, attempt_id)].start(claimed)
+    return _record_start(ctx, attempt_id, answer)
+
+
+def _wallet_of(ctx: Context, attempt_id: str) -> str:
+    with ctx.db.read() as session:
+        return session.get_one(AttemptRow, attempt_id).wallet
+
+
+def _claim(ctx: Context, attempt_id: str) -> WalletAttempt | Outcome:
+    """Write down that the wallet is about to be asked. Whoever finds `submitting` later knows only that it may have
+    been: that is a question, never a second request."""
+    now = ctx.clock.real_now()
+    with ctx.db.begin() as session:
+        attempt = queries.lock_attempt(session, attempt_id)
+        if attempt is None:
+            return Dead("there is no such attempt")
+        if attempt.state == "submitting":
+            queries.note(session, attempt, to_state="unknown", by="push", at=now, detail="cut off while asking")
+            attempt.state, attempt.code, attempt.next_query_at = "unknown", "cut_off", now
+            return Done("cut off while asking: queried")
+        if attempt.state != "created":
+            return Done(f"already {attempt.state}")
+        wallet = ctx.wallets.get(attempt.wallet)
+        if wallet is None:
+            return _give_up(ctx, session, attempt, "configuration", "the wallet is not configured")
+        if (now - attempt.created_at).total_seconds() > STALE_S:
+            return _give_up(ctx, session, attempt, "other", "could not leave in time")
+        number = len(queries.posts_of(session, attempt_id)) + 1
+        if number > POSTS_MAX:
+            return _give_up(ctx, session, attempt, "busy", "asked twice already")
+        session.add(WalletPostRow(attempt_id=attempt_id, number=number, started_at=now))
+        queries.note(session, attempt, to_state="submitting", by="push", at=now, detail=f"request {number}")
+        attempt.state = "submitting"
+        attempt.submitted_at = attempt.submitted_at or now
+        return ctx.for_wallet(session, attempt)
+
+
+def _give_up(ctx: Context, session: Session, attempt: AttemptRow, reason: str, detail: str) -> Outcome:
+    now = ctx.clock.real_now()
+    queries.note(session, attempt, to_state="failed", by="push", at=now, detail=detail)
+    attempt.state, attempt.is_open, attempt.reason, attempt.ended_at = "failed", False, reason, now
+    attempt.next_query_at = None
+    _tell(ctx, session, attempt, "payment.failed")
+    return Done(detail)
+
+
+def _record_start(ctx: Context, attempt_id: str, answer: StartAnswer) -> Outcome:
+    now = ctx.clock.real_now()
+    with ctx.db.begin() as session:
+        attempt = queries.lock_attempt(session, attempt_id)
+        assert attempt is not None
+        posts = queries.posts_of(session, attempt_id)
+        posts[-1].ended_at, posts[-1].outcome = now, type(answer).__name__.lower()
+        posts[-1].code = _code(answer)
+        if isinstance(answer, Accepted) and answer.provider_ref and attempt.provider_ref is None:
+            attempt.provider_ref = answer.provider_ref
+        verdict = _apply(ctx, session, attempt, answer, by="answer", posts=len(posts))
+    if isinstance(answer, NotAccepted) and verdict.state == "created":
+        return Retry(answer.retry_after_s * min(1.0, ctx.query_scale * 10), f"not accepted: {answer.code}")
+    return Done(verdict.state)
+
+
+def _code(answer: StartAnswer | QueryAnswer) -> str | None:
+    code = getattr(answer, "code", None) or getattr(answer, "why", None)
+    return str(code)[:80] if code else None
+
+
+def query(ctx: Context, attempt_id: str, *, by: str) -> Outcome:
+    """See `Payments.query`."""
+    with ctx.db.read() as session:
+        attempt = session.get(AttemptRow, attempt_id)
+        if attempt is None:
+            return Dead("there is no such attempt")
+        if attempt.state in ("created", "cancelled") or (attempt.state == "succeeded" and by == "query"):
+            return Done(f"nothing to ask: {attempt.state}")
+        wallet = ctx.wallets.get(attempt.wallet)
+        if wallet is None:
+            return Dead("the wallet is not configured")
+        asked = ctx.for_wallet(session, attempt)
+    assert_outside_transaction()
+    answer = wallet.query(asked)
+    return record(ctx, attempt_id, answer, by=by)
+
+
+def record(ctx: Context, attempt_id: str, answer: QueryAnswer, *, by: str) -> Outcome:
+    """Write down what the operator (or a verified callback) says of an attempt."""
+    with ctx.db.begin() as session:
+        attempt = queries.lock_attempt(session, attempt_id)
+        if attempt is None:
+            return Dead("there is no such attempt")
+        if isinstance(answer, Pending) and answer.provider_ref and attempt.provider_ref is None:
+            attempt.provider_ref = answer.provider_ref
+        verdict = _apply(ctx, session, attempt, answer, by=by, posts=POSTS_MAX)
+    return Done(verdict.state)
+
+
+def _apply(
+    ctx: Context, session: Session, attempt: AttemptRow, answer: StartAnswer | QueryAnswer, *, by: str, posts: int
+) -> Verdict:
+    can = ctx.wallets[attempt.wallet].can
+    before = attempt.state
+    verdict = judge(
+        before,  # type: ignore[arg-type]
+        answer,
+        age_s=ctx.age_s(attempt),
+        queries=attempt.queries,
+        posts=posts,
+        can=can,
+    )
+    now = ctx.clock.real_now()
+    if verdict.state != before or isinstance(answer, Paid | NotFound | Unknown):
+        queries.note(session, attempt, to_state=verdict.state, by=by, at=now, detail=_code(answer) or "")
+    attempt.state = verdict.state
+    attempt.is_open = verdict.state in OPEN
+    if verdict.reason or verdict.code:
+        attempt.reason, attempt.code = verdict.reason or attempt.reason, (verdict.code or attempt.code or "")[:80]
+    attempt.next_query_at = (
+        now + timedelta(seconds=scaled(verdict.next_query_in_s, ctx.query_scale))
+        if verdict.next_query_in_s is not None
+        else None
+    )
+    if not attempt.is_open and attempt.ended_at is None:
+        attempt.ended_at = now
+    if verdict.conflict:
+        attempt.flag = "success_then_failure"
+        log.warning("attempt.conflict", attempt=attempt.id, wallet=attempt.wallet)
+    if verdict.pay and isinstance(answer, Paid):
+        session.flush()
+        book(session, attempt, answer, found_by=by, clock=ctx.clock)
+    if verdict.tell == "failed":
+        _tell(ctx, session, attempt, "payment.failed")
+    elif verdict.tell == "pending_long":
+        _tell(ctx, session, attempt, "payment.pending_long")
+    log.info("attempt.moved", attempt=attempt.id, wallet=attempt.wallet, before=before, after=verdict.state, by=by)
+    return verdict
+
+
+def _tell(ctx: Context, session: Session, attempt: AttemptRow, kind: str) -> None:
+    zone, account = WEST, attempt.own_ref
+    contract = session.get(ContractRow, attempt.contract_id) if attempt.contract_id else None
+    if contract is not None:
+        zone, account = session.get_one(SiteRow, contract.site_id).time_zone, grouped(contract.account_number)
+    stage_notice(
+        session,
+        clock=ctx.clock,
+        kind=kind,
+        key=f"{kind}:{attempt.id}",
+        recipient=attempt.asked_by_phone,
+        language=attempt.language,
+        blanks={
+            "amount": Money(attempt.charged_minor, attempt.charged_currency).text,
+            "account": account,
+            "brand": BRAND_NAMES.get(attempt.brand, attempt.brand),
+            "reason": attempt.reason or "other",
+        },
+        zone=zone,
+        contract_id=attempt.contract_id,
+    )
+
+
+def stage_due_queries(ctx: Context, limit: int) -> int:
+    """See `Payments.stage_due_queries`. A question is one errand: unique on the attempt and its running number."""
+    now = ctx.clock.real_now()
+    with ctx.db.begin() as session:
+        due = queries.due_for_query(session, now=now, limit=limit)
+        for attempt in due:
+            attempt.queries += 1
+            attempt.next_query_at = now + timedelta(seconds=scaled(REQUERY_S, ctx.query_scale))
+            outbox.stage(
+                session,
+                kind="attempt.query",
+                key=f"query:{attempt.id}:{attempt.queries}",
+                body={"attempt_id": attempt.id},
+                clock=ctx.clock,
+            )
+        return len(due)

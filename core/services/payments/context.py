@@ -1,0 +1,52 @@
+"""What the parts of the payments service share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from core.customers.tables import ContractRow
+from core.db import Database
+from core.kernel.clock import Clock
+from core.kernel.money import Money
+from core.payments.model import OpenSessions
+from core.payments.ports import Wallet, WalletAttempt
+from core.payments.tables import AttemptRow
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    db: Database
+    clock: Clock
+    wallets: Mapping[str, Wallet]
+    routes: Mapping[str, str]
+    open_sessions: OpenSessions
+    query_scale: float
+    push_delay_s: float
+    callback_base: str
+
+    def age_s(self, attempt: AttemptRow) -> float:
+        """Seconds since the wallet was first asked, as the unscaled schedule counts them."""
+        if attempt.submitted_at is None:
+            return 0.0
+        return (self.clock.real_now() - attempt.submitted_at).total_seconds() / self.query_scale
+
+    def for_wallet(self, session: Session, attempt: AttemptRow) -> WalletAttempt:
+        """The attempt in the words of the port. Read inside a transaction, used outside."""
+        contract = session.get(ContractRow, attempt.contract_id) if attempt.contract_id else None
+        account = contract.account_number if contract else attempt.own_ref
+        return WalletAttempt(
+            attempt_id=attempt.id,
+            own_ref=attempt.own_ref,
+            brand=attempt.brand,
+            payer_phone=attempt.payer_phone,
+            amount=Money(attempt.charged_minor, attempt.charged_currency),
+            account_number=account,
+            description=f"Electricite {account}",
+            language=attempt.language,
+            provider_ref=attempt.provider_ref,
+            provider_txn_id=attempt.provider_txn_id,
+            callback_url=self.callback_base or None,
+        )

@@ -1,0 +1,117 @@
+"""What people and papers get when money has moved: notices and documents, staged in the same transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import case, func, select, text
+from sqlalchemy.orm import Session
+
+from core import outbox
+from core.billing.tables import InvoiceRow
+from core.customers.tables import ContractRow, CustomerRow, PhoneLinkRow, PhoneRow, SiteRow
+from core.kernel.clock import Clock
+from core.kernel.digits import grouped
+from core.kernel.money import Money
+from core.ledger import queries as ledger
+from core.ledger.model import credit
+from core.notices.staging import stage_notice
+from core.payments.tables import AttemptRow, PaymentRow
+from core.settlement.events import AgentSale, CashTaken, Event, ExchangedMoney, SuspensePlaced, WalletMoney
+
+# Events that bring a customer's money: each has one payment, one receipt and its messages.
+RECEIPTED = (WalletMoney, ExchangedMoney, CashTaken, AgentSale, SuspensePlaced)
+
+
+@dataclass(frozen=True, slots=True)
+class Addressee:
+    """A phone that may read about a contract, and in which language."""
+
+    phone: str
+    language: str
+    customer_id: int
+
+
+def stage(session: Session, event: Event, *, clock: Clock) -> None:
+    """Stage what follows from `event`: the receipt's PDF, one SMS to who paid, one to the account's holder."""
+    if not isinstance(event, RECEIPTED):
+        return
+    payment = session.get_one(PaymentRow, event.payment_id)
+    outbox.stage(
+        session,
+        kind="document.receipt",
+        key=f"receipt:{payment.id}",
+        body={"payment_id": payment.id},
+        clock=clock,
+    )
+    _receipts(session, payment, event.contract_id, clock)
+
+
+def standing(session: Session, contract: ContractRow) -> tuple[Money, Money]:
+    """(what is due on sent invoices, the credit) of a contract, in its currency."""
+    due = session.scalar(
+        select(func.coalesce(func.sum(InvoiceRow.total_minor - InvoiceRow.paid_minor), 0)).where(
+            InvoiceRow.contract_id == contract.id, text("invoice.state = 'sent' AND paid_minor < total_minor")
+        )
+    )
+    return Money(int(due or 0), contract.currency), ledger.balance(session, credit(contract.id), contract.currency)
+
+
+def holders(session: Session, contract: ContractRow) -> list[Addressee]:
+    """The confirmed phones of a contract's customer, holder first; stale links too: the SMS tells of money that came."""
+    language = func.coalesce(PhoneLinkRow.language, PhoneRow.language, CustomerRow.language)
+    rows = session.execute(
+        select(PhoneLinkRow.phone, language, PhoneLinkRow.customer_id)
+        .join(CustomerRow, CustomerRow.id == PhoneLinkRow.customer_id)
+        .outerjoin(PhoneRow, PhoneRow.phone == PhoneLinkRow.phone)
+        .where(PhoneLinkRow.customer_id == contract.customer_id, PhoneLinkRow.confirmed_at.is_not(None))
+        .order_by(case((PhoneLinkRow.role == "holder", 0), else_=1), PhoneLinkRow.id)
+    )
+    return [Addressee(*row) for row in rows]
+
+
+def _receipts(session: Session, payment: PaymentRow, contract_id: int, clock: Clock) -> None:
+    contract = session.get_one(ContractRow, contract_id)
+    zone = session.scalars(select(SiteRow.time_zone).where(SiteRow.id == contract.site_id)).one()
+    due, left_over = standing(session, contract)
+    known = holders(session, contract)
+    attempt = session.get(AttemptRow, payment.attempt_id) if payment.attempt_id else None
+    payer = attempt.payer_phone if attempt else payment.payer_phone
+    blanks = {
+        "amount": Money(payment.amount_minor, payment.currency).text,
+        "account": grouped(contract.account_number),
+        "receipt": payment.receipt_number,
+        "verification": grouped(payment.verification_code),
+        "due": due.text if due else "",
+        "credit": left_over.text if left_over.minor > 0 and not due else "",
+    }
+    own = next((a for a in known if a.phone == payer), None)
+    told = own or (known[0] if known else None)
+    if told is not None:
+        stage_notice(
+            session,
+            clock=clock,
+            kind="payment.receipt",
+            key=f"receipt:{payment.id}:account",
+            recipient=told.phone,
+            language=told.language if own is None or attempt is None else attempt.language,
+            blanks=blanks,
+            zone=zone,
+            customer_id=told.customer_id,
+            contract_id=contract.id,
+            payment_id=payment.id,
+        )
+    if own is None and attempt is not None:
+        # Somebody else paid: proof of the money, nothing about what the account still owes.
+        stage_notice(
+            session,
+            clock=clock,
+            kind="payment.receipt_payer",
+            key=f"receipt:{payment.id}:payer",
+            recipient=attempt.payer_phone,
+            language=attempt.language,
+            blanks={key: blanks[key] for key in ("amount", "account", "receipt", "verification")},
+            zone=zone,
+            contract_id=contract.id,
+            payment_id=payment.id,
+        )

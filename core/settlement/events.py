@@ -1,0 +1,223 @@
+"""Everything that moves money, as data. `core.settlement.post` is the only reader.
+
+`key` makes an event happen once; the same key with other content is refused. Amounts are positive.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from core.kernel.money import Money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """`actor`: who did it, `system` or a person. `memo`: a sentence for the journal."""
+
+    kind: ClassVar[str] = ""
+    key: str
+    actor: str = "system"
+    memo: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvoiceSent(Event):
+    """An invoice goes out: it is owed from now on. Credit of the contract is used on it at once."""
+
+    kind: ClassVar[str] = "invoice_sent"
+    invoice_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WalletMoney(Event):
+    """Money a wallet took for a contract. `invoice_ids`: those chosen, in order; else oldest first."""
+
+    kind: ClassVar[str] = "wallet_money"
+    payment_id: str
+    wallet: str
+    contract_id: int
+    amount: Money
+    invoice_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExchangedMoney(Event):
+    """Wallet money in another currency than the contract's, under a valid quote: two transfers through fx_clearing."""
+
+    kind: ClassVar[str] = "exchanged_money"
+    payment_id: str
+    wallet: str
+    contract_id: int
+    amount: Money
+    worth: Money
+    invoice_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnplacedMoney(Event):
+    """Money nobody can place: unknown reference, wrong currency without a quote."""
+
+    kind: ClassVar[str] = "unplaced_money"
+    payment_id: str
+    wallet: str
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuspensePlaced(Event):
+    """Money out of suspense, onto a contract, by a person."""
+
+    kind: ClassVar[str] = "suspense_placed"
+    payment_id: str
+    wallet: str
+    contract_id: int
+    amount: Money
+    invoice_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CashTaken(Event):
+    """Cash over the counter."""
+
+    kind: ClassVar[str] = "cash_taken"
+    payment_id: str
+    cashier: str
+    contract_id: int
+    amount: Money
+    invoice_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreditApplied(Event):
+    """A contract's credit is put on its open invoices."""
+
+    kind: ClassVar[str] = "credit_applied"
+    contract_id: int
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSale(Event):
+    """An agent took cash for a customer: the float goes down, the customer's debt too."""
+
+    kind: ClassVar[str] = "agent_sale"
+    payment_id: str
+    agent_id: int
+    contract_id: int
+    amount: Money
+    commission: Money | None = None
+    invoice_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FloatBought(Event):
+    """An agent bought float by wallet."""
+
+    kind: ClassVar[str] = "float_bought"
+    payment_id: str
+    wallet: str
+    agent_id: int
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CashHandedOver(Event):
+    """An agent handed cash to a cashier: the float goes up."""
+
+    kind: ClassVar[str] = "cash_handed_over"
+    cashier: str
+    agent_id: int
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrepaidUsed(Event):
+    """Prepaid credit turned into energy or a token."""
+
+    kind: ClassVar[str] = "prepaid_used"
+    contract_id: int
+    amount: Money
+    tax: Money | None = None
+    levy: str = "vat"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorPaidOut(Event):
+    """The operator settled with the bank, less its fees."""
+
+    kind: ClassVar[str] = "operator_paid_out"
+    wallet: str
+    amount: Money
+    fees: Money | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundOwed(Event):
+    """A refund was approved: credit becomes a debt of ours."""
+
+    kind: ClassVar[str] = "refund_owed"
+    contract_id: int
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundPaid(Event):
+    """The operator paid the refund out."""
+
+    kind: ClassVar[str] = "refund_paid"
+    wallet: str
+    amount: Money
+    contract_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorReversed(Event):
+    """The operator took a payment back: its transfers run the other way, its invoices are open again in a new cycle."""
+
+    kind: ClassVar[str] = "operator_reversed"
+    payment_id: str
+    contract_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreditNote(Event):
+    """An invoice is corrected downwards after it was sent."""
+
+    kind: ClassVar[str] = "credit_note"
+    invoice_id: int
+    contract_id: int
+    amount: Money
+    tax: Money | None = None
+    levy: str = "vat"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenOff(Event):
+    """A debt given up."""
+
+    kind: ClassVar[str] = "written_off"
+    invoice_id: int
+    contract_id: int
+    amount: Money
+
+
+EVENTS: tuple[type[Event], ...] = (
+    InvoiceSent,
+    WalletMoney,
+    ExchangedMoney,
+    UnplacedMoney,
+    SuspensePlaced,
+    CashTaken,
+    CreditApplied,
+    AgentSale,
+    FloatBought,
+    CashHandedOver,
+    PrepaidUsed,
+    OperatorPaidOut,
+    RefundOwed,
+    RefundPaid,
+    OperatorReversed,
+    CreditNote,
+    WrittenOff,
+)

@@ -1,0 +1,231 @@
+"""`post(session, event)`: the only code that reacts to money.
+
+It writes the transfers of the event's recipe, allocates, re-evaluates dunning, sets desired supply and stages the
+effects, all in the caller's transaction. Nothing else writes transfers, changes `paid_minor` or switches supply for
+money.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select, text, update
+from sqlalchemy.orm import Session, aliased
+
+from core.billing.tables import DunningCycleRow, InvoiceLineRow, InvoiceRow
+from core.customers.tables import ContractRow, SiteRow
+from core.kernel.clock import Clock, local_date
+from core.kernel.errors import StateConflict
+from core.kernel.money import Money
+from core.ledger import queries as ledger
+from core.ledger.model import Account, Transfer, credit
+from core.ledger.tables import AccountRow, JournalRow, TransferRow
+from core.payments.tables import PaymentRow
+from core.settlement import effects
+from core.settlement.allocation import OpenInvoice
+from core.settlement.dunning import reevaluate
+from core.settlement.events import CreditApplied, Event, InvoiceSent, OperatorReversed
+from core.settlement.recipes import RECIPES, Books, SentInvoice
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """What an event did. `repeated`: it had happened before under this key, and nothing was done now.
+
+    `allocated`: invoice → what it brought down (negative: opened again). `to_credit`: what no invoice took.
+    """
+
+    journal_id: str
+    repeated: bool = False
+    allocated: tuple[tuple[int, Money], ...] = ()
+    to_credit: Money | None = None
+
+
+def post(session: Session, event: Event, *, clock: Clock) -> Posted:
+    """Let one event change the books and everything that follows from them, in the caller's transaction.
+
+    Raises SameKeyOtherContent, BelowFloor or StateConflict; the caller's transaction must then be rolled back.
+    """
+    contract_id = _contract_of(session, event)
+    contract = _lock_contract(session, contract_id) if contract_id is not None else None
+    digest = hashlib.sha256(repr(event).encode()).hexdigest()
+    before = ledger.find_journal(session, event.key, digest)
+    if before is not None:
+        return Posted(before, repeated=True)
+    books = _load(session, event, contract)
+    transfers = RECIPES[type(event)](event, books)
+    entry = ledger.JournalEntry(
+        kind=event.kind,
+        key=event.key,
+        digest=digest,
+        at=clock.now(),
+        recorded_at=clock.real_now(),
+        actor=event.actor,
+        memo=event.memo,
+    )
+    journal_id = ledger.write(session, entry, transfers)
+    allocated = _allocations(event, transfers)
+    _bring_down(session, allocated)
+    if isinstance(event, OperatorReversed):
+        _open_again(session, event, allocated, clock)
+    posted = Posted(
+        journal_id,
+        allocated=tuple((invoice_id, money) for invoice_id, money in allocated.items()),
+        to_credit=_credited(transfers),
+    )
+    if contract is not None:
+        contract.version += 1
+        session.flush()
+        reevaluate(session, clock=clock, contract_id=contract.id, cause=event.kind)
+    effects.stage(session, event, clock=clock)
+    return posted
+
+
+def _contract_of(session: Session, event: Event) -> int | None:
+    if isinstance(event, InvoiceSent):
+        found = session.scalar(select(InvoiceRow.contract_id).where(InvoiceRow.id == event.invoice_id))
+        if found is None:
+            raise StateConflict(f"there is no invoice {event.invoice_id}")
+        return int(found)
+    contract_id: int | None = getattr(event, "contract_id", None)
+    return contract_id
+
+
+def _lock_contract(session: Session, contract_id: int) -> ContractRow:
+    """The row that is locked first when money moves; SQLite's writer holds the whole database already."""
+    contract = session.scalar(
+        select(ContractRow)
+        .where(ContractRow.id == contract_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    if contract is None:
+        raise StateConflict(f"there is no contract {contract_id}")
+    return contract
+
+
+def _load(session: Session, event: Event, contract: ContractRow | None) -> Books:
+    if contract is None:
+        return Books()
+    if isinstance(event, OperatorReversed):
+        return Books(payment_transfers=_transfers_of(session, event.payment_id))
+    balance = ledger.balance(session, credit(contract.id), contract.currency).minor
+    if isinstance(event, InvoiceSent):
+        return Books(invoice=_sent_invoice(session, event.invoice_id), credit_minor=balance)
+    return Books(
+        open_invoices=open_invoices(session, contract.id),
+        credit_minor=balance if isinstance(event, CreditApplied) else 0,
+    )
+
+
+def open_invoices(session: Session, contract_id: int) -> list[OpenInvoice]:
+    """Sent and not paid, oldest first, locked. Uses ix_invoice_open."""
+    rows = session.execute(
+        select(InvoiceRow.id, InvoiceRow.total_minor - InvoiceRow.paid_minor)
+        .where(InvoiceRow.contract_id == contract_id, text("invoice.state = 'sent' AND paid_minor < total_minor"))
+        .order_by(InvoiceRow.sent_on, InvoiceRow.id)
+        .with_for_update()
+    )
+    return [OpenInvoice(invoice_id, balance) for invoice_id, balance in rows]
+
+
+def _sent_invoice(session: Session, invoice_id: int) -> SentInvoice:
+    invoice = session.get_one(InvoiceRow, invoice_id, populate_existing=True)
+    if invoice.state != "sent":
+        raise StateConflict(f"invoice {invoice.number} is {invoice.state}, not sent")
+    taxes: dict[str, int] = defaultdict(int)
+    lines = select(InvoiceLineRow.levy, InvoiceLineRow.amount_minor).where(
+        InvoiceLineRow.invoice_id == invoice_id, InvoiceLineRow.levy.is_not(None)
+    )
+    for levy, minor in session.execute(lines):
+        taxes[str(levy)] += int(minor)
+    if sum(taxes.values()) != invoice.tax_minor:
+        taxes = defaultdict(int, {"vat": invoice.tax_minor})
+    total = Money(invoice.total_minor, invoice.currency)
+    return SentInvoice(invoice.id, invoice.contract_id, total, tuple(sorted(taxes.items())))
+
+
+def _transfers_of(session: Session, payment_id: str) -> Sequence[Transfer]:
+    debit, credited = aliased(AccountRow), aliased(AccountRow)
+    rows = session.execute(
+        select(
+            debit.code, debit.owner, credited.code, credited.owner,
+            TransferRow.amount_minor, TransferRow.currency, TransferRow.invoice_id,
+        )
+        .join(debit, debit.id == TransferRow.debit_account_id)
+        .join(credited, credited.id == TransferRow.credit_account_id)
+        .join(JournalRow, JournalRow.id == TransferRow.journal_id)
+        .where(TransferRow.payment_id == payment_id, JournalRow.kind != OperatorReversed.kind)
+    )  # fmt: skip
+    return tuple(
+        Transfer(Account(d_code, d_owner), Account(c_code, c_owner), Money(minor, currency), invoice_id, payment_id)
+        for d_code, d_owner, c_code, c_owner, minor, currency, invoice_id in rows
+    )
+
+
+def _allocations(event: Event, transfers: Sequence[Transfer]) -> dict[int, Money]:
+    """invoice → how far it was brought down. The transfers that open an invoice are no allocation."""
+    sums: dict[int, Money] = {}
+    for t in transfers:
+        if t.invoice_id is None:
+            continue
+        if t.credit.code == "receivable":
+            part = t.amount
+        elif t.debit.code == "receivable" and not isinstance(event, InvoiceSent):
+            part = Money(-t.amount.minor, t.amount.currency)
+        else:
+            continue
+        sums[t.invoice_id] = sums[t.invoice_id] + part if t.invoice_id in sums else part
+    return sums
+
+
+def _credited(transfers: Sequence[Transfer]) -> Money | None:
+    rest = [t.amount for t in transfers if t.credit.code == "credit"]
+    total = rest[0] if rest else None
+    for amount in rest[1:]:
+        assert total is not None
+        total = total + amount
+    return total
+
+
+def _bring_down(session: Session, allocated: dict[int, Money]) -> None:
+    for invoice_id in sorted(allocated):
+        delta = allocated[invoice_id].minor
+        changed = session.scalars(
+            update(InvoiceRow)
+            .where(
+                InvoiceRow.id == invoice_id,
+                InvoiceRow.paid_minor + delta >= 0,
+                InvoiceRow.paid_minor + delta <= InvoiceRow.total_minor,
+            )
+            .values(paid_minor=InvoiceRow.paid_minor + delta)
+            .returning(InvoiceRow.id)
+            .execution_options(synchronize_session=False)
+        )
+        if changed.first() is None:
+            raise StateConflict(f"invoice {invoice_id} cannot take {allocated[invoice_id]}")
+    for row in list(session):
+        if isinstance(row, InvoiceRow) and row.id in allocated:
+            session.expire(row)
+
+
+def _open_again(session: Session, event: OperatorReversed, allocated: dict[int, Money], clock: Clock) -> None:
+    """A reversal opens a new dunning cycle with a new warning: what was said before was about paid money."""
+    zone = session.scalar(
+        select(SiteRow.time_zone)
+        .join(ContractRow, ContractRow.site_id == SiteRow.id)
+        .where(ContractRow.id == event.contract_id)
+    )
+    assert zone is not None
+    today = local_date(clock.now(), zone)
+    for invoice_id in sorted(i for i, money in allocated.items() if money.minor < 0):
+        invoice = session.get_one(InvoiceRow, invoice_id, populate_existing=True)
+        invoice.cycle += 1
+        session.add(
+            DunningCycleRow(invoice_id=invoice_id, cycle=invoice.cycle, started_on=today, cause="operator_reversed")
+        )
+    session.execute(update(PaymentRow).where(PaymentRow.id == event.payment_id).values(reversed_at=clock.now()))
+    session.flush()

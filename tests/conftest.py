@@ -1,0 +1,55 @@
+"""Fixtures that every test may use. Real parts are looked for, never assumed; `tests/run.py` says which were found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from core.db import Database
+from core.db.tables import metadata
+from core.kernel.clock import FixedClock
+from tests.realparts import PostgresServer, postgres_server
+
+
+@pytest.fixture
+def clock() -> FixedClock:
+    """Tuesday 10 March 2026, 09:00 in Kinshasa, 10:00 in Lubumbashi."""
+    return FixedClock(datetime(2026, 3, 10, 8, 0, tzinfo=UTC))
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[Database]:
+    """An empty SQLite database with every table."""
+    database = Database(f"sqlite:///{tmp_path / 'mwolo.db'}")
+    metadata.create_all(database.engine)
+    yield database
+    database.dispose()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server of our own; the test is skipped, loudly, where none can be started."""
+    with postgres_server() as server:
+        if server is None:
+            pytest.skip("no PostgreSQL: neither the machine's nor the wheel's could be started")
+        yield server
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def any_db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """The same test on both databases."""
+    if request.param == "sqlite":
+        database = Database(f"sqlite:///{tmp_path / 'mwolo.db'}")
+        metadata.create_all(database.engine)
+        yield database
+        database.dispose()
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    with server.new_database() as url:
+        database = Database(url)
+        metadata.create_all(database.engine)
+        yield database
+        database.dispose()
