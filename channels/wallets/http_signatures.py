@@ -120,7 +120,7 @@ def signature_base(request: SignedRequest, signed: SignatureInput) -> bytes:
         value = derived.get(name) if name.startswith("@") else request.headers.get(name)
         if value is None:
             raise NotAuthentic(f"signed over {name!r}, which is not there")
-        lines.append(f'"{name}": {" ".join(value.split()) if not name.startswith("@") else value}')
+        lines.append(f'"{name}": {value.strip()}')
     lines.append(f'"@signature-params": {signed.raw}')
     return "\n".join(lines).encode("utf-8", "replace")
 

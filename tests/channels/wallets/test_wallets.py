@@ -1,0 +1,113 @@
+"""Every registered wallet: its table of answers, its secrets, its page."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+from structlog.testing import capture_logs
+from wallet_cases import CASES, REQUIRED_CASES, SECRETS, Bench, Case, fails, says, shape
+
+from channels.wallets.registry import WALLETS, build, secrets_of, slug_of
+from core.kernel.money import Money
+from core.payments.ports import Failed, Malformed, RawCallback
+
+DOCS = Path(__file__).parents[3] / "docs" / "wallets"
+EVERY = [pytest.param(name, case, id=f"{name}-{case.name}") for name in CASES for case in CASES[name]]
+
+
+@pytest.mark.parametrize(("name", "case"), EVERY)
+def test_what_an_operator_answers(name: str, case: Case) -> None:
+    bench = Bench(name, case.answer, **case.config)
+    assert bench.run(case.call) == case.expected
+    assert len(bench.network.asked) == 1, "one call, whatever came of it"
+
+
+@pytest.mark.parametrize(("name", "case"), EVERY)
+def test_no_log_tells_a_secret(name: str, case: Case, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    bench = Bench(name, case.answer, **case.config)
+    with capture_logs() as events:
+        answer = bench.run(case.call)
+    told = f"{events} {caplog.text} {answer!r}"
+    assert events
+    for secret in (*SECRETS[name], "never-to-be-seen", "Bearer", "243810000001"):
+        assert secret not in told
+
+
+@pytest.mark.parametrize("name", sorted(WALLETS))
+def test_every_wallet_has_cases_and_a_page(name: str) -> None:
+    assert {case.name for case in CASES[name]} >= REQUIRED_CASES
+    page = (DOCS / f"{name}.md").read_text("utf-8")
+    for setting in dataclasses.fields(WALLETS[name].config):
+        assert f"MWOLO_{name.upper()}_{setting.name.upper()}" in page, f"{setting.name} is not on the page"
+    for heading in ("## Access", "## Settings", "## Go-live checklist", "## Unconfirmed", "## When it hangs"):
+        assert heading in page
+
+
+@pytest.mark.parametrize("name", sorted(WALLETS))
+def test_every_wallet_tells_what_it_can_do(name: str) -> None:
+    can = Bench(name, httpx.Response(200)).wallet.can
+    assert can.decimals.keys() >= {"CDF", "USD"}
+    assert can.decimals["CDF"] == 0
+    assert list(can.query_slots_s) == sorted(set(can.query_slots_s))
+    assert can.prompt_lifetime_s > 0
+    page = (DOCS / f"{name}.md").read_text("utf-8")
+    assert f"signed callbacks: {'yes' if can.signed_callbacks else 'no'}" in page
+    assert f"query by own id: {'yes' if can.query_by_own_id else 'no'}" in page
+
+
+@pytest.mark.parametrize("name", sorted(WALLETS))
+def test_a_config_never_shows_its_secrets(name: str) -> None:
+    bench = Bench(name, httpx.Response(200))
+    assert set(secrets_of(bench.wallet, bench.config)) == set(SECRETS[name])
+    for secret in SECRETS[name]:
+        assert secret not in repr(bench.config)
+
+
+@pytest.mark.parametrize("name", sorted(WALLETS))
+def test_an_amount_the_wallet_cannot_take_is_never_sent(name: str) -> None:
+    bench = Bench(name, fails(httpx.ReadTimeout))
+    for amount in (Money(1250050, "CDF"), Money(100, "KES")):
+        assert bench.run("start", amount=amount) == Failed("amount_refused", "not_sent")
+    assert bench.network.asked == []
+
+
+@pytest.mark.parametrize("name", sorted(WALLETS))
+@pytest.mark.parametrize(
+    "body", [b"", b"\xff\xfe", b"[]", b"null", b"{}", b'"x"', b"[" * 50_000, b'{"depositId": 5}', b"<xml/>", b"NaN"]
+)
+def test_a_callback_nobody_can_read_is_malformed_and_acknowledged(name: str, body: bytes) -> None:
+    bench = Bench(name, httpx.Response(200))
+    raw = RawCallback("callback", body, {}, "POST", "/hooks/x/y/callback", "pay.example", None, datetime.now(UTC))
+    assert isinstance(bench.wallet.read_callback(raw), Malformed)
+    assert bench.wallet.acknowledge(raw).status == 200
+
+
+def test_the_registry_refuses_what_does_not_belong_together() -> None:
+    bench = Bench("vodacom", httpx.Response(200))
+    with pytest.raises(KeyError):
+        build("nobody", object(), http=bench.http, clock=bench.clock)
+    with pytest.raises(TypeError, match="PawapayConfig"):
+        build("pawapay", bench.config, http=bench.http, clock=bench.clock)
+
+
+def test_a_slug_is_stable_and_tells_nothing() -> None:
+    one = {slug_of(name, "key") for name in WALLETS}
+    assert len(one) == len(WALLETS)
+    assert one == {slug_of(name, "key") for name in WALLETS}
+    assert one.isdisjoint({slug_of(name, "another key") for name in WALLETS})
+    assert all(len(slug) == 20 and set(slug) <= set("0123456789abcdef") for slug in one)
+
+
+def test_shapes_are_all_used() -> None:
+    """A shape nobody reads proves nothing."""
+    here = Path(__file__).parent
+    text = "".join(p.read_text("utf-8") for p in here.glob("*.py"))
+    for path in (here / "shapes").glob("*.json"):
+        assert f'"{path.stem}"' in text, path.name
+    assert says("pawapay_accepted").json() == shape("pawapay_accepted")
