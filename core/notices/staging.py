@@ -10,11 +10,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core import outbox
-from core.customers.tables import PhoneRow
 from core.i18n import DEFAULT_LANGUAGE, LANGUAGES, translate
 from core.kernel import gsm7
 from core.kernel.clock import Clock
-from core.notices import rules
+from core.notices import queries, rules
 from core.notices.tables import NoticeRow
 from core.notices.texts import DEFAULT_SHORT_CODE, KINDS, Kind, Text, pick
 
@@ -59,7 +58,7 @@ def stage_notice(
         declared,
         now,
         zone,
-        opted_out=_opted_out(session, recipient),
+        opted_out=queries.opted_out(session, recipient),
         planned=_planned(session, declared, recipient, clock),
     )
     row = NoticeRow(
@@ -103,10 +102,6 @@ def stage_notice(
 def render(text: Text, language: str, blanks: Mapping[str, str]) -> str:
     """What stands on the phone: translated, filled, and inside GSM-7."""
     return gsm7.fold(translate(text.body, language, **blanks))
-
-
-def _opted_out(session: Session, phone: str) -> bool:
-    return session.scalar(select(PhoneRow.opted_out_at).where(PhoneRow.phone == phone)) is not None
 
 
 def _planned(session: Session, kind: Kind, recipient: str, clock: Clock) -> tuple[datetime, ...]:

@@ -46,6 +46,9 @@ class NoticeRow(Base):
     gateway: Mapped[str | None] = mapped_column(String(20))
     gateway_ref: Mapped[str | None] = mapped_column(String(80))
     attempts: Mapped[int] = mapped_column(default=0)
+    # How often nobody knew whether it had gone, and since when that is so (real time).
+    doubts: Mapped[int] = mapped_column(default=0)
+    in_doubt_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     not_before: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -60,6 +63,7 @@ class DeliveryReportRow(Base):
     __table_args__ = (
         UniqueConstraint("gateway", "gateway_ref", "status"),
         Index("ix_delivery_report_notice_id", "notice_id"),
+        Index("ix_delivery_report_phone", "phone"),
     )
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)

@@ -1,0 +1,66 @@
+"""What the notices service asks of an SMS gateway, and what gateways tell us later."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from core.notices.rules import DeliveryState
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundText:
+    """One text for one number. `to`: E.164 with the plus. `body`: inside GSM-7. `reference`: ours, for logs."""
+
+    to: str
+    body: str = field(repr=False)
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The gateway took it on; never "delivered". `reference` None: it gave none, so no report will find it.
+
+    `cost` is what it says it costs, as it says it.
+    """
+
+    gateway: str
+    reference: str | None
+    cost: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryReport:
+    """What became of a text. `status` is the gateway's word; `meaning` ours, None for a word nobody knows yet.
+
+    `phone`: E.164, empty when it does not say. `blocked`: the person has told the gateway to stop.
+    """
+
+    reference: str
+    status: str
+    meaning: DeliveryState | None
+    reason: str = ""
+    network: str = ""
+    phone: str = ""
+    blocked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class InboundText:
+    """A text somebody sent us. `reference` is the gateway's, the same when it is delivered again."""
+
+    reference: str
+    phone: str
+    body: str = field(repr=False)
+
+
+class SmsGateway(Protocol):
+    """Hands texts over. One call, one text: nothing here repeats by itself."""
+
+    @property
+    def name(self) -> str: ...
+
+    def send(self, text: OutboundText) -> Receipt:
+        """Hand one text over. Raises one of `core.notices.errors` or PartnerRefused for a clear no, PartnerThrottled,
+        or PartnerDown (`sent` False: certainly nothing reached the gateway; True: nobody knows)."""
+        ...
