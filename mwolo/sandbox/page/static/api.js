@@ -43,12 +43,10 @@ async function call(path, { body, patienceMs = PATIENCE_MS } = {}) {
     if (error.name !== "TimeoutError") setOnline(false);
     throw new NoNetwork(String(error.message ?? error));
   }
-  if (answer.status >= 500) {
-    // The proxy in front says so when the sandbox is away; its own failures look the same to a phone.
-    if ([502, 503, 504].includes(answer.status)) setOnline(false);
-    throw new NoNetwork(data.error ?? String(answer.status));
-  }
-  setOnline(true);
+  // A proxy in front says 502 or 504 when the sandbox behind it is away; other failures are an answer, if a poor one.
+  const away = answer.status === 502 || answer.status === 504;
+  setOnline(!away);
+  if (away) throw new NoNetwork(data.error ?? String(answer.status));
   if (!answer.ok) throw new Refused(data.error ?? String(answer.status));
   return data;
 }

@@ -1,9 +1,10 @@
 // One phone: its SIM, its screen, its session, its prompts and its messages. Each is a world of its own.
 
 import { farewell, get, isOnline, NoNetwork, post, Refused, repeat } from "./api.js";
+import { now } from "./clock.js";
 import { animate, make, partsOf } from "./dom.js";
 import { draw, drawTime } from "./screen.js";
-import { amountText, phoneText, t, translate } from "./words.js";
+import { amountText, operatorOf, phoneText, t, translate } from "./words.js";
 
 const KEYS = [
   ["1", ""], ["2", "abc"], ["3", "def"], ["4", "ghi"], ["5", "jkl"], ["6", "mno"],
@@ -285,8 +286,8 @@ export class Handset {
     if (mine !== this.turn) {
       // The red key was quicker than the network: nobody is left to read this.
       if (!answer.ended && !this.inSession()) this.hangUp();
-    } else if (answer.error) this.show({ kind: "network", text: answer.error });
-    else this.show({ kind: answer.ended ? "ended" : "ussd", text: answer.text });
+    } else if (answer.error && !answer.text) this.show({ kind: "network", text: answer.error });
+    else this.show({ kind: answer.ended ? "ended" : "ussd", text: answer.text, said: answer.error });
   }
 
   hangUp() {
@@ -360,7 +361,9 @@ export class Handset {
     const fresh = await get(`sms?phone=${phone}&after=${this.lastSms}`);
     this.lastSms = Math.max(this.lastSms, ...fresh.map((text) => text.id));
     const known = new Set(this.state.sms.map((text) => `${text.id} ${text.text}`));
-    const added = fresh.filter((text) => !known.has(`${text.id} ${text.text}`)).map((text) => ({ ...text, unread: true }));
+    // What comes while we look is stamped with the hour of business, as the idle screen shows it.
+    const stamp = (text) => ({ ...text, at: this.smsLoaded ? now().toISOString() : text.at, unread: true });
+    const added = fresh.filter((text) => !known.has(`${text.id} ${text.text}`)).map(stamp);
     // Newest on top, as on every phone; who reads one keeps reading the same one.
     this.state.sms = [...added.reverse(), ...this.state.sms];
     if (this.state.view.kind === "message" || this.state.view.kind === "inbox") this.state.chosen += added.length;
@@ -435,9 +438,4 @@ export class Handset {
     if (this.customer) this.showCard();
     this.draw();
   }
-}
-
-/** The network's name as the idle screen shows it: the operator behind the wallet. */
-function operatorOf(customer) {
-  return { mpesa: "Vodacom CD", airtel: "Airtel CD", orange: "Orange CD" }[customer.brand] ?? customer.brand_name ?? "–";
 }

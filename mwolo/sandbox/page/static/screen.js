@@ -37,12 +37,12 @@ const VIEWS = {
     soft: () => ["", t("cancel")],
   },
   ussd: {
-    body: (state) => [make("p", { class: "ussd-text" }, state.view.text)],
+    body: sessionText,
     entry: entryOf,
     soft: (state) => [t("send"), state.entry ? t("erase") : t("cancel")],
   },
   ended: {
-    body: (state) => [make("p", { class: "ussd-text" }, state.view.text)],
+    body: sessionText,
     soft: () => [t("ok"), ""],
   },
   network: {
@@ -98,7 +98,13 @@ const VIEWS = {
   },
 };
 
-export function momentText(at) {
+/** The screen word for word; below it what the network has to say about it, a screen that was too long for instance. */
+function sessionText(state) {
+  const { text, said } = state.view;
+  return [make("p", { class: "ussd-text" }, text), ...(said ? [make("p", { class: "prompt-said" }, said)] : [])];
+}
+
+function momentText(at) {
   const moment = new Date(at);
   if (Number.isNaN(moment.getTime())) return "";
   const sameDay = dateText(moment, ZONE, "short") === dateText(now(), ZONE, "short");
@@ -136,7 +142,7 @@ export function draw(parts, state) {
 function drawLength(parts, state) {
   const onAir = ["ussd", "ended"].includes(state.view.kind) && state.mostSeptets;
   const length = onAir ? septets(state.view.text) : 0;
-  parts.length.textContent = !onAir ? "" : `${length ?? "UCS-2"}/${state.mostSeptets}`;
+  parts.length.textContent = !onAir ? "" : length === null ? "UCS-2" : `${length}/${state.mostSeptets}`;
   parts.length.title = !onAir ? "" : length === null ? t("not_gsm") : t("septets", { n: length, most: state.mostSeptets });
   parts.length.classList.toggle("over", Boolean(onAir) && (length === null || length > state.mostSeptets));
 }

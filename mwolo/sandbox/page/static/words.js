@@ -95,7 +95,7 @@ const FAULTS = {
     error_before_accept: "répond 500, rien n'est pris", lost_callback: "le rappel se perd", duplicate_callback: "le rappel arrive deux fois",
     callback_before_answer: "le rappel arrive avant la réponse", late_success: "expire, puis paie quand même", refused: "refuse",
     no_funds: "solde insuffisant", wrong_amount: "encaisse un autre montant", overloaded: "surchargé, n'accepte pas",
-    expired_session: "session expirée", never_final: "reste en attente pour toujours",
+    expired_session: "session expirée", not_indexed: "ne retrouve pas ses propres paiements", bad_signature: "signature fausse", never_final: "reste en attente pour toujours",
     sms_refused: "SMS refusé", sms_slow: "SMS lent", sms_lost_answer: "SMS parti, réponse perdue", delivery_lost: "accusé perdu",
     delivery_failed: "SMS non remis", delivery_before_answer: "accusé avant la réponse", ussd_duplicate: "chaque requête USSD en double",
     ussd_no_end: "pas d'avis de fin de session",
@@ -106,7 +106,7 @@ const FAULTS = {
     error_before_accept: "says 500, takes nothing", lost_callback: "the callback is lost", duplicate_callback: "the callback comes twice",
     callback_before_answer: "the callback outruns the answer", late_success: "expires, then pays after all", refused: "refuses",
     no_funds: "not enough money", wrong_amount: "collects another amount", overloaded: "overloaded, does not accept",
-    expired_session: "session expired", never_final: "stays pending for ever",
+    expired_session: "session expired", not_indexed: "cannot find its own payments", bad_signature: "wrong signature", never_final: "stays pending for ever",
     sms_refused: "SMS refused", sms_slow: "slow SMS", sms_lost_answer: "SMS left, answer lost", delivery_lost: "report lost",
     delivery_failed: "SMS not delivered", delivery_before_answer: "report outruns the answer", ussd_duplicate: "every USSD request twice",
     ussd_no_end: "no end-of-session notice",
@@ -150,6 +150,11 @@ export function translate(root) {
 /** +243810000001 → "+243 81 000 0001", as numbers are read out in the country. */
 export function phoneText(phone) {
   return phone.replace(/^(\+243)(\d{2})(\d{3})(\d{4})$/, "$1 $2 $3 $4");
+}
+
+/** The network's name as the idle screen shows it: the operator behind the wallet. */
+export function operatorOf(customer) {
+  return { mpesa: "Vodacom CD", airtel: "Airtel CD", orange: "Orange CD" }[customer.brand] ?? customer.brand_name ?? "–";
 }
 
 export function amountText(amount, currency) {

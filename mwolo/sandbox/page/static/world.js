@@ -27,6 +27,7 @@ export class World {
     const words = supply === "none" ? t("no_meter") : t(`supply_${supply}`);
     if (state.textContent !== words) state.textContent = words;
     byId("meter-line").textContent = meter ? meterWords(meter) : "";
+    byId("purse-name").textContent = customer?.brand_name || t("purse");
     byId("purse").textContent = customer ? amountText(customer.balance, customer.currency) : "–";
     const online = byId("meter-online");
     online.disabled = !meter;
@@ -56,7 +57,7 @@ export class World {
     try {
       const { runs = [] } = await moveClock(move);
       said.textContent = runs.length > 1 ? t("time_landed", { n: runs.length }) : t(`time_landed_${runs.length}`);
-      this.note("did_time", { when: `${dateText(now(), ZONE)}, ${timeText(now(), ZONE)}` });
+      this.note("did_time");
     } catch (error) {
       said.textContent = error instanceof Refused ? t("refused", { why: error.message }) : t("time_stuck");
     } finally {
@@ -73,7 +74,7 @@ export class World {
   }
 
   /** Write one line into the diary; kept as key and blanks, so that it follows the page's language. */
-  note(key, blanks) {
+  note(key, blanks = {}) {
     this.diary.unshift({ key, blanks, at: now() });
     this.diary.length = Math.min(this.diary.length, DIARY_LENGTH);
     this.drawDiary();
@@ -83,7 +84,7 @@ export class World {
     if (this.diary.length === 0) return;
     byId("diary").replaceChildren(
       ...this.diary.map(({ key, blanks, at }) =>
-        make("li", { class: key }, make("time", {}, timeText(at, ZONE)), make("span", {}, t(key, blanks))),
+        make("li", { class: key }, make("time", {}, timeText(at, ZONE)), make("span", {}, t(key, { when: dateText(at, ZONE), ...blanks }))),
       ),
     );
   }
