@@ -14,7 +14,6 @@ from typing import Protocol
 
 import structlog
 from flask import Blueprint, Response, request
-from werkzeug.exceptions import RequestEntityTooLarge
 
 from core.kernel.clock import Clock
 from core.kernel.errors import NotRecorded
@@ -80,10 +79,8 @@ def hooks_blueprint(
             count(fault)
             return _plain(404)
         wallet = wallets_by_slug[slug]
-        request.max_content_length = MAX_BODY_BYTES
-        try:
-            body = request.get_data(cache=False)
-        except RequestEntityTooLarge:
+        body = _body()
+        if body is None:
             count("too_large")
             return _plain(413)
         raw = _raw(kind, attempt, body, clock)
@@ -94,6 +91,19 @@ def hooks_blueprint(
         return _acknowledge(wallet, raw)
 
     return hooks
+
+
+def _body() -> bytes | None:
+    """The raw body, None when it is too long. Counted while reading: a chunked one announces no length."""
+    if (request.content_length or 0) > MAX_BODY_BYTES:
+        return None
+    body = bytearray()
+    while len(body) <= MAX_BODY_BYTES:
+        piece = request.stream.read(MAX_BODY_BYTES + 1 - len(body))
+        if not piece:
+            return bytes(body)
+        body += piece
+    return None
 
 
 def _store(inbox: CallbackInbox, name: str, raw: RawCallback) -> bool:
