@@ -14,6 +14,7 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     CheckConstraint,
+    ColumnElement,
     Index,
     String,
     Text,
@@ -205,21 +206,16 @@ def stage(
     return True
 
 
-def lease(session: Session, *, queue: str, clock: Clock, limit: int) -> list[Leased]:
+def lease(session: Session, *, queue: str, clock: Clock, limit: int, scale: float = 1.0) -> list[Leased]:
     """Take up to `limit` due rows of a queue, by priority, then oldest first, each with a new token.
 
-    The caller commits, then hands over. A row that used up its attempts turns dead here. Uses ix_outbox_pending.
+    `scale` stretches the leases (below 1 in tests). The caller commits, then hands over. A row that used up its
+    attempts turns dead here. Uses ix_outbox_pending.
     """
-    now, business = clock.real_now(), clock.now()
+    now = clock.real_now()
     due = (
         select(OutboxRow)
-        .where(
-            OutboxRow.state == text("'pending'"),
-            OutboxRow.queue == queue,
-            OutboxRow.available_at <= now,
-            or_(OutboxRow.lease_until.is_(None), OutboxRow.lease_until <= now),
-            or_(OutboxRow.business_at.is_(None), OutboxRow.business_at <= business),
-        )
+        .where(*_due(queue, clock))
         .order_by(OutboxRow.priority, OutboxRow.available_at, OutboxRow.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -233,7 +229,7 @@ def lease(session: Session, *, queue: str, clock: Clock, limit: int) -> list[Lea
             continue
         row.attempts += 1
         row.lease_token = new_uuid()
-        row.lease_until = now + timedelta(seconds=min(policy.lease_s * 2 ** (row.attempts - 1), LEASE_CAP_S))
+        row.lease_until = now + timedelta(seconds=scale * min(policy.lease_s * 2 ** (row.attempts - 1), LEASE_CAP_S))
         taken.append(Leased(row.id, row.kind, row.queue, row.lease_token, row.body, row.attempts, row.lease_until))
     return taken
 
@@ -296,3 +292,33 @@ def pending_by_kind(session: Session) -> dict[str, tuple[int, datetime]]:
         .group_by(OutboxRow.kind)
     )
     return {kind: (count, oldest) for kind, count, oldest in rows}
+
+
+def in_hand(session: Session, *, queue: str, clock: Clock) -> int:
+    """How many rows of a queue somebody holds a running lease on."""
+    return int(
+        session.scalar(
+            select(func.count()).where(
+                OutboxRow.state == text("'pending'"),
+                OutboxRow.queue == queue,
+                OutboxRow.lease_until > clock.real_now(),
+            )
+        )
+        or 0
+    )
+
+
+def _due(queue: str, clock: Clock) -> tuple[ColumnElement[bool], ...]:
+    now, business = clock.real_now(), clock.now()
+    return (
+        OutboxRow.state == text("'pending'"),
+        OutboxRow.queue == queue,
+        OutboxRow.available_at <= now,
+        or_(OutboxRow.lease_until.is_(None), OutboxRow.lease_until <= now),
+        or_(OutboxRow.business_at.is_(None), OutboxRow.business_at <= business),
+    )
+
+
+def anything_due(session: Session, *, queue: str, clock: Clock) -> bool:
+    """A look without a lock, so that an idle dispatcher never writes."""
+    return session.scalar(select(OutboxRow.id).where(*_due(queue, clock)).limit(1)) is not None

@@ -1,1 +1,1 @@
-"""What each queue does with a row: one module a feature, one call of a service a row."""
+"""One module a feature: `handlers(...)` says which kinds of outbox rows it carries out, and how."""

@@ -1,0 +1,146 @@
+"""Every setting of the product, read once from the environment. `docs/settings.md` lists them; a test compares.
+
+A wrong or missing one is one sentence that names the variable (`BadSetting`); the command line then exits with code 2.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from core.kernel.errors import ServiceError
+
+PREFIX = "MWOLO_"
+
+
+class BadSetting(ServiceError):
+    """A setting is missing or makes no sense. The message is a whole sentence and names the variable."""
+
+
+def _comma_list(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+class Settings(BaseSettings):
+    """The environment, typed. Field `database_url` is the variable MWOLO_DATABASE_URL, and so on."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+
+    # Where things are
+    database_url: str = Field("sqlite:///mwolo.db", description="PostgreSQL or SQLite, as SQLAlchemy writes it")
+    redis_url: str = Field("redis://127.0.0.1:6379/0", description="Redis or Valkey; unix:// works")
+    mqtt_url: str = Field("mqtt://127.0.0.1:1883", description="mqtt:// or mqtts://, with user and password if any")
+    mqtt_version: Literal["5", "3.1.1"] = Field("5", description="what the broker speaks")
+    public_url: str = Field("http://127.0.0.1:8000", description="how partners and customers reach us")
+    documents_dir: str = Field("documents", description="folder for PDF documents")
+
+    # Who we are
+    secret_key: SecretStr = Field(
+        SecretStr(""), description="at least 32 characters; signs cookies and seals meter keys", validate_default=True
+    )
+    utility_name: str = Field("Mwolo Energie", description="on papers and pages")
+    utility_topic: str = Field("mwolo", description="first level of every MQTT topic")
+    short_code: str = Field("*123#", description="what customers dial")
+
+    # Doors: several secrets are valid at once, so that one can be rotated
+    ussd_secrets: str = Field("", description="secret path segments of the USSD callback, comma-separated")
+    sms_secrets: str = Field("", description="secret path segments of the SMS callbacks, comma-separated")
+    hook_secrets: str = Field("", description="secret path segments of the wallet callbacks, comma-separated")
+    trusted_proxies: int = Field(0, ge=0, le=5, description="how many reverse proxies stand before the web process")
+    cookie_secure: bool = Field(True, description="false only where the console is not served over https")
+
+    # Money
+    wallet_routes: str = Field(
+        "mpesa=vodacom,airtel=pawapay,orange=pawapay", description="which wallet collects for which brand"
+    )
+    push_delay_s: float = Field(3.0, ge=0, le=30, description="seconds between the end of a turn and the request")
+    query_scale: float = Field(1.0, gt=0, le=10, description="stretches every query and retry schedule; 1 is real")
+    lease_scale: float = Field(1.0, gt=0, le=10, description="stretches every lease; 1 is real")
+
+    # Partners
+    africastalking_username: str = Field("", description="Africa's Talking user name; `sandbox` for theirs")
+    africastalking_api_key: SecretStr = Field(SecretStr(""), description="Africa's Talking API key")
+    africastalking_base_url: str = Field("", description="other than Africa's Talking's own address; empty: theirs")
+    africastalking_sender_id: str = Field("", description="registered sender name; empty: the shared one")
+    vodacom_api_key: SecretStr = Field(SecretStr(""), description="M-Pesa OpenAPI application key")
+    vodacom_public_key: str = Field("", description="M-Pesa OpenAPI public key of the environment, base64 DER")
+    vodacom_base_url: str = Field("https://openapi.m-pesa.com", description="M-Pesa OpenAPI address")
+    vodacom_environment: Literal["sandbox", "openapi"] = Field("sandbox", description="`openapi` is production")
+    vodacom_market: str = Field("vodacomDRC", description="market in the path")
+    vodacom_country: str = Field("DRC", description="the market's own country letters, not ISO")
+    vodacom_origin: str = Field("*", description="registered origin")
+    vodacom_service_provider_code: str = Field("000000", description="the utility's short code at M-Pesa")
+    vodacom_mode: Literal["sync", "async"] = Field("sync", description="as the application is configured")
+    vodacom_session_warmup_s: int = Field(30, ge=0, le=120, description="a new session takes so long to live")
+    pawapay_api_token: SecretStr = Field(SecretStr(""), description="pawaPay API token")
+    pawapay_base_url: str = Field("https://api.sandbox.pawapay.io", description="pawaPay address")
+    pawapay_public_authority: str = Field("", description="host under which pawaPay signs its callbacks to us")
+
+    # Development
+    sandbox_url: str = Field("", description="address of the sandbox; only `mwolo demo` and tests set it")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
+    log_format: Literal["json", "text"] = Field("json", description="one JSON object a line, or text for people")
+
+    @field_validator("secret_key")
+    @classmethod
+    def _long_enough(cls, value: SecretStr) -> SecretStr:
+        if len(value.get_secret_value()) < 32:
+            raise ValueError("must be set to at least 32 random characters")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: str) -> str:
+        if not value.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
+            raise ValueError("must start with postgresql:// or sqlite:///")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _known_redis(cls, value: str) -> str:
+        if not value.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must start with redis://, rediss:// or unix://")
+        return value
+
+    @field_validator("mqtt_url")
+    @classmethod
+    def _known_broker(cls, value: str) -> str:
+        if not value.startswith(("mqtt://", "mqtts://")):
+            raise ValueError("must start with mqtt:// or mqtts://")
+        return value
+
+    @field_validator("wallet_routes")
+    @classmethod
+    def _readable_routes(cls, value: str) -> str:
+        if any(part.count("=") != 1 for part in _comma_list(value)):
+            raise ValueError("must look like brand=wallet,brand=wallet")
+        return value
+
+    @property
+    def key(self) -> str:
+        return self.secret_key.get_secret_value()
+
+    @property
+    def routes(self) -> dict[str, str]:
+        """brand → wallet."""
+        return dict(part.split("=") for part in _comma_list(self.wallet_routes))  # type: ignore[misc]
+
+    def secrets_for(self, door: Literal["ussd", "sms", "hook"]) -> tuple[str, ...]:
+        """The secrets valid at a door. Raises BadSetting when there is none: an open door is a mistake."""
+        found = _comma_list(getattr(self, f"{door}_secrets"))
+        if not found:
+            raise BadSetting(f"{PREFIX}{door.upper()}_SECRETS is not set: the {door} callbacks need a secret.")
+        return found
+
+
+def read() -> Settings:
+    """The settings of this process. Raises BadSetting: one sentence, naming the first variable that is wrong."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = PREFIX + str(first["loc"][0]).upper() if first["loc"] else PREFIX.rstrip("_")
+        words = str(first["msg"]).removeprefix("Value error, ")
+        raise BadSetting(f"{name} {words[0].lower()}{words[1:]}.") from None
