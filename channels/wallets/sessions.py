@@ -89,7 +89,10 @@ class InProcessStore:
 
 
 class SessionPool:
-    """Hands out live sessions. `create` asks the operator for one and returns its id, or raises PartnerError."""
+    """Hands out live sessions. `create` asks the operator for one and returns its id, or raises PartnerError.
+
+    `patience_s`: how long `take` waits beyond the warm-up, for somebody else's `create` to come back.
+    """
 
     def __init__(
         self,
@@ -98,6 +101,7 @@ class SessionPool:
         *,
         lifetime_s: int,
         warmup_s: int,
+        patience_s: int = 30,
         store: SessionStore | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -107,6 +111,7 @@ class SessionPool:
         self._clock = clock
         self._lifetime = timedelta(seconds=lifetime_s)
         self._warmup = timedelta(seconds=warmup_s)
+        self._patience = self._warmup + timedelta(seconds=patience_s)
         self._renew_before = max(2 * self._warmup + _LAST_SECONDS, self._lifetime / 10)
         self._store: SessionStore = store if store is not None else InProcessStore()
         self._sleep = sleep
@@ -124,7 +129,7 @@ class SessionPool:
 
         Raises SessionNotReady when none gets live in that time, PartnerError when the operator gives none.
         """
-        gives_up = self._clock.real_now() + self._warmup + timedelta(seconds=5)
+        gives_up = self._clock.real_now() + self._patience
         while True:
             now = self._clock.real_now()
             held = self._valid(now)
@@ -151,7 +156,9 @@ class SessionPool:
     def rejected(self, session: Session) -> int:
         """The operator refused this session. Returns after how many seconds a live one can be expected."""
         now = self._clock.real_now()
-        if not session.proven and now < session.created_at + 3 * self._warmup:
+        # Somebody else may have used it with success since it was taken.
+        proven = session.proven or any(s.proven for s in self._store.load() if s.id == session.id)
+        if not proven and now < session.created_at + 3 * self._warmup:
             later = now + self._warmup
             self._store.update(lambda kept: tuple(replace(s, live_at=later) if s.id == session.id else s for s in kept))
         else:

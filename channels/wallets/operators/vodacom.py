@@ -132,6 +132,7 @@ class VodacomWallet:
             clock,
             lifetime_s=config.session_lifetime_s,
             warmup_s=config.session_warmup_s,
+            patience_s=config.session_timeout_s + 5,
             store=session_store,
             sleep=sleep,
         )
