@@ -72,7 +72,7 @@ class OperatorLedger:
             reason = self._obstacle(db, ask)
             if reason is not None:
                 return self._settle(db, entry, "failed", reason), True
-            if not ask.plan.get("never_final"):
+            if "never_final" not in ask.plan:
                 self._open_prompt(db, entry, ask)
                 entry = self._entry(db, entry["id"])
             return entry, True

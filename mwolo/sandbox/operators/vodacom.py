@@ -176,11 +176,10 @@ class VodacomOperator:
         return self._accepted(entry) if self._config.vodacom_mode == "async" else self._outcome(entry)
 
     def _patience(self, entry: Row) -> float:
+        """How long a call stays open: until the prompt has ended, with a margin so that its end comes first."""
         late = entry["plan"].get("late_success") or {}
-        # A little more than the prompt's life, so that its end is what ends the call.
-        return float(late.get("expire_after", self._config.prompt_lifetime_s)) + (
-            0.0 if entry["plan"].get("never_final") else 5.0
-        )
+        lifetime_s = float(late.get("expire_after", self._config.prompt_lifetime_s))
+        return lifetime_s if "never_final" in entry["plan"] else lifetime_s + 5.0
 
     def _accepted(self, entry: Row) -> Response:
         if entry["state"] == "failed" and entry["prompts"] == 0 and str(entry["reason"]).startswith("INS-"):
