@@ -104,7 +104,9 @@ class ReminderRow(Base):
     """A dunning step that was due and sent. Unique per invoice, cycle and step: it happens once.
 
     `step`: `sent`, `reminder`, `warning`, `announcement`, or one of these with `.2`, `.3` … when it had to be said
-    again. `delivered_at`: by delivery report, a USSD screen really shown, or a crew's word (`evidence` says which).
+    again. `leaves_at`: when its notice may leave (None: it never will). `delivered_at`: by delivery report, a USSD
+    screen really shown, or a crew's word (`evidence` says which: `report`, `screen`, `crew`). `cut_on`: the day a
+    warning named; supply is never cut before it. A step without a notice goes by crew.
     """
 
     __tablename__ = "reminder"
@@ -117,8 +119,10 @@ class ReminderRow(Base):
     policy_version: Mapped[int]
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     notice_id: Mapped[int | None] = mapped_column(ForeignKey("notice.id"), index=True)
+    leaves_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     delivered_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     evidence: Mapped[str | None] = mapped_column(String(16))
+    cut_on: Mapped[date | None]
 
 
 class HoldRow(Base):

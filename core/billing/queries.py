@@ -1,0 +1,232 @@
+"""Reading what billing knows. Bounded: a fixed number of statements however many contracts are asked for."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
+from datetime import date, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, exists, or_, select, text
+from sqlalchemy.orm import Session
+
+from core.billing.model import Calendar, DunnedInvoice, DunningFacts, Hold, MadeStep
+from core.billing.policy import DEFAULT_POLICY, DunningPolicy
+from core.billing.tables import (
+    DunningCycleRow,
+    DunningDecisionRow,
+    DunningPolicyRow,
+    HoldRow,
+    InvoiceRow,
+    NumberSeriesRow,
+    ReminderRow,
+)
+from core.customers.tables import ContractRow, MeterRow, PhoneLinkRow, SiteRow
+
+# As literals: a bound parameter hides the partial index ix_invoice_open from both planners.
+IS_OPEN = text("invoice.state = 'sent' AND invoice.paid_minor < invoice.total_minor")
+IS_PRESENT_CYCLE = and_(DunningCycleRow.invoice_id == InvoiceRow.id, DunningCycleRow.cycle == InvoiceRow.cycle)
+
+
+def open_invoices_for_update(session: Session, contract_id: int) -> list[InvoiceRow]:
+    """Sent and not paid, oldest first, locked and read afresh. The caller holds the contract's lock."""
+    return list(
+        session.scalars(
+            select(InvoiceRow)
+            .where(InvoiceRow.contract_id == contract_id, IS_OPEN)
+            .order_by(InvoiceRow.sent_on, InvoiceRow.id)
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
+    )
+
+
+def policy_on(session: Session, day: date) -> DunningPolicy:
+    """The version valid on a day: the newest that had begun; the built-in default where there is none."""
+    row = session.scalars(
+        select(DunningPolicyRow)
+        .where(DunningPolicyRow.valid_from <= day)
+        .order_by(DunningPolicyRow.valid_from.desc(), DunningPolicyRow.version.desc())
+        .limit(1)
+    ).first()
+    return DunningPolicy.from_json(row.version, row.body) if row else DEFAULT_POLICY
+
+
+def next_number(session: Session, series: str) -> int:
+    """The next number of a series without gaps or twins: the row stays locked until the caller's transaction ends."""
+    row = session.get(NumberSeriesRow, series, with_for_update=True, populate_existing=True)
+    if row is None:
+        row = NumberSeriesRow(name=series, last=0)
+        session.add(row)
+    row.last += 1
+    session.flush()
+    return row.last
+
+
+def facts_of(
+    session: Session, contract_ids: Collection[int], calendar_of: Callable[[str], Calendar]
+) -> dict[int, DunningFacts]:
+    """What dunning knows of these contracts: five statements. `calendar_of` gives the permitted days of a zone.
+
+    Whether supply is off is not known here: the caller puts it in.
+    """
+    if not contract_ids:
+        return {}
+    invoices = _invoices(session, contract_ids)
+    holds: dict[int, list[Hold]] = defaultdict(list)
+    for row in session.scalars(select(HoldRow).where(HoldRow.contract_id.in_(contract_ids)).order_by(HoldRow.id)):
+        holds[row.contract_id].append(Hold(row.kind, row.from_at, row.until_at, row.invoice_id))
+    reached = set(
+        session.scalars(
+            select(ContractRow.id)
+            .join(PhoneLinkRow, PhoneLinkRow.customer_id == ContractRow.customer_id)
+            .where(ContractRow.id.in_(contract_ids), PhoneLinkRow.confirmed_at.is_not(None))
+        )
+    )
+    contracts = session.execute(
+        select(ContractRow.id, ContractRow.currency, SiteRow.time_zone, SiteRow.protected, MeterRow.control_kind)
+        .join(SiteRow, SiteRow.id == ContractRow.site_id)
+        .outerjoin(MeterRow, MeterRow.id == ContractRow.meter_id)
+        .where(ContractRow.id.in_(contract_ids))
+    )
+    return {
+        contract_id: DunningFacts(
+            contract_id=contract_id,
+            currency=currency,
+            zone=zone,
+            calendar=calendar_of(zone),
+            invoices=tuple(invoices[contract_id]),
+            holds=tuple(holds[contract_id]),
+            may_be_cut=protected is None and control_kind not in (None, "none"),
+            reachable=contract_id in reached,
+        )
+        for contract_id, currency, zone, protected, control_kind in contracts
+    }
+
+
+def sweep_candidates(
+    session: Session, *, policy: DunningPolicy, today: date, after: int, limit: int, only: Collection[int] | None = None
+) -> Sequence[int]:
+    """Contracts with an open invoice for which a step may be due on `today`, by id, above `after`. Set-based.
+
+    A superset: the pure function decides. `today` is the latest of the country's days. Uses ix_invoice_open.
+    """
+
+    def no_step(step: str) -> ColumnElement[bool]:
+        return ~exists().where(
+            ReminderRow.invoice_id == InvoiceRow.id,
+            ReminderRow.cycle == InvoiceRow.cycle,
+            ReminderRow.step == step,
+        )
+
+    def since(days: int) -> ColumnElement[bool]:
+        return DunningCycleRow.started_on <= today - timedelta(days=days)
+
+    # From here on evidence is repaired and the cut is announced: these are looked at every day.
+    last_phase = policy.announcement_after_days - -(-policy.warning_min_age_h // 24)
+    due = or_(
+        since(last_phase),
+        and_(since(policy.warning_after_days), no_step("warning")),
+        and_(since(policy.reminder_after_days), no_step("reminder")),
+        no_step("sent"),
+    )
+    found = (
+        select(InvoiceRow.contract_id)
+        .join(
+            DunningCycleRow,
+            and_(DunningCycleRow.invoice_id == InvoiceRow.id, DunningCycleRow.cycle == InvoiceRow.cycle),
+        )
+        .where(IS_OPEN, InvoiceRow.contract_id > after, due)
+        .distinct()
+        .order_by(InvoiceRow.contract_id)
+        .limit(limit)
+    )
+    if only is not None:
+        found = found.where(InvoiceRow.contract_id.in_(only))
+    return session.scalars(found).all()
+
+
+def announced_contracts(session: Session, *, zone: str, after: int, limit: int) -> Sequence[int]:
+    """Contracts in a zone with an open invoice whose cut was announced in its present cycle, by id, above `after`."""
+    announced = exists().where(
+        ReminderRow.invoice_id == InvoiceRow.id,
+        ReminderRow.cycle == InvoiceRow.cycle,
+        ReminderRow.step == "announcement",
+    )
+    return session.scalars(
+        select(InvoiceRow.contract_id)
+        .join(ContractRow, ContractRow.id == InvoiceRow.contract_id)
+        .join(SiteRow, SiteRow.id == ContractRow.site_id)
+        .where(IS_OPEN, InvoiceRow.contract_id > after, SiteRow.time_zone == zone, announced)
+        .distinct()
+        .order_by(InvoiceRow.contract_id)
+        .limit(limit)
+    ).all()
+
+
+def open_contracts(session: Session, *, after: int, limit: int) -> Sequence[int]:
+    """Contracts with any open invoice, by id, above `after`."""
+    return session.scalars(
+        select(InvoiceRow.contract_id)
+        .where(IS_OPEN, InvoiceRow.contract_id > after)
+        .distinct()
+        .order_by(InvoiceRow.contract_id)
+        .limit(limit)
+    ).all()
+
+
+def last_decision(session: Session, contract_id: int) -> DunningDecisionRow | None:
+    """The newest decision kept for a contract. Uses ix_dunning_decision_contract_id."""
+    return session.scalars(
+        select(DunningDecisionRow)
+        .where(DunningDecisionRow.contract_id == contract_id)
+        .order_by(DunningDecisionRow.at.desc(), DunningDecisionRow.id.desc())
+        .limit(1)
+    ).first()
+
+
+def _invoices(session: Session, contract_ids: Collection[int]) -> dict[int, list[DunnedInvoice]]:
+    rows = session.execute(
+        select(
+            InvoiceRow.contract_id, InvoiceRow.id, InvoiceRow.number, InvoiceRow.total_minor, InvoiceRow.paid_minor,
+            InvoiceRow.cycle, InvoiceRow.disputed, InvoiceRow.estimated, DunningCycleRow.started_on,
+        )
+        .join(DunningCycleRow, IS_PRESENT_CYCLE)
+        .where(InvoiceRow.contract_id.in_(contract_ids), IS_OPEN)
+        .order_by(InvoiceRow.sent_on, InvoiceRow.id)
+    ).all()  # fmt: skip
+    steps = _steps(session, [row.id for row in rows])
+    found: dict[int, list[DunnedInvoice]] = defaultdict(list)
+    for row in rows:
+        found[row.contract_id].append(
+            DunnedInvoice(
+                invoice_id=row.id,
+                number=row.number,
+                total_minor=row.total_minor,
+                paid_minor=row.paid_minor,
+                cycle=row.cycle,
+                cycle_started_on=row.started_on,
+                steps=tuple(steps[row.id, row.cycle]),
+                disputed=row.disputed,
+                estimated=row.estimated,
+            )
+        )
+    return found
+
+
+def _steps(session: Session, invoice_ids: list[int]) -> dict[tuple[int, int], list[MadeStep]]:
+    made: dict[tuple[int, int], list[MadeStep]] = defaultdict(list)
+    if not invoice_ids:
+        return made
+    columns: tuple[Any, ...] = (
+        ReminderRow.invoice_id, ReminderRow.cycle, ReminderRow.step, ReminderRow.created_at, ReminderRow.leaves_at,
+        ReminderRow.delivered_at, ReminderRow.notice_id, ReminderRow.cut_on,
+    )  # fmt: skip
+    rows = session.execute(
+        select(*columns).where(ReminderRow.invoice_id.in_(invoice_ids)).order_by(ReminderRow.created_at, ReminderRow.id)
+    )
+    for invoice_id, cycle, step, made_at, leaves_at, delivered_at, notice_id, cut_on in rows:
+        made[invoice_id, cycle].append(
+            MadeStep(step, made_at, leaves_at, delivered_at, by_crew=notice_id is None, cut_on=cut_on)
+        )
+    return made

@@ -1,0 +1,286 @@
+"""Dunning inside the transaction that changes something: steps written, notices staged, supply wanted on.
+
+Nothing here takes a lock: the caller holds the contract's row (`lock_contract`), so that what is read is what is true
+until the caller commits. Off is never wanted here; that is the batch's part (`core.services.billing`), which asks
+`may_disconnect` first. On is never held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import exists, func, or_, select
+from sqlalchemy.orm import Session
+
+from core.billing import queries
+from core.billing.dunning import evaluate
+from core.billing.model import Calendar, DunningFacts, DunningVerdict, StepDue
+from core.billing.policy import DunningPolicy
+from core.billing.tables import DunningDecisionRow, InvoiceRow, ReminderRow
+from core.customers.tables import ContractRow
+from core.i18n import day as day_text
+from core.kernel.clock import Clock
+from core.kernel.digits import grouped
+from core.kernel.errors import StateConflict
+from core.kernel.money import Money
+from core.notices.staging import stage_notice
+from core.notices.tables import NoticeRow
+from core.settlement import effects
+from core.supply.commands import ON_LIFE, open_task, want_supply
+from core.supply.model import LIVE
+from core.supply.rules import OffPolicy, next_window
+from core.supply.tables import MeterDesiredRow, MeterReportedRow, RelayCommandRow
+
+NONPAYMENT = "nonpayment"
+SWEEP = "sweep"
+# How far ahead permitted days are looked up: a cycle and the longest row of holidays after it.
+_DAYS_AHEAD = 60
+_KINDS = {"reminder": "dunning.reminder", "warning": "dunning.warning", "announcement": "dunning.announcement"}
+
+
+def lock_contract(session: Session, contract_id: int) -> None:
+    """Take the row that is locked first when money moves. SQLite's writer holds the whole database already."""
+    row = select(ContractRow.id).where(ContractRow.id == contract_id).with_for_update()
+    if session.scalar(row) is None:
+        raise StateConflict(f"there is no contract {contract_id}")
+
+
+def reevaluate(session: Session, *, clock: Clock, contract_id: int, cause: str) -> DunningVerdict:
+    """Ask dunning again about one contract and carry out what follows, in the caller's transaction.
+
+    The caller holds the contract's row. `cause`: the kind of the event, or SWEEP. Steps are made by the sweep alone,
+    so that money that arrives can never bring a reminder; the first notice of an invoice goes out when it is sent.
+    """
+    now = clock.now()
+    policy = queries.policy_on(session, now.date())
+    facts = facts_of(session, (contract_id,), policy, now)[contract_id]
+    verdict = evaluate(facts, policy, now)
+    for step in verdict.steps:
+        if cause == SWEEP or step.step == "sent":
+            _make(session, clock, facts, policy, step)
+    supply = _give_back(session, clock, contract_id, verdict)
+    keep_decision(session, clock=clock, facts=facts, verdict=verdict, supply=supply, cause=cause)
+    return verdict
+
+
+def facts_of(
+    session: Session, contract_ids: Collection[int], policy: DunningPolicy, now: datetime
+) -> dict[int, DunningFacts]:
+    """What dunning knows of these contracts, supply and calendar included."""
+    found = queries.facts_of(session, contract_ids, calendars(off_policy(policy), now))
+    cut = _cut_already(session, contract_ids)
+    return {i: replace(facts, supply_off=True) if i in cut else facts for i, facts in found.items()}
+
+
+def off_policy(policy: DunningPolicy) -> OffPolicy:
+    """The switching rules of a dunning policy's version. Its sums and its limits of holds are the dunning policy's."""
+    read = OffPolicy.from_json(policy.off)
+    limits = {kind: limit for kind, limit in policy.hold_limits.items() if kind != "*"}
+    return replace(
+        read,
+        floor_minor=dict(policy.floor_minor),
+        percent_of_invoice=policy.percent_of_invoice,
+        hold_limits=limits,
+    )
+
+
+def calendars(policy: OffPolicy, now: datetime) -> Callable[[str], Calendar]:
+    """zone → the permitted days from its today on, looked up once per zone."""
+    known: dict[str, Calendar] = {}
+
+    def calendar_of(zone: str) -> Calendar:
+        if zone not in known:
+            known[zone] = _calendar(policy, zone, now)
+        return known[zone]
+
+    return calendar_of
+
+
+def off_still_due(session: Session, *, clock: Clock, contract_id: int) -> bool:
+    """The books, read again: whether off is due on this contract. The caller holds its row."""
+    now = clock.now()
+    policy = queries.policy_on(session, now.date())
+    facts = facts_of(session, (contract_id,), policy, now).get(contract_id)
+    return facts is not None and evaluate(facts, policy, now).off_due
+
+
+def keep_decision(
+    session: Session,
+    *,
+    clock: Clock,
+    facts: DunningFacts,
+    verdict: DunningVerdict,
+    supply: str,
+    cause: str,
+    held: Collection[dict[str, Any]] = (),
+) -> bool:
+    """Keep the answer with its facts when it, or its reasons, differ from the last one kept. True when it was kept.
+
+    `held`: the reasons of `may_disconnect`, when it was asked.
+    """
+    reasons = [*(reason.as_json() for reason in verdict.why_not), *held]
+    last = queries.last_decision(session, facts.contract_id)
+    before = (last.off_due, last.supply, _essence(last.reasons)) if last else (False, "on", [])
+    if before == (verdict.off_due, supply, _essence(reasons)):
+        return False
+    session.add(
+        DunningDecisionRow(
+            contract_id=facts.contract_id,
+            at=clock.now(),
+            policy_version=verdict.policy_version,
+            cause=cause,
+            off_due=verdict.off_due,
+            supply=supply,
+            reasons=reasons,
+            facts={**facts.as_json(), "now": clock.now().isoformat()},
+        )
+    )
+    session.flush()
+    return True
+
+
+def _essence(reasons: Collection[dict[str, Any]]) -> list[tuple[str, str, str]]:
+    """What makes two lists of reasons the same: dates and hours in them move every day."""
+    return sorted((str(r.get("code")), str(r.get("invoice_id", "")), str(r.get("detail", ""))) for r in reasons)
+
+
+def _calendar(policy: OffPolicy, zone: str, now: datetime) -> Calendar:
+    days: list[date] = []
+    at, end = now, now + timedelta(days=_DAYS_AHEAD)
+    while (window := next_window(policy, at, zone)) is not None and window[0] < end:
+        days.append(window[0].date())
+        at = window[1]
+    return Calendar(tuple(days), policy.from_hour, policy.until_hour)
+
+
+def _cut_already(session: Session, contract_ids: Collection[int]) -> set[int]:
+    """Those whose supply is wanted off, and either is off by the meter's word or has a command on its way."""
+    on_its_way = exists().where(
+        RelayCommandRow.meter_id == MeterDesiredRow.meter_id,
+        RelayCommandRow.supply == "off",
+        RelayCommandRow.state.in_(LIVE),
+    )
+    rows = (
+        select(ContractRow.id)
+        .join(MeterDesiredRow, MeterDesiredRow.meter_id == ContractRow.meter_id)
+        .outerjoin(MeterReportedRow, MeterReportedRow.meter_id == ContractRow.meter_id)
+        .where(
+            ContractRow.id.in_(contract_ids),
+            MeterDesiredRow.supply == "off",
+            or_(on_its_way, MeterReportedRow.supply == "off"),
+        )
+    )
+    return set(session.scalars(rows))
+
+
+def _give_back(session: Session, clock: Clock, contract_id: int, verdict: DunningVerdict) -> str:
+    """Want supply on when no off is due any more and it was cut for that. Returns what is wanted now."""
+    meter_id = session.scalar(select(ContractRow.meter_id).where(ContractRow.id == contract_id))
+    desired = session.get(MeterDesiredRow, meter_id, populate_existing=True) if meter_id else None
+    if meter_id is None or desired is None or desired.supply == "on":
+        return "on"
+    # Cut for another reason (a fault, the customer's own wish): money does not bring it back.
+    if verdict.off_due or desired.reason != NONPAYMENT:
+        return "off"
+    now = clock.now()
+    want_supply(
+        session,
+        clock=clock,
+        meter_id=meter_id,
+        supply="on",
+        reason="paid",
+        contract_id=contract_id,
+        not_before=now,
+        not_after=now + ON_LIFE,
+        set_by="settlement",
+    )
+    return "on"
+
+
+def _make(session: Session, clock: Clock, facts: DunningFacts, policy: DunningPolicy, step: StepDue) -> None:
+    """Write one step down and have it said. Unique on invoice, cycle and step: it happens once."""
+    there = select(ReminderRow.id).where(
+        ReminderRow.invoice_id == step.invoice_id, ReminderRow.cycle == step.cycle, ReminderRow.step == step.step
+    )
+    if session.scalar(there) is not None:
+        return
+    row = ReminderRow(
+        invoice_id=step.invoice_id,
+        cycle=step.cycle,
+        step=step.step,
+        policy_version=policy.version,
+        created_at=clock.now(),
+        cut_on=step.cut_on,
+    )
+    session.add(row)
+    session.flush()
+    contract = session.get_one(ContractRow, facts.contract_id)
+    told = effects.holders(session, contract)
+    if step.channel == "crew" or not told:
+        _ask_crew(session, clock, contract, row)
+        return
+    notice_id = stage_notice(
+        session,
+        clock=clock,
+        kind=_kind(step),
+        key=f"dunning:{step.invoice_id}:{step.cycle}:{step.step}",
+        recipient=told[0].phone,
+        language=told[0].language,
+        blanks=_blanks(session, contract, step),
+        zone=facts.zone,
+        customer_id=told[0].customer_id,
+        contract_id=contract.id,
+        invoice_id=step.invoice_id,
+    )
+    if notice_id is not None:
+        notice = session.get_one(NoticeRow, notice_id)
+        row.notice_id = notice_id
+        row.leaves_at = None if notice.state == "suppressed" else notice.not_before
+        session.flush()
+
+
+def _kind(step: StepDue) -> str:
+    if step.base != "sent":
+        return _KINDS[step.base]
+    # An invoice that a reversal opened again is not new to anybody: it is reminded of.
+    return "invoice.sent" if step.cycle == 1 else "dunning.reminder"
+
+
+def _blanks(session: Session, contract: ContractRow, step: StepDue) -> dict[str, str]:
+    invoice = session.get_one(InvoiceRow, step.invoice_id)
+    balance = invoice.total_minor - invoice.paid_minor
+    if step.base in ("warning", "announcement"):
+        # What keeps the light on is the whole of what is overdue, not one bill of it.
+        balance = session.scalar(
+            select(func.sum(InvoiceRow.total_minor - InvoiceRow.paid_minor)).where(
+                InvoiceRow.contract_id == contract.id, queries.IS_OPEN, InvoiceRow.sent_on <= invoice.sent_on
+            )
+        ) or balance  # fmt: skip
+    year, _, month = invoice.period.partition("-")
+    blanks = {
+        "account": grouped(contract.account_number),
+        "amount": Money(int(balance), invoice.currency).text,
+        "period": f"{month}/{year}" if month else invoice.period,
+    }
+    if step.cut_on is not None:
+        blanks["cut_date"] = day_text(step.cut_on)
+    return blanks
+
+
+def _ask_crew(session: Session, clock: Clock, contract: ContractRow, row: ReminderRow) -> None:
+    if contract.meter_id is None:
+        return
+    named = f" It names the day {row.cut_on:%d/%m/%Y}." if row.cut_on else ""
+    open_task(
+        session,
+        clock=clock,
+        kind="notice",
+        key=f"reminder:{row.id}",
+        meter_id=contract.meter_id,
+        contract_id=contract.id,
+        detail=f"Hand over the {row.step.partition('.')[0]} notice of invoice {row.invoice_id}.{named}",
+    )
+
