@@ -123,6 +123,8 @@ export function draw(parts, state) {
     parts.view.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
   }
   parts.screen.dataset.kind = state.view.kind;
+  // The idle clock ticks in silence.
+  parts.view.setAttribute("aria-live", state.view.kind === "idle" ? "off" : "polite");
   const entry = view.entry ? view.entry(state) : null;
   parts.entry.hidden = entry === null;
   parts.entry.classList.toggle("big", Boolean(view.big));
