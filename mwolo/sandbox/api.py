@@ -21,6 +21,8 @@ from mwolo.sandbox.town import NoMeter, Town
 
 WALLETS = ("vodacom", "pawapay")
 SCREEN_SEPTETS = 160
+# Fault parameters that are numbers, whichever way they are written.
+NUMBERS = frozenset({"seconds", "expire_after", "amount", "copies"})
 
 
 @dataclass(frozen=True)
@@ -196,15 +198,26 @@ def _put_fault(box: Box, said: Mapping[str, Any]) -> None:
         if target in (None, "meters"):
             box.town.clear_faults()
         return
-    times, params = said.get("times", 1), said.get("params") or {}
+    times, params = said.get("times", 1), said.get("params", {})
+    params = {} if params is None else params
     if not isinstance(times, int) or isinstance(times, bool) or times < 0 or not isinstance(params, dict):
         raise BadRequest("times must be a whole number, 0 for without end, and params an object.")
+    for name in NUMBERS & params.keys():
+        if not _is_number(params[name]):
+            raise BadRequest(f"params.{name} must be a number, 0 or more.")
     fault, phone = _text(said, "fault"), said.get("phone")
     known(str(target), fault)
     if target == "meters":
         box.town.fault(fault, times, params)
         return
     box.faults.put(str(target), fault, times=times, phone=normal(phone) if phone else None, params=params)
+
+
+def _is_number(value: object) -> bool:
+    try:
+        return not isinstance(value, bool) and 0 <= float(str(value)) < 10**9
+    except ValueError:
+        return False
 
 
 def _move_clock(clock: ClockControl | None, said: Mapping[str, Any]) -> Response:

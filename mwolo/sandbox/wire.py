@@ -46,7 +46,7 @@ def plan_for(faults: Faults, wallet: str, phone: str, *, refusal: str) -> dict[s
     else:
         duplicate = faults.take(wallet, "duplicate_callback", phone)
         if duplicate is not None:
-            plan["callbacks"] = int(duplicate.get("copies", 2))
+            plan["callbacks"] = int(float(duplicate.get("copies", 2)))
     if faults.take(wallet, "callback_before_answer", phone) is not None:
         plan["callback_first"] = True
     return plan
