@@ -54,6 +54,13 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
+class Forged:
+    """It reads like a command, and the signature is not of this meter's key. `command` must not be obeyed."""
+
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """Whether a meter is connected. `bd` is the number of the connection, so that a late will can be told."""
 
@@ -138,7 +145,7 @@ def write_command(command: Command, key: bytes) -> bytes:
     return payload
 
 
-def read_command(payload: bytes, key: bytes) -> Command | Malformed | Literal["bad_sig"]:
+def read_command(payload: bytes, key: bytes) -> Command | Malformed | Forged:
     """What the meter makes of a payload: a command of its own utility, rubbish, or a forgery."""
     fields = _document(payload, COMMAND_BYTES_MAX)
     if isinstance(fields, Malformed):
@@ -159,7 +166,7 @@ def read_command(payload: bytes, key: bytes) -> Command | Malformed | Literal["b
     except _Unreadable as error:
         return Malformed(str(error))
     if not hmac.compare_digest(given.encode(), signature(fields, key).encode()):
-        return "bad_sig"
+        return Forged(command)
     return command
 
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from paho.mqtt.client import Client, MQTTProtocolVersion
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
@@ -87,9 +87,10 @@ def build_client(
     session_s: int,
     will: Will | None = None,
     manual_ack: bool = False,
+    queued_max: int = QUEUED_MAX,
 ) -> Client:
     """A client that is not connected yet. `session_s`: how long the broker keeps its queue while it is away (MQTT 5;
-    with 3.1.1 for ever); 0 starts clean. Give it callbacks, then `open_connection`."""
+    with 3.1.1 for ever); 0 starts clean. `queued_max` 0: no limit. Give it callbacks, then `open_connection`."""
     kept = session_s > 0
     client = Client(
         CallbackAPIVersion.VERSION2,
@@ -98,7 +99,7 @@ def build_client(
         clean_session=None if address.is_v5 else not kept,
         manual_ack=manual_ack,
     )
-    client.max_queued_messages_set(QUEUED_MAX)
+    client.max_queued_messages_set(queued_max)
     client.max_inflight_messages_set(INFLIGHT_MAX)
     client.reconnect_delay_set(1, 10)
     if address.user is not None:
@@ -114,7 +115,7 @@ def build_client(
 def open_connection(client: Client, address: MqttAddress, *, session_s: int) -> None:
     """Start to connect and go on trying; returns at once."""
     if address.is_v5:
-        properties = Properties(PacketTypes.CONNECT)
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = session_s
         client.connect_async(address.host, address.port, KEEPALIVE_S, clean_start=session_s == 0, properties=properties)
     else:
@@ -132,7 +133,7 @@ def publish_properties(address: MqttAddress, *, expiry_s: int | None, correlatio
     """What MQTT 5 adds to a publication; None with 3.1.1, where only the payload's own `exp` guards."""
     if not address.is_v5:
         return None
-    properties = Properties(PacketTypes.PUBLISH)
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
     if expiry_s is not None:
         properties.MessageExpiryInterval = max(1, expiry_s)
     if correlation is not None:
@@ -154,7 +155,8 @@ def guarded(name: str, body: Callable[..., None]) -> Callable[..., None]:
     def call(*args: Any) -> None:
         try:
             body(*args)
-        except Exception:  # noqa: BLE001 (the edge of paho's thread; see above)
+        except Exception:
+            # The edge of paho's thread; see above.
             log.exception("MQTT callback failed: %s", name)
 
     return call
@@ -163,6 +165,6 @@ def guarded(name: str, body: Callable[..., None]) -> Callable[..., None]:
 def _set_will(client: Client, address: MqttAddress, will: Will) -> None:
     properties = None
     if address.is_v5 and will.delay_s:
-        properties = Properties(PacketTypes.WILLMESSAGE)
+        properties = Properties(PacketTypes.WILLMESSAGE)  # type: ignore[no-untyped-call]
         properties.WillDelayInterval = will.delay_s
     client.will_set(will.topic, will.payload, qos=1, retain=True, properties=properties)

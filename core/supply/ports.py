@@ -22,6 +22,6 @@ class OffHolds(Protocol):
     def __call__(self, session: Session, *, clock: Clock, contract_id: int) -> list[HoldReason]: ...
 
 
-def no_holds(_session: Session, *, clock: Clock, contract_id: int) -> list[HoldReason]:
+def no_holds(session: Session, *, clock: Clock, contract_id: int) -> list[HoldReason]:
     """For those who asked `may_disconnect` when they wanted the off, and are content with its window."""
     return []
