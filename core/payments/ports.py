@@ -84,10 +84,14 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class NotAccepted:
-    """Answered before anything was taken on (expired session, overloaded): the one answer that allows one more POST."""
+    """Nothing was taken on (expired session, overloaded): the one answer that allows one more POST.
+
+    `posted` False: not even a request left (no connection, no session yet), so it does not count as one.
+    """
 
     code: str
     retry_after_s: int = 5
+    posted: bool = True
 
 
 @dataclass(frozen=True, slots=True)

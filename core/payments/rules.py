@@ -33,7 +33,7 @@ SOFT: frozenset[str] = frozenset({"expired", "failed", "needs_attention"})
 
 POSTS_MAX = 2
 # "Never heard of it" counts only when the operator had time to index what we sent.
-NOT_FOUND_AFTER_S = 60
+NOT_FOUND_AFTER_S = 120
 # After a soft end: money has been seen to arrive minutes and hours later.
 WATCH_S = (900, 3600, 86_400)
 HOURLY_S = 3600
@@ -81,12 +81,11 @@ def judge(
             watch = None if final else _watch(queries, can)
             tell: Telling | None = "failed" if state in OPEN else None
             return Verdict("failed", reason, code, watch, tell)
-        case NotAccepted(code, retry_after_s):
+        case NotAccepted(code, _, posted):
             if state not in OPEN:
                 return Verdict(state)
-            if posts < POSTS_MAX:
-                return Verdict("created", code=code, next_query_in_s=None)
-            del retry_after_s
+            if posts < POSTS_MAX or not posted:
+                return Verdict("created", code=code)
             return Verdict("failed", "busy", code, tell="failed")
         case Accepted():
             if state not in ("submitting", "unknown"):

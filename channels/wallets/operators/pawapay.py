@@ -124,7 +124,7 @@ class PawapayWallet:
                 f"{self._base}/v2/deposits", body, headers=self._headers, timeout_s=self._config.start_timeout_s
             )
         except PartnerDown as down:
-            return Unknown(down.code) if down.sent else NotAccepted(down.code)
+            return Unknown(down.code) if down.sent else NotAccepted(down.code, posted=False)
         except PartnerThrottled:
             return NotAccepted("429", retry_after_s=10)
         return _read_start(reply, attempt.attempt_id)

@@ -157,11 +157,11 @@ class VodacomWallet:
         try:
             session = self.sessions.take()
         except SessionNotReady as warming:
-            return NotAccepted("session_warming", warming.after_s)
+            return NotAccepted("session_warming", warming.after_s, posted=False)
         except PartnerRefused as refused:
             return Failed("configuration", refused.code)
         except PartnerError as down:
-            return NotAccepted(f"no_session_{down.code}", retry_after_s=15)
+            return NotAccepted(f"no_session_{down.code}", retry_after_s=15, posted=False)
         waits = self._config.mode == "sync"
         try:
             reply = self._http.post_json(
@@ -172,7 +172,7 @@ class VodacomWallet:
                 read_errors=True,
             )
         except PartnerDown as down:
-            return Unknown(down.code) if down.sent else NotAccepted(down.code)
+            return Unknown(down.code) if down.sent else NotAccepted(down.code, posted=False)
         except PartnerThrottled:
             return NotAccepted("429", retry_after_s=10)
         wait_s = self._session_refused(reply, session)

@@ -111,6 +111,8 @@ def _record_start(ctx: Context, attempt_id: str, answer: StartAnswer) -> Outcome
         posts = queries.posts_of(session, attempt_id)
         posts[-1].ended_at, posts[-1].outcome = now, type(answer).__name__.lower()
         posts[-1].code = _code(answer)
+        if isinstance(answer, NotAccepted) and not answer.posted:
+            session.delete(posts[-1])
         if isinstance(answer, Accepted) and answer.provider_ref and attempt.provider_ref is None:
             attempt.provider_ref = answer.provider_ref
         verdict = _apply(ctx, session, attempt, answer, by="answer", posts=len(posts))

@@ -169,12 +169,12 @@ def test_a_failed_transaction_does_not_end_the_session() -> None:
     ("answer", "expected"),
     [
         (says("vodacom_session_wrong_key", 401), Failed("configuration", "INS-2")),
-        (says("vodacom_session_wrong_key", 503, output_ResponseCode="INS-989"), NotAccepted("no_session_INS-989", 15)),
-        (httpx.Response(502), NotAccepted("no_session_502", 15)),
-        (httpx.Response(200, html="hello"), NotAccepted("no_session_unreadable", 15)),
-        (httpx.Response(429), NotAccepted("no_session_429", 15)),
-        (fails(httpx.ReadTimeout), NotAccepted("no_session_timeout", 15)),
-        (fails(httpx.ConnectError), NotAccepted("no_session_no_connection", 15)),
+        (says("vodacom_session_wrong_key", 503, output_ResponseCode="INS-989"), NotAccepted("no_session_INS-989", 15, posted=False)),
+        (httpx.Response(502), NotAccepted("no_session_502", 15, posted=False)),
+        (httpx.Response(200, html="hello"), NotAccepted("no_session_unreadable", 15, posted=False)),
+        (httpx.Response(429), NotAccepted("no_session_429", 15, posted=False)),
+        (fails(httpx.ReadTimeout), NotAccepted("no_session_timeout", 15, posted=False)),
+        (fails(httpx.ConnectError), NotAccepted("no_session_no_connection", 15, posted=False)),
     ],
 )
 def test_without_a_session_nothing_is_asked(answer: Answer, expected: object) -> None:
