@@ -224,13 +224,13 @@ def _move_clock(clock: ClockControl | None, said: Mapping[str, Any]) -> Response
     if clock is None:
         return _no_clock()
     step, to = said.get("advance_s"), said.get("to")
-    if isinstance(step, (int, float)) and not isinstance(step, bool) and step >= 0 and to is None:
-        return jsonify(clock.advance(float(step)))
-    if isinstance(to, str) and step is None:
-        try:
+    try:
+        if isinstance(step, (int, float)) and not isinstance(step, bool) and step >= 0 and to is None:
+            return jsonify(clock.advance(float(step)))
+        if isinstance(to, str) and step is None:
             return jsonify(clock.move_to(to))
-        except ValueError as problem:
-            raise BadRequest(str(problem)) from problem
+    except (ValueError, OverflowError) as problem:
+        raise BadRequest(str(problem)) from problem
     raise BadRequest('Send {"advance_s": seconds} or {"to": an ISO time}; the clock never goes back.')
 
 
@@ -241,7 +241,9 @@ def _seed(box: Box, said: Mapping[str, Any]) -> Response:
             box.phones.seed(phone)
         for meter in meters:
             box.town.seed(meter)
-    except (KeyError, TypeError) as problem:
+    except (KeyError, TypeError, ValueError) as problem:
+        if isinstance(problem, BadPhone):
+            raise
         raise BadRequest(f"A phone needs a phone number, a meter an id and a key: {problem}.") from problem
     return jsonify(phones=len(phones), meters=len(meters))
 

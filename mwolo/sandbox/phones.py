@@ -54,7 +54,10 @@ class Phones:
         self._store = store
 
     def seed(self, row: Mapping[str, Any]) -> None:
-        """Add a phone; what exists keeps its state. `balance` is in whole units of `currency`."""
+        """Add a phone; `balance` is in whole units of `currency`.
+
+        One that exists keeps its wallet (brand, PIN, purse) and learns whose it is now. Raises BadPhone.
+        """
         phone = normal(str(row["phone"]))
         currency = str(row.get("currency") or "CDF")
         values = {
@@ -69,7 +72,9 @@ class Phones:
             "kind": str(row.get("kind") or "customer"),
         }
         with self._store.begin() as db:
-            db.execute(upsert(phones).values(values).on_conflict_do_nothing())
+            new = upsert(phones).values(values)
+            learnt = {name: new.excluded[name] for name in ("name", "account", "language", "meter", "kind")}
+            db.execute(new.on_conflict_do_update(index_elements=["phone"], set_=learnt))
             if row.get("balance") is not None:
                 purse = {"phone": phone, "currency": currency, "minor": round(float(row["balance"]) * 100)}
                 db.execute(upsert(purses).values(purse).on_conflict_do_nothing())

@@ -28,7 +28,7 @@ class Town:
             self._install(row)
 
     def seed(self, meter: Mapping[str, Any]) -> None:
-        """Add a meter; one that exists keeps its state."""
+        """Add a meter. One that exists keeps its state and learns its new key and account. Raises ValueError."""
         row = {
             "id": str(meter["id"]),
             "key_hex": str(meter["key"]),
@@ -36,10 +36,12 @@ class Town:
             "version": int(meter.get("version") or 0),
             "account": meter.get("account"),
         }
+        # The simulator looks at it first: a meter it cannot have must not be on the books either.
+        self._install(row)
+        new = upsert(meters).values(row)
+        learnt = {"key_hex": new.excluded.key_hex, "account": new.excluded.account}
         with self._store.begin() as db:
-            new = db.execute(upsert(meters).values(row).on_conflict_do_nothing()).rowcount > 0
-        if new:
-            self._install(row)
+            db.execute(new.on_conflict_do_update(index_elements=["id"], set_=learnt))
 
     def listed(self) -> list[dict[str, Any]]:
         said = {} if self._box is None else {one["id"]: one for one in self._box.list()}
@@ -68,7 +70,7 @@ class Town:
     def clear_faults(self) -> None:
         """Every fault of the meters' radio ends. Nothing to do where no meters run."""
         if self._box is not None:
-            self._box.fault("clear", 0, {})
+            self._box.clear_faults()
 
     def _running(self) -> MeterBox:
         if self._box is None:
@@ -91,6 +93,7 @@ class Town:
         return row
 
     def _shown(self, row: Row, said: Mapping[str, Any]) -> dict[str, Any]:
-        seeded = {"supply": row["supply"], "relay": row["supply"], "version": row["version"]}
+        relay = "closed" if row["supply"] == "on" else "open"
+        seeded = {"supply": row["supply"], "relay": relay, "version": row["version"]}
         off = {"online": False, "kwh": 0.0}
         return {"id": row["id"], **seeded, **off, **said, "account": row["account"]}

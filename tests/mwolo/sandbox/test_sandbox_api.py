@@ -27,7 +27,7 @@ class FakeMeters:
 
     def add(self, meter_id: str, key_hex: str, supply: str, version: int) -> None:
         said = {"id": meter_id, "supply": supply, "relay": supply, "version": version, "online": True, "kwh": 12.5}
-        self.meters[meter_id] = {**said, "history": []}
+        self.meters.setdefault(meter_id, {**said, "history": []})
 
     def state(self, meter_id: str) -> dict[str, Any]:
         return self.meters[meter_id]
@@ -40,6 +40,9 @@ class FakeMeters:
 
     def fault(self, name: str, times: int, params: Mapping[str, Any]) -> None:
         self.faults.append((name, times, params))
+
+    def clear_faults(self) -> None:
+        self.faults.clear()
 
     def start(self) -> None: ...
 
@@ -83,16 +86,16 @@ def test_signs_of_life(box: Box) -> None:
     }
 
 
-def test_seeding_twice_changes_nothing(world: Any) -> None:
+def test_seeding_twice_leaves_wallets_and_meters_alone(world: Any) -> None:
     client, _meters = world
     phone = {"phone": MPESA, "name": "Mama Lusamba", "account": "1234567890", "language": "sw", "brand": "mpesa"}
     phone |= {"wallet_pin": "4321", "balance": 9000, "currency": "CDF", "meter": "M1", "kind": "customer"}
     meter = {"id": "M1", "key": KEY, "supply": "on", "version": 3, "account": "1234567890"}
-    for changed in ({}, {"name": "Somebody else", "balance": 5}):
+    for changed in ({"name": "Who it was before"}, {"balance": 5, "wallet_pin": "0000"}):
         seeded = client.post("/sandbox/api/seed", json={"phones": [{**phone, **changed}], "meters": [meter]})
         assert seeded.json == {"phones": 1, "meters": 1}
     [row] = client.get("/sandbox/api/phones").json
-    assert row == {**phone, "balance": "9000", "brand_name": "M-Pesa"}
+    assert row == {**phone, "balance": "9000", "brand_name": "M-Pesa"}  # the wallet as it was, the owner as he is
     [shown] = client.get("/sandbox/api/meters").json
     assert shown == {
         "id": "M1",
@@ -115,6 +118,8 @@ def test_meters_can_be_put_out_of_order(world: Any) -> None:
     body = {"target": "meters", "fault": "delay", "times": 2, "params": {"seconds": 1}}
     assert client.post("/sandbox/api/faults", json=body).status_code == 200
     assert meters.faults == [("delay", 2, {"seconds": 1})]
+    client.post("/sandbox/api/faults", json={"clear": True})
+    assert meters.faults == []
 
 
 def test_seeded_meters_come_back_with_the_box(tmp_path: Path) -> None:
