@@ -92,14 +92,16 @@ class Bridge:
         self._holder = f"{socket.gethostname()}:{uuid.uuid4().hex[:8]}"
         self._bell = threading.Event()
         self._inbound: queue.Queue[_Arrived | None] = queue.Queue(INBOUND_MAX)
-        self._pubacks: queue.SimpleQueue[tuple[int, bool, str]] = queue.SimpleQueue()
+        self._pubacks: queue.SimpleQueue[tuple[Client, int, bool, str]] = queue.SimpleQueue()
         self._waiting: dict[int, _Published] = {}
         self._client: Client | None = None
         self._connection = 0
         self._connected = threading.Event()
+        self._ended = threading.Event()
         self._heard_at = time.monotonic()
         self._beat_at = 0.0
         self._held_at = float("-inf")
+        self._refused_some = False
         self.counts: Counter[str] = Counter()
 
     @property
@@ -121,6 +123,7 @@ class Bridge:
                 self._bell.clear()
         finally:
             self._leave()
+            self._ended.set()
             self._inbound.put(None)
             writer.join(timeout=10)
 
@@ -180,10 +183,10 @@ class Bridge:
     def _take_pubacks(self) -> None:
         while True:
             try:
-                mid, taken, words = self._pubacks.get_nowait()
+                client, mid, taken, words = self._pubacks.get_nowait()
             except queue.Empty:
                 break
-            published = self._waiting.pop(mid, None)
+            published = self._waiting.pop(mid, None) if client is self._client else None
             if published is None:
                 continue
             command = published.command
@@ -231,24 +234,30 @@ class Bridge:
             log.error("the bridge has not heard its own heartbeat for %.0f s; it connects anew", DEAF_AFTER_S)
             self.counts["deaf"] += 1
             self._disconnect()
+        elif self._refused_some and self._inbound.empty():
+            # What found the queue full was not acknowledged; the broker brings it again to a new connection.
+            self._refused_some = False
+            self._disconnect()
 
     def _disconnect(self) -> None:
         client, self._client = self._client, None
         if client is not None:
             self._connected.clear()
             close_connection(client)
+        # Numbers of publications begin anew with the next client; what nobody answered is leased again in time.
+        self._waiting.clear()
 
     def _leave(self) -> None:
         client = self._client
         if client is not None and self.connected:
             status = _bridge_status(online=False, holder=self._holder)
             client.publish(self._topics.bridge_status, status, qos=1, retain=True)
-        self._disconnect()
         try:
             self._take_pubacks()
             self._supply.leave_bridge(self._holder)
         except NotRecorded:
             log.info("the bridge's lease runs out by itself")
+        self._disconnect()
 
     # paho's thread: nothing here waits or touches the database.
 
@@ -276,9 +285,9 @@ class Bridge:
             log.warning("the bridge lost its broker: %s", reason)
 
     def _on_publish(
-        self, _client: Client, _data: Any, mid: int, reason: ReasonCode, _properties: Properties | None
+        self, client: Client, _data: Any, mid: int, reason: ReasonCode, _properties: Properties | None
     ) -> None:
-        self._pubacks.put((mid, not reason.is_failure, str(reason)))
+        self._pubacks.put((client, mid, not reason.is_failure, str(reason)))
         self._bell.set()
 
     def _on_message(self, client: Client, _data: Any, message: MQTTMessage) -> None:
@@ -290,7 +299,7 @@ class Bridge:
         try:
             self._inbound.put_nowait(arrived)
         except queue.Full:
-            # Not acknowledged, so the broker brings it again after the next connection.
+            self._refused_some = True
             self.counts["inbound_full"] += 1
 
     # The writer's thread.
@@ -300,18 +309,25 @@ class Bridge:
             arrived = self._inbound.get()
             if arrived is None:
                 return
+            self._take_until_recorded(arrived)
+            client = self._client
+            if client is not None and arrived.connection == self._connection:
+                client.ack(arrived.mid, arrived.qos)
+
+    def _take_until_recorded(self, arrived: _Arrived) -> None:
+        """A busy database is waited for: behind this message the queue fills, and behind the queue the broker holds."""
+        while not self._ended.is_set():
             try:
                 self._take(arrived)
             except NotRecorded:
                 self.counts["database_busy"] += 1
-                continue  # not acknowledged: it comes again
+                self._ended.wait(0.2)
+                continue
             except Exception:
                 # The edge of the thread: one message that breaks us must not silence every meter.
                 log.exception("a message could not be taken from %s", arrived.topic)
                 self.counts["failed_messages"] += 1
-            client = self._client
-            if client is not None and arrived.connection == self._connection:
-                client.ack(arrived.mid, arrived.qos)
+            return
 
     def _take(self, arrived: _Arrived) -> None:
         named = self._topics.read(arrived.topic)
