@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy.exc import SQLAlchemyError
 
 from mwolo.sandbox.store import Now, Store, errands
 
@@ -22,12 +23,14 @@ Handler = Callable[[Mapping[str, Any], int], float | None]
 
 # Long enough not to burn the processor, short enough for a machine that slept.
 LOOK_AGAIN_S = 5.0
+# Rows looked at in one go: every change of the database makes the loop look, so a long queue must stay cheap to see.
+GLANCE = 64
 
 
 class Errands:
     """Runs due rows on a few threads. A row runs once at a time, and stays until its handler says it is done."""
 
-    def __init__(self, store: Store, now: Now, *, threads: int = 8) -> None:
+    def __init__(self, store: Store, now: Now, *, threads: int = 16) -> None:
         self._store = store
         self._now = now
         self._handlers: dict[str, Handler] = {}
@@ -56,19 +59,26 @@ class Errands:
         bell = self._store.bell
         while not bell.closed:
             seen = bell.count
-            bell.wait(seen, self._hand_out())
+            try:
+                pause_s = self._hand_out()
+            except SQLAlchemyError:
+                # A disk that is full or a lock held too long passes; the loop must outlive it.
+                log.exception("sandbox errands cannot be read")
+                pause_s = 1.0
+            bell.wait(seen, pause_s)
 
     def _hand_out(self) -> float:
         """Give every due errand to a thread. Returns the seconds until the next one."""
         with self._store.read() as db:
-            due = db.execute(select(errands).where(errands.c.due <= self._now()).order_by(errands.c.due)).mappings()
-            for row in due.all():
+            now = self._now()
+            due = select(errands).where(errands.c.due <= now).order_by(errands.c.due).limit(GLANCE)
+            for row in db.execute(due).mappings().all():
                 with self._lock:
                     if row["id"] in self._running:
                         continue
                     self._running.add(row["id"])
                 self._pool.submit(self._one, row["id"], row["kind"], row["body"], row["tries"])
-            later = db.scalar(select(func.min(errands.c.due)).where(errands.c.due > self._now()))
+            later = db.scalar(select(func.min(errands.c.due)).where(errands.c.due > now))
         return LOOK_AGAIN_S if later is None else min(LOOK_AGAIN_S, later - self._now())
 
     def _one(self, errand_id: int, kind: str, body: Mapping[str, Any], tries: int) -> None:

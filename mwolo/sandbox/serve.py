@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import socket
 import threading
 from types import FrameType
 
@@ -30,8 +31,11 @@ class _Quiet(WSGIRequestHandler):
 
 
 def threaded_server(app: Flask, port: int = 0, host: str = HOST) -> BaseWSGIServer:
-    """A server bound to `host`, not yet running; `server.port` says where (0: any free port)."""
-    return make_server(host, port, app, threaded=True, request_handler=_Quiet)
+    """A server bound to `host`, not yet running; `server.port` says where (0: any free port). Raises OSError."""
+    # Bound here, because werkzeug ends the process when it finds the port taken.
+    with socket.create_server((host, port), backlog=256) as bound:
+        taken: int = bound.getsockname()[1]
+        return make_server(host, taken, app, threaded=True, request_handler=_Quiet, fd=bound.fileno())
 
 
 def run(

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from mwolo.sandbox.config import SandboxConfig
-from mwolo.sandbox.serve import threaded_server
+from mwolo.sandbox.serve import run, threaded_server
 from tests.mwolo.sandbox.box_rig import AIRTEL, PATIENCE_S, Box, PawapayCaller, Product, until
 
 PROGRAM = "import sys\nfrom mwolo.sandbox.config import SandboxConfig\nfrom mwolo.sandbox.serve import run\n"
@@ -86,6 +86,12 @@ def test_a_lost_answer_cuts_the_line(box: Box) -> None:
     server.server_close()
     assert box.answers(AIRTEL) == "paid"
     assert PawapayCaller(box).status(body["depositId"])["data"]["status"] == "COMPLETED"
+
+
+def test_a_taken_port_is_said_and_nothing_stays_open(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
+        run(SandboxConfig(tmp_path), taken.getsockname()[1])
+    assert [one.name for one in threading.enumerate() if one.name == "errands"] == []
 
 
 @pytest.mark.processes
