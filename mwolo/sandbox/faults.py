@@ -50,12 +50,17 @@ class Faults:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        with store.read() as db:
+            # Which faults may be waiting. Most requests meet none, and need not ask the database to learn it; one too
+            # many in here costs a look, one too few cannot be, because this process alone writes the table.
+            self._armed = {(row["target"], row["fault"]) for row in db.execute(select(faults)).mappings()}
 
     def put(self, target: str, fault: str, *, times: int, phone: str | None, params: Mapping[str, Any]) -> None:
         known(target, fault)
         row = {"target": target, "fault": fault, "left": times, "endless": int(times == 0), "phone": phone}
         with self._store.begin() as db:
             db.execute(insert(faults).values(**row, params=dict(params)))
+            self._armed.add((target, fault))
 
     def clear(self, target: str | None = None) -> None:
         with self._store.begin() as db:
@@ -78,11 +83,8 @@ class Faults:
 
         `operation`: which of the partner's calls is under way; a fault asks for another one with `params.operation`.
         """
-        here = select(faults.c.id).where(faults.c.target == target, faults.c.fault == fault)
-        with self._store.read() as db:
-            # Most requests meet no fault at all, and need no write transaction to learn it.
-            if db.execute(here.limit(1)).first() is None:
-                return None
+        if (target, fault) not in self._armed:
+            return None
         with self._store.begin() as db:
             return self.take_within(db, target, fault, phone, operation=operation)
 
@@ -90,6 +92,8 @@ class Faults:
         self, db: Connection, target: str, fault: str, phone: str | None = None, *, operation: str | None = None
     ) -> dict[str, Any] | None:
         """`take` in the caller's own write transaction."""
+        if (target, fault) not in self._armed:
+            return None
         here = select(faults).where(faults.c.target == target, faults.c.fault == fault).order_by(faults.c.id)
         for row in db.execute(here).mappings().all():
             params: dict[str, Any] = row["params"]

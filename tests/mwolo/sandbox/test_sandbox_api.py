@@ -13,7 +13,7 @@ from mwolo.sandbox.config import BadSandboxSetting, SandboxConfig
 from mwolo.sandbox.meter_store import MeterMemory
 from mwolo.sandbox.phones import BadPhone, brand_of, normal
 from mwolo.sandbox.store import Store, major
-from tests.mwolo.sandbox.box_rig import MPESA, Box
+from tests.mwolo.sandbox.box_rig import MPESA, Box, VodacomCaller
 
 KEY = "00" * 32
 
@@ -210,6 +210,16 @@ def test_a_stranger_keeps_what_was_there(box: Box) -> None:
     assert (row["kind"], row["brand"], row["balance"], row["name"]) == ("stranger", "airtel", "500000", "+243990000042")
     assert box.post("phones", {"phone": MPESA})["kind"] == "customer"
     assert box.post("phones", {"phone": "+243910000001", "brand": "orange"})["brand"] == "orange"
+
+
+def test_faults_outlive_the_box(open_box: Any) -> None:
+    open_box().fault("vodacom", "overloaded", times=3)
+    again = open_box()
+    assert again.get("faults")["vodacom"][0]["times"] == 3
+    caller = VodacomCaller(again)
+    caller.log_in()
+    assert caller.pay("0" * 32).json["output_ResponseCode"] == "INS-16"
+    assert again.get("faults")["vodacom"][0]["times"] == 2
 
 
 def test_meter_memory(tmp_path: Path) -> None:
