@@ -1,0 +1,1 @@
+"""The USSD channel: one request and its answer is a turn."""

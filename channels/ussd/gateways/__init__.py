@@ -1,0 +1,1 @@
+"""One module per aggregator: its fields, its answers, and nothing else."""

@@ -1,0 +1,1 @@
+"""Screens as data, the journeys they belong to, and what fits on a phone."""

@@ -1,0 +1,15 @@
+"""Every state there is, by key. A new journey adds its states here."""
+
+from __future__ import annotations
+
+from channels.ussd.menu.engine import Menu, State
+from channels.ussd.menu.states.home import HOME_STATES
+from channels.ussd.menu.states.info import INFO_STATES
+from channels.ussd.menu.states.other import OTHER_STATES
+from channels.ussd.menu.states.pay import PAY_STATES
+
+ALL_STATES: tuple[State, ...] = (*HOME_STATES, *PAY_STATES, *OTHER_STATES, *INFO_STATES)
+
+
+def menu() -> Menu:
+    return Menu({state.key: state for state in ALL_STATES})

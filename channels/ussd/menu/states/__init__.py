@@ -1,0 +1,1 @@
+"""One module per journey. A state is two pure functions: what it shows, where an answer leads."""

@@ -1,0 +1,180 @@
+"""The first screen: who, how much, until when; and where to go from here."""
+
+from __future__ import annotations
+
+from channels.ussd.menu.engine import WRONG_CHOICE, Again, Context, Go, Plain, Said, Step
+from channels.ussd.menu.screen import Choice, Line, Screen, line
+from channels.ussd.menu.states.pay import confirmation
+from channels.ussd.menu.states.words import account, short_name, under_way
+from core.customers.model import ContractView
+from core.i18n import N_, short_day
+from core.kernel.clock import local_date
+
+# Shortcuts: `*code*7#` and `*code*8*5000#`. Named, not positional: no home screen ever shows these digits.
+BALANCE, PAY_AMOUNT = "7", "8"
+
+_PAY = Choice("pay", line(N_("Pay")), "1")
+_OTHER = Choice("other", line(N_("Pay another account")), "2")
+_RECEIPTS = Choice("receipts", line(N_("Receipts")), "3")
+_LANGUAGE = Choice("language", line(N_("Language")), "4")
+_AGENCIES = Choice("agencies", line(N_("Agencies")), "5")
+_HELP = Choice("help", line(N_("Help")), "6")
+_STRANGER = (
+    Choice("other", line(N_("Pay for an account")), "1"),
+    Choice("language", _LANGUAGE.label, "2"),
+    Choice("agencies", _AGENCIES.label, "3"),
+    Choice("help", _HELP.label, "4"),
+)
+_GOES = {
+    "other": Go("other.account"),
+    "receipts": Go("receipts"),
+    "language": Go("language"),
+    "agencies": Go("agencies"),
+    "help": Go("help"),
+}
+
+
+class Home(Plain):
+    """Home of whoever dials: with one account its bill, with several a choice, without any a welcome."""
+
+    key = "home"
+
+    def show(self, ctx: Context) -> Screen:
+        contract = _contract(ctx)
+        if contract is not None:
+            return _bill(ctx, contract)
+        if ctx.snapshot.contracts:
+            return _several(ctx)
+        return _stranger(ctx)
+
+    def answer(self, ctx: Context, said: Said) -> Step:
+        contract = _contract(ctx)
+        if said.choice == "resume" and ctx.resume is not None:
+            return resumed(ctx)
+        if said.choice in _GOES:
+            return _GOES[said.choice]
+        if said.choice is not None and said.choice.startswith("c:"):
+            return Go("home.account", {"c": int(said.choice[2:])})
+        if said.text == BALANCE:
+            return Go("balance")
+        if said.text == PAY_AMOUNT:
+            if not ctx.snapshot.contracts:
+                return Go("other.account")
+            return Go("pay.amount", {"c": contract.id} if contract else {})
+        if said.choice == "pay" and contract is not None:
+            return pay(contract)
+        return Again(line(WRONG_CHOICE))
+
+
+class Account(Home):
+    """The bill of one of several accounts, chosen on the home screen."""
+
+    key = "home.account"
+
+    def show(self, ctx: Context) -> Screen:
+        return _bill(ctx, ctx.contract, back=True)
+
+
+class Balance(Plain):
+    """`*code*7#`: what is owed, and the session is over."""
+
+    key = "balance"
+
+    def show(self, ctx: Context) -> Screen:
+        contracts = ctx.snapshot.contracts
+        if not contracts:
+            return Screen((line(_NOT_LINKED), line(_ASK_AGENCY)), ended=True)
+        if len(contracts) == 1:
+            return Screen((owed(contracts[0], ctx), *under_way(ctx, contracts[0])), ended=True)
+        return Screen(tuple(_of_several(c) for c in contracts))
+
+    def answer(self, ctx: Context, said: Said) -> Step:
+        return Again(line(WRONG_CHOICE))
+
+
+def pay(contract: ContractView) -> Step:
+    """Where "pay" leads: to what is due, or to an amount where nothing is."""
+    return Go("pay.menu" if contract.invoices else "pay.amount", {"c": contract.id})
+
+
+def resumed(ctx: Context) -> Step:
+    """Back to the confirmation that a lost session stood at. What is due is looked up again."""
+    resume = ctx.resume
+    assert resume is not None
+    contract = ctx.snapshot.contract(resume.contract_id)
+    if contract is None:
+        return Again(line(WRONG_CHOICE))
+    params = {"c": contract.id, **({"account": resume.account} if resume.account else {})}
+    if resume.what == "all" and contract.invoices:
+        return confirmation(ctx, {**params, "what": "all", "minor": contract.due.rounded_up().minor})
+    if resume.what == "invoice":
+        for invoice in contract.invoices:
+            if invoice.id == resume.invoice_id:
+                minor = invoice.due.rounded_up().minor
+                return confirmation(ctx, {**params, "what": "invoice", "invoice": invoice.id, "minor": minor})
+    if resume.what == "amount" and resume.currency == contract.currency:
+        return confirmation(ctx, {**params, "what": "amount", "minor": resume.minor})
+    return pay(contract)
+
+
+def owed(contract: ContractView, ctx: Context) -> Line:
+    """The sentence about the bill: amount, and the next date that matters."""
+    name = short_name(contract.name)
+    if contract.cut_on is None:
+        if contract.has_credit and contract.credit is not None:
+            return line(N_("{name}: nothing due. Credit {amount}."), name=name, amount=contract.credit.text)
+        return line(N_("{name}: nothing due. Thank you."), name=name)
+    amount, day = contract.due.text, short_day(contract.cut_on)
+    if contract.supply == "off":
+        return line(N_("{name}: {amount} due. Supply is off until you pay."), name=name, amount=amount)
+    if contract.cut_on <= local_date(ctx.snapshot.at, contract.time_zone):
+        return line(N_("{name}: {amount} overdue. Cut possible since {date}."), name=name, amount=amount, date=day)
+    return line(N_("{name}: {amount} due. Pay before {date} or supply is cut."), name=name, amount=amount, date=day)
+
+
+_NOT_LINKED = N_("Welcome. This number is not linked to an account.")
+_ASK_AGENCY = N_("Your agency links it for you.")
+_CONFIRM_LINK = N_("Welcome. Confirm this number at your agency to see your bill.")
+
+
+def _contract(ctx: Context) -> ContractView | None:
+    if "c" in ctx.params:
+        return ctx.contract
+    return ctx.snapshot.contracts[0] if len(ctx.snapshot.contracts) == 1 else None
+
+
+def _bill(ctx: Context, contract: ContractView, *, back: bool = False) -> Screen:
+    choices = (_PAY, _OTHER, _RECEIPTS, _LANGUAGE, _AGENCIES, _HELP)
+    return Screen(
+        (owed(contract, ctx), *under_way(ctx, contract)),
+        choices if back else (*_resume(ctx), *choices),
+        back=back,
+        warned_contract=contract.id if contract.invoices else None,
+    )
+
+
+def _several(ctx: Context) -> Screen:
+    accounts = tuple(Choice(f"c:{c.id}", _of_several(c)) for c in ctx.snapshot.contracts)
+    return Screen((line(N_("Which account?")), *under_way(ctx, None)), (*_resume(ctx), *accounts), back=False)
+
+
+def _of_several(contract: ContractView) -> Line:
+    if not contract.invoices:
+        return line(N_("{account}: nothing due"), account=account(contract))
+    return line("{account}: {amount}", account=account(contract), amount=contract.due.text)
+
+
+def _stranger(ctx: Context) -> Screen:
+    welcome = line(_CONFIRM_LINK if ctx.snapshot.is_linked else _NOT_LINKED)
+    return Screen((welcome, *under_way(ctx, None)), (*_resume(ctx), *_STRANGER), back=False)
+
+
+def _resume(ctx: Context) -> tuple[Choice, ...]:
+    """The way back to a confirmation that a lost session stood at: the key that leads back everywhere else."""
+    resume = ctx.resume
+    if resume is None or ctx.snapshot.contract(resume.contract_id) is None:
+        return ()
+    return (Choice("resume", line(N_("Go on: pay {amount}"), amount=resume.amount.text), "0"),)
+
+
+HOME_STATES = (Home(), Account(), Balance())

@@ -1,0 +1,282 @@
+"""Paying: what, how much, from which wallet, one confirmation, and the word that says what happens next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from channels.ussd.menu.engine import WRONG_CHOICE, Again, Context, Go, Gone, Pay, Plain, Said, Step
+from channels.ussd.menu.screen import Choice, Line, Screen, line
+from channels.ussd.menu.states.words import (
+    account,
+    doing,
+    failed_lately,
+    failure,
+    masked_name,
+    masked_phone,
+    open_attempt,
+    proposed_brand,
+    wallet,
+    whole_units,
+)
+from core.i18n import N_
+from core.kernel.money import Money
+from core.payments.model import BRAND_NAMES
+from core.phone_numbers import parse_e164
+
+_ALL = N_("All: {amount}")
+_ONE = Choice("one", line(N_("One invoice")), "2")
+_AMOUNT = Choice("amount", line(N_("Another amount")), "3")
+_YES = Choice("yes", line(N_("Yes")), "1")
+_WALLET = Choice("wallet", line(N_("Other wallet")), "2")
+_WALLETS = tuple(Choice(brand, line("{wallet}", wallet=name)) for brand, name in BRAND_NAMES.items())
+
+_BAD_AMOUNT = N_("Type a whole amount, digits only.")
+_BAD_PHONE = N_("Type a number of this country, such as 0812345678.")
+
+
+class PayMenu(Plain):
+    """All, one invoice, or another amount. Pressing 1 pays everything."""
+
+    key = "pay.menu"
+
+    def show(self, ctx: Context) -> Screen:
+        contract = ctx.contract
+        whole = Choice("all", line(_ALL, amount=contract.due.rounded_up().text), "1")
+        choices = (whole, _ONE, _AMOUNT) if len(contract.invoices) > 1 else (whole, _AMOUNT)
+        return Screen((line(N_("Account {account}. Pay:"), account=account(contract)),), choices)
+
+    def answer(self, ctx: Context, said: Said) -> Step:
+        contract = ctx.contract
+        match said.choice:
+            case "all" if contract.invoices:
+                minor = contract.due.rounded_up().minor
+                return confirmation(ctx, {**ctx.params, "what": "all", "minor": minor})
+            case "one":
+                return Go("pay.invoice", ctx.params)
+            case "amount":
+                return Go("pay.amount", ctx.params)
+            case "all":
+                return Again(line(_NOTHING_DUE))
+        return Again(line(WRONG_CHOICE))
+
+
+class PayInvoice(Plain):
+    """The open invoices, oldest first."""
+
+    key = "pay.invoice"
+
+    def show(self, ctx: Context) -> Screen:
+        choices = tuple(
+            Choice(str(i.id), line("{period}: {amount}", period=_month(i.period), amount=i.due.rounded_up().text))
+            for i in ctx.contract.invoices
+        )
+        return Screen((line(N_("Which invoice?")),), choices)
+
+    def answer(self, ctx: Context, said: Said) -> Step:
+        for invoice in ctx.contract.invoices:
+            if said.choice == str(invoice.id):
+                chosen = {"what": "invoice", "invoice": invoice.id, "minor": invoice.due.rounded_up().minor}
+                return confirmation(ctx, {**ctx.params, **chosen})
+        return Again(line(WRONG_CHOICE))
+
+
+class PayAmount(Plain):
+    """An amount in whole francs or dollars. With several accounts and none chosen, the account is asked next."""
+
+    key = "pay.amount"
+    help = N_("How much do you want to pay? Type it in digits, without a point: 5000")
+
+    def show(self, ctx: Context) -> Screen:
+        if "c" not in ctx.params:
+            return Screen((line(N_("How much do you want to pay?")),))
+        contract = ctx.contract
+        sentence = N_("Account {account}. How much do you want to pay, in {currency}?")
+        return Screen((line(sentence, account=account(contract), currency=_currency(contract.currency)),))
+
+    def answer(self, ctx: Context, said: Said) -> Step:
+        if "c" not in ctx.params:
+            if whole_units(said.text, "CDF") is None:
+                return Again(line(_BAD_AMOUNT))
+            return Go("pay.account", {"units": said.text})
+        amount = whole_units(said.text, ctx.contract.currency)
+        if amount is None:
+            return Again(line(_BAD_AMOUNT))
+        return confirmation(ctx, {**ctx.params, "what": "amount", "minor": amount.minor})
+
+
+class PayAccount(Plain):
+    """Which of several accounts an amount is for."""
+
+    key = "pay.account"
+
+    def show(self, ctx: Context) -> Screen:
+        choices = tuple(Choice(str(c.id), line("{account}", account=account(c))) for c in ctx.snapshot.contracts)
+        return Screen((line(N_("Which account?")),), choices)
+
+    def answer(self, ctx: Context, said: Said) -> Step:
+        for contract in ctx.snapshot.contracts:
+            if said.choice == str(contract.id):
+                amount = whole_units(str(ctx.params["units"]), contract.currency)
+                if amount is not None:
+                    return confirmation(ctx, {"c": contract.id, "what": "amount", "minor": amount.minor})
+        return Again(line(WRONG_CHOICE))
+
+
+class Confirm(Plain):
+    """The one confirmation: amount, account, payer. What is confirmed is what stands on the screen."""
+
+    key = "pay.confirm"
+    guarded = True
+
+    def show(self, ctx: Context) -> Screen:
+        brand, payer, contract = str(ctx.params["brand"]), str(ctx.params["payer"]), ctx.contract
+        running = open_attempt(ctx, contract.id, payer)
+        if running is not None:
+            return Screen((_running(running.amount, running.payer_phone, running.state),), (_WALLET,), whole=True)
+        blanks: dict[str, Any] = {
+            "amount": _amount(ctx).text,
+            "account": account(contract),
+            "wallet": wallet(brand),
+            "phone": masked_phone(payer),
+        }
+        if contract.own:
+            question = line(N_("Pay {amount} for account {account} from {wallet} {phone}?"), **blanks)
+        else:
+            sentence = N_("Pay {amount} for account {account} of {name} from {wallet} {phone}?")
+            question = line(sentence, name=masked_name(contract.name), **blanks)
+        return Screen((*_failed(ctx, contract.id, payer), question), (_YES, _WALLET), whole=True)
+
+    def answer(self, ctx: Context, said: Said) -> Step:
+        contract = ctx.contract
+        if said.choice == "wallet":
+            return Go("pay.wallet", {k: v for k, v in ctx.params.items() if k not in ("brand", "payer")})
+        if said.choice != "yes":
+            return Again(line(WRONG_CHOICE))
+        now_due = _due_now(ctx)
+        if now_due != ctx.params["minor"]:
+            # A payment or a new invoice came in between: what she said yes to is not what would be paid.
+            if now_due == 0:
+                return Go("pay.refused", {"why": "nothing_to_pay", "brand": ctx.params["brand"]})
+            return Again(line(N_("What is due has changed.")), {**ctx.params, "minor": now_due})
+        payer, brand = str(ctx.params["payer"]), str(ctx.params["brand"])
+        invoices = (int(ctx.params["invoice"]),) if "invoice" in ctx.params else ()
+        return Pay(contract.id, _amount(ctx), brand, payer, invoices, _promised(_amount(ctx), brand, payer))
+
+
+class PayWallet(Plain):
+    """Any of the wallets we reach."""
+
+    key = "pay.wallet"
+
+    def show(self, ctx: Context) -> Screen:
+        return Screen((line(N_("Pay with which wallet?")),), _WALLETS)
+
+    def answer(self, ctx: Context, said: Said) -> Step:
+        if said.choice in BRAND_NAMES:
+            return Go("pay.number", {**ctx.params, "brand": said.choice})
+        return Again(line(WRONG_CHOICE))
+
+
+class PayNumber(Plain):
+    """The number that the chosen wallet belongs to: this phone's, or one that is typed."""
+
+    key = "pay.number"
+    help = N_("Type the 10 digits of the number that pays, or 1 for this phone.")
+
+    def show(self, ctx: Context) -> Screen:
+        this = Choice("this", line(N_("This phone, {phone}"), phone=masked_phone(ctx.phone)), "1")
+        brand = wallet(str(ctx.params["brand"]))
+        return Screen((line(N_("Which {wallet} number pays? Type it, or choose."), wallet=brand),), (this,))
+
+    def answer(self, ctx: Context, said: Said) -> Step:
+        if said.choice == "this":
+            return Go("pay.confirm", {**ctx.params, "payer": ctx.phone}, forget=True)
+        phone = parse_e164(said.text)
+        if phone is None or not phone.startswith("+243"):
+            return Again(line(_BAD_PHONE))
+        return Go("pay.confirm", {**ctx.params, "payer": phone}, forget=True)
+
+
+class Refused(Plain):
+    """The payment was not begun, and why. Nothing was changed."""
+
+    key = "pay.refused"
+
+    _WORDS: Mapping[str, str] = {
+        "already_open": N_(
+            "A payment for this account is already under way: {state}. Wait for the SMS, do not pay again."
+        ),
+        "contract_closed": N_("This account is closed. Nothing was charged."),
+        "invoice_not_open": N_("This invoice is not open any more. Nothing was charged. Dial again to see your bill."),
+        "nothing_to_pay": N_("Nothing is due any more. Nothing was charged."),
+        "amount_out_of_range": N_("{wallet} does not take this amount. Nothing was charged."),
+        "no_wallet": N_("{wallet} cannot be reached now. Nothing was charged. Try another wallet."),
+    }
+
+    def show(self, ctx: Context) -> Screen:
+        why = self._WORDS[str(ctx.params["why"])]
+        blanks: dict[str, Any] = {"state": doing(ctx.params.get("state")), "wallet": wallet(str(ctx.params["brand"]))}
+        return Screen((Line(why, {k: v for k, v in blanks.items() if f"{{{k}}}" in why}),), ended=True)
+
+    def answer(self, ctx: Context, said: Said) -> Step:
+        return Again(line(WRONG_CHOICE))
+
+
+_NOTHING_DUE = N_("Nothing is due any more.")
+
+
+def confirmation(ctx: Context, params: Mapping[str, Any]) -> Step:
+    """On to the confirmation, with the caller's own wallet; where it is not known, the wallet is asked first."""
+    brand = proposed_brand(ctx)
+    if brand is None:
+        return Go("pay.wallet", params)
+    return Go("pay.confirm", {**params, "brand": brand, "payer": ctx.phone})
+
+
+def _amount(ctx: Context) -> Money:
+    return Money(int(ctx.params["minor"]), ctx.contract.currency)
+
+
+def _due_now(ctx: Context) -> int:
+    """What the choice comes to now, in minor units: bills are looked at again, a typed amount stays."""
+    contract = ctx.contract
+    match ctx.params["what"]:
+        case "all":
+            return contract.due.rounded_up().minor if contract.invoices else 0
+        case "invoice":
+            return next((i.due.rounded_up().minor for i in contract.invoices if i.id == ctx.params["invoice"]), 0)
+        case "amount":
+            return int(ctx.params["minor"])
+    raise Gone
+
+
+def _running(amount: Money, payer: str, state: str) -> Line:
+    sentence = N_("A payment of {amount} from {phone} is under way: {state}. Wait for the SMS, do not pay again.")
+    return line(sentence, amount=amount.text, phone=masked_phone(payer), state=doing(state))
+
+
+def _failed(ctx: Context, contract_id: int, payer: str) -> tuple[Line, ...]:
+    failed = failed_lately(ctx, contract_id, payer)
+    if failed is None:
+        return ()
+    return (line(N_("Your last try failed: {reason}."), reason=failure(failed.reason)),)
+
+
+def _promised(amount: Money, brand: str, payer: str) -> Screen:
+    sentence = N_("{wallet} will ask for your PIN on {phone} for {amount}. The receipt comes by SMS.")
+    words = line(sentence, wallet=wallet(brand), phone=masked_phone(payer), amount=amount.text)
+    return Screen((words,), ended=True, whole=True)
+
+
+def _month(period: str) -> str:
+    """`2026-02` as `02/2026`."""
+    year, _, month = period.partition("-")
+    return f"{month}/{year}" if month else period
+
+
+def _currency(currency: str) -> str:
+    return {"CDF": "FC"}.get(currency, currency)
+
+
+PAY_STATES = (PayMenu(), PayInvoice(), PayAmount(), PayAccount(), Confirm(), PayWallet(), PayNumber(), Refused())

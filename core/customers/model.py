@@ -1,0 +1,123 @@
+"""What is known of a caller: one immutable snapshot, loaded once per turn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+
+from core.kernel.money import Money, zero
+
+
+@dataclass(frozen=True, slots=True)
+class OpenInvoice:
+    """An invoice that was sent and is not fully paid. `sent_on`: the day its dunning started."""
+
+    id: int
+    number: str
+    period: str
+    due: Money
+    sent_on: date
+
+
+@dataclass(frozen=True, slots=True)
+class ContractView:
+    """One contract as a caller may see it.
+
+    `own`: the caller's link to it is confirmed and fresh; otherwise only account number, kind and a masked name may be
+    shown. `cut_on`: the first day on which supply may go off for the oldest open invoice; None when nothing is due.
+    `supply`: what the utility wants of the meter, None where it does not command it.
+    """
+
+    id: int
+    account_number: str
+    name: str
+    kind: str
+    currency: str
+    state: str
+    time_zone: str
+    own: bool
+    commune: str = ""
+    credit: Money | None = None
+    supply: str | None = None
+    invoices: tuple[OpenInvoice, ...] = ()
+    cut_on: date | None = None
+
+    @property
+    def due(self) -> Money:
+        return Money(sum(i.due.minor for i in self.invoices), self.currency)
+
+    @property
+    def has_credit(self) -> bool:
+        return self.credit is not None and self.credit > zero(self.currency)
+
+    def without_amounts(self) -> ContractView:
+        """What somebody who is not linked to it may know."""
+        return replace(self, own=False, credit=None, supply=None, invoices=(), cut_on=None)
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptView:
+    """A request to a wallet, open or ended a short while ago. `amount` is what the payer is charged."""
+
+    id: str
+    contract_id: int | None
+    amount: Money
+    brand: str
+    payer_phone: str
+    asked_by_phone: str
+    state: str
+    is_open: bool
+    reason: str | None
+    created_at: datetime
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptView:
+    """A payment that arrived, as read again by its payer or the account's holder."""
+
+    number: str
+    code: str
+    amount: Money
+    at: datetime
+    account_number: str
+    time_zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgencyView:
+    id: int
+    name: str
+    city: str
+    address: str
+    phone: str
+    hours: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything a screen may need of one caller, at one moment of business time (`at`).
+
+    `contracts`: those the caller may see with amounts, oldest first. `other`: the contract of the account number that
+    was asked for, without amounts unless it is one of `contracts`. `is_linked`: some customer gave this number, even
+    if the link was never confirmed or went stale. `attempts`: newest first.
+    """
+
+    phone: str
+    at: datetime
+    language: str | None = None
+    is_linked: bool = False
+    last_brand: str | None = None
+    contracts: tuple[ContractView, ...] = ()
+    other: ContractView | None = None
+    attempts: tuple[AttemptView, ...] = ()
+    receipts: tuple[ReceiptView, ...] = ()
+
+    def contract(self, contract_id: int) -> ContractView | None:
+        """The contract with this id, if the caller may see or pay it in this turn."""
+        for view in self.contracts:
+            if view.id == contract_id:
+                return view
+        if self.other is not None and self.other.id == contract_id:
+            return self.other
+        return None

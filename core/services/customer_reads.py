@@ -1,0 +1,209 @@
+"""The two reads behind a caller's snapshot. Statements are built once, at import: building costs more than running.
+
+`WHO` (or `WHO_AND_ACCOUNT`) answers who is calling, for which contracts, and what is open on them; `ACTIVITY` what was
+asked of wallets lately and what arrived.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Integer,
+    String,
+    and_,
+    bindparam,
+    cast,
+    false,
+    func,
+    literal,
+    literal_column,
+    null,
+    or_,
+    select,
+    true,
+    union_all,
+)
+from sqlalchemy.sql.selectable import Select, Subquery
+
+from core.billing.tables import InvoiceRow
+from core.customers.tables import ContractRow, CustomerRow, PhoneLinkRow, PhoneRow, SiteRow
+from core.db.base import UtcDateTime
+from core.ledger.tables import AccountRow
+from core.payments.tables import AttemptRow, PaymentRow
+from core.supply.tables import MeterDesiredRow
+
+RECEIPTS = 3
+
+_PHONE = cast(bindparam("phone"), String)
+_NOW = bindparam("now", type_=UtcDateTime())
+_HORIZON = bindparam("horizon", type_=UtcDateTime())
+_SINCE = bindparam("since", type_=UtcDateTime())
+# Literals, as in the partial index: a bound parameter may miss it.
+_IS_OPEN_INVOICE = literal_column("invoice.state = 'sent' AND invoice.paid_minor < invoice.total_minor", Boolean)
+
+
+def _nothing(type_: Any) -> ColumnElement[Any]:
+    return cast(null(), type_)
+
+
+def _who() -> Select[*tuple[Any, ...]]:
+    """One row at least: the caller; a row per link, its contracts and their open invoices.
+
+    Contracts are joined only over a confirmed and fresh link: what a number may not see is not read.
+    """
+    caller = select(_PHONE.label("phone")).subquery("caller")
+    shows = and_(PhoneLinkRow.confirmed_at.is_not(None), PhoneLinkRow.fresh_until > _NOW)
+    return select(
+        literal_column("0", Integer).label("is_other"),
+        PhoneRow.language.label("phone_language"),
+        PhoneLinkRow.id.label("link_id"),
+        PhoneLinkRow.language.label("link_language"),
+        PhoneLinkRow.last_brand,
+        CustomerRow.language.label("customer_language"),
+        CustomerRow.name,
+        ContractRow.id.label("contract_id"),
+        ContractRow.account_number,
+        ContractRow.kind,
+        ContractRow.currency,
+        ContractRow.state,
+        SiteRow.time_zone,
+        SiteRow.commune,
+        AccountRow.balance_minor.label("credit_minor"),
+        MeterDesiredRow.supply,
+        InvoiceRow.id.label("invoice_id"),
+        InvoiceRow.number,
+        InvoiceRow.period,
+        (InvoiceRow.total_minor - InvoiceRow.paid_minor).label("due_minor"),
+        func.coalesce(InvoiceRow.sent_on, InvoiceRow.issued_on).label("sent_on"),
+    ).select_from(
+        caller.outerjoin(PhoneRow, PhoneRow.phone == caller.c.phone)
+        .outerjoin(PhoneLinkRow, PhoneLinkRow.phone == caller.c.phone)
+        .outerjoin(CustomerRow, CustomerRow.id == PhoneLinkRow.customer_id)
+        .outerjoin(
+            ContractRow,
+            and_(ContractRow.customer_id == CustomerRow.id, ContractRow.state == literal_column("'active'"), shows),
+        )
+        .outerjoin(SiteRow, SiteRow.id == ContractRow.site_id)
+        .outerjoin(
+            AccountRow,
+            and_(
+                AccountRow.code == literal_column("'credit'"),
+                AccountRow.owner == cast(ContractRow.id, String),
+                AccountRow.currency == ContractRow.currency,
+            ),
+        )
+        .outerjoin(MeterDesiredRow, MeterDesiredRow.meter_id == ContractRow.meter_id)
+        .outerjoin(InvoiceRow, and_(InvoiceRow.contract_id == ContractRow.id, _IS_OPEN_INVOICE))
+    )
+
+
+def _account() -> Select[*tuple[Any, ...]]:
+    """The contract of the account number somebody typed: no amounts."""
+    return (
+        select(
+            literal_column("1", Integer),
+            _nothing(PhoneRow.language.type),
+            _nothing(PhoneLinkRow.id.type),
+            _nothing(PhoneLinkRow.language.type),
+            _nothing(PhoneLinkRow.last_brand.type),
+            _nothing(CustomerRow.language.type),
+            CustomerRow.name,
+            ContractRow.id,
+            ContractRow.account_number,
+            ContractRow.kind,
+            ContractRow.currency,
+            ContractRow.state,
+            SiteRow.time_zone,
+            SiteRow.commune,
+            _nothing(AccountRow.balance_minor.type),
+            _nothing(MeterDesiredRow.supply.type),
+            _nothing(InvoiceRow.id.type),
+            _nothing(InvoiceRow.number.type),
+            _nothing(InvoiceRow.period.type),
+            _nothing(InvoiceRow.total_minor.type),
+            _nothing(InvoiceRow.issued_on.type),
+        )
+        .join(CustomerRow, CustomerRow.id == ContractRow.customer_id)
+        .join(SiteRow, SiteRow.id == ContractRow.site_id)
+        .where(ContractRow.account_number == bindparam("account"))
+    )
+
+
+def _own_contracts() -> Select[*tuple[Any, ...]]:
+    return (
+        select(ContractRow.id)
+        .join(PhoneLinkRow, PhoneLinkRow.customer_id == ContractRow.customer_id)
+        .where(PhoneLinkRow.phone == _PHONE, PhoneLinkRow.confirmed_at.is_not(None), PhoneLinkRow.fresh_until > _NOW)
+    )
+
+
+def _attempts(whose: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
+    return select(
+        literal("attempt").label("what"),
+        AttemptRow.id.label("key"),
+        AttemptRow.brand.label("reference"),
+        AttemptRow.contract_id,
+        AttemptRow.charged_minor.label("minor"),
+        AttemptRow.charged_currency.label("currency"),
+        AttemptRow.payer_phone,
+        AttemptRow.asked_by_phone,
+        AttemptRow.state,
+        AttemptRow.is_open,
+        AttemptRow.reason,
+        AttemptRow.created_at.label("at"),
+        AttemptRow.ended_at,
+        _nothing(ContractRow.account_number.type).label("account_number"),
+        _nothing(SiteRow.time_zone.type).label("time_zone"),
+    ).where(whose, AttemptRow.created_at > _HORIZON, or_(AttemptRow.is_open == true(), AttemptRow.ended_at >= _SINCE))
+
+
+def _payments() -> Select[*tuple[Any, ...]]:
+    return (
+        select(
+            literal("payment").label("what"),
+            PaymentRow.receipt_number.label("key"),
+            PaymentRow.verification_code.label("reference"),
+            PaymentRow.contract_id,
+            PaymentRow.amount_minor.label("minor"),
+            PaymentRow.currency,
+            _nothing(AttemptRow.payer_phone.type).label("payer_phone"),
+            _nothing(AttemptRow.asked_by_phone.type).label("asked_by_phone"),
+            _nothing(AttemptRow.state.type).label("state"),
+            false().label("is_open"),
+            _nothing(AttemptRow.reason.type).label("reason"),
+            PaymentRow.received_at.label("at"),
+            _nothing(AttemptRow.ended_at.type).label("ended_at"),
+            ContractRow.account_number,
+            SiteRow.time_zone,
+        )
+        .join(ContractRow, ContractRow.id == PaymentRow.contract_id)
+        .join(SiteRow, SiteRow.id == ContractRow.site_id)
+        .where(PaymentRow.reversed_at.is_(None))
+        .order_by(PaymentRow.received_at.desc())
+        .limit(RECEIPTS)
+    )
+
+
+def _activity() -> Any:
+    """Attempts this phone pays or that pay for its contracts, and the last payments of either kind.
+
+    Each arm walks one index; an attempt that is in both arms comes twice.
+    """
+    arms: list[Subquery] = [
+        _attempts(AttemptRow.payer_phone == _PHONE).subquery("paid_by_me"),
+        _attempts(AttemptRow.contract_id.in_(_own_contracts())).subquery("paid_for_me"),
+        _payments().where(PaymentRow.contract_id.in_(_own_contracts())).subquery("arrived_for_me"),
+        _payments()
+        .join(AttemptRow, AttemptRow.id == PaymentRow.attempt_id)
+        .where(AttemptRow.payer_phone == _PHONE)
+        .subquery("sent_by_me"),
+    ]
+    return union_all(*(select(arm) for arm in arms))
+
+
+WHO = _who()
+WHO_AND_ACCOUNT = union_all(_who(), _account())
+ACTIVITY = _activity()

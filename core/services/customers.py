@@ -1,0 +1,178 @@
+"""What the channels and the console ask about customers and the phones that speak for them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import OperationalError
+
+from core.customers import queries
+from core.customers.model import AgencyView, AttemptView, ContractView, OpenInvoice, ReceiptView, Snapshot
+from core.db import Database
+from core.i18n import LANGUAGES
+from core.kernel.clock import Clock
+from core.kernel.errors import NotRecorded
+from core.kernel.money import Money
+from core.services.customer_reads import ACTIVITY, RECEIPTS, WHO, WHO_AND_ACCOUNT
+
+# Supply goes off in the first permitted window at or after this day of an invoice: the default dunning policy.
+CUT_AFTER_DAYS = 14
+# An attempt that ended badly is spoken of for so long.
+RECENT = timedelta(minutes=10)
+# No attempt stays open longer: after a day a person has it.
+_HORIZON = timedelta(days=3)
+# Agencies hardly ever change; each process reads them again after this time.
+_AGENCIES_KEPT_S = 300
+
+
+class Customers:
+    """Reads of callers, and their choice of language. Every method opens and ends its own transaction."""
+
+    def __init__(self, db: Database, clock: Clock, *, cut_after_days: int = CUT_AFTER_DAYS) -> None:
+        self._db = db
+        self._clock = clock
+        self._cut_after = timedelta(days=cut_after_days)
+        self._agencies: tuple[float, tuple[AgencyView, ...]] | None = None
+        self._agencies_lock = threading.Lock()
+
+    def snapshot(self, phone: str, account: str | None = None) -> Snapshot:
+        """What is known of the caller `phone` (E.164), in two reads.
+
+        `account`: an account number the caller typed; its contract comes as `other`, masked. Raises NotRecorded when
+        the database does not answer in time.
+        """
+        now = self._clock.now()
+        who = {"phone": phone, "now": now}
+        activity = {**who, "horizon": now - _HORIZON, "since": now - RECENT}
+        with self._reading() as connection:
+            if account is None:
+                rows: Sequence[Any] = connection.execute(WHO, who).all()
+            else:
+                rows = connection.execute(WHO_AND_ACCOUNT, {**who, "account": account}).all()
+            done = connection.execute(ACTIVITY, activity).all()
+        contracts, other = self._contracts(rows)
+        caller = next((r for r in rows if not r.is_other and r.last_brand), rows[0])
+        attempts, receipts = _activity(done)
+        return Snapshot(
+            phone=phone,
+            at=now,
+            language=_language(rows),
+            is_linked=any(r.link_id is not None for r in rows),
+            last_brand=caller.last_brand,
+            contracts=contracts,
+            other=other,
+            attempts=attempts,
+            receipts=receipts,
+        )
+
+    def agencies(self) -> tuple[AgencyView, ...]:
+        """All agencies by city, at most five minutes old. Raises NotRecorded."""
+        kept = self._agencies
+        if kept is None or kept[0] < time.monotonic():
+            with self._agencies_lock, self._reading() as connection:
+                kept = (time.monotonic() + _AGENCIES_KEPT_S, queries.agencies(connection))
+                self._agencies = kept
+        return kept[1]
+
+    def set_language(self, phone: str, language: str) -> None:
+        """Keep the language that a number chose. Raises ValueError for one we do not speak, NotRecorded."""
+        if language not in LANGUAGES:
+            raise ValueError(f"no such language: {language!r}")
+        with self._db.begin() as session:
+            queries.set_language(session, phone=phone, language=language, now=self._clock.now())
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        try:
+            with self._db.connect_read() as connection:
+                yield connection
+        except OperationalError as error:
+            raise NotRecorded("the database did not answer") from error
+
+    def _contracts(self, rows: Sequence[Any]) -> tuple[tuple[ContractView, ...], ContractView | None]:
+        first: dict[int, Any] = {}
+        invoices: dict[int, dict[int, OpenInvoice]] = {}
+        other: Any = None
+        for row in rows:
+            if row.is_other:
+                other = row
+            elif row.contract_id is not None:
+                first.setdefault(row.contract_id, row)
+                found = invoices.setdefault(row.contract_id, {})
+                if row.invoice_id is not None:
+                    found[row.invoice_id] = OpenInvoice(
+                        row.invoice_id, row.number, row.period, Money(row.due_minor, row.currency), row.sent_on
+                    )
+        views = tuple(self._own(row, invoices[number]) for number, row in sorted(first.items()))
+        if other is None:
+            return views, None
+        own = next((view for view in views if view.id == other.contract_id), None)
+        return views, own or _view(other, own=False)
+
+    def _own(self, row: Any, invoices: dict[int, OpenInvoice]) -> ContractView:
+        oldest_first = tuple(sorted(invoices.values(), key=lambda i: (i.sent_on, i.id)))
+        return _view(
+            row,
+            own=True,
+            credit=Money(row.credit_minor, row.currency) if row.credit_minor is not None else None,
+            supply=row.supply,
+            invoices=oldest_first,
+            cut_on=oldest_first[0].sent_on + self._cut_after if oldest_first else None,
+        )
+
+
+def _view(row: Any, *, own: bool, **more: Any) -> ContractView:
+    return ContractView(
+        id=row.contract_id,
+        account_number=row.account_number,
+        name=row.name,
+        kind=row.kind,
+        currency=row.currency,
+        state=row.state,
+        time_zone=row.time_zone,
+        commune=row.commune,
+        own=own,
+        **more,
+    )
+
+
+def _language(rows: Sequence[Any]) -> str | None:
+    """The link's, then the number's, then the customer's: the order in which notices choose theirs."""
+    for column in ("link_language", "phone_language", "customer_language"):
+        for row in rows:
+            language = getattr(row, column)
+            if language:
+                return str(language)
+    return None
+
+
+def _activity(rows: Sequence[Any]) -> tuple[tuple[AttemptView, ...], tuple[ReceiptView, ...]]:
+    attempts: dict[str, AttemptView] = {}
+    receipts: dict[str, ReceiptView] = {}
+    for row in rows:
+        amount = Money(row.minor, row.currency)
+        if row.what == "payment":
+            receipts[row.key] = ReceiptView(row.key, row.reference, amount, row.at, row.account_number, row.time_zone)
+        else:
+            attempts[row.key] = AttemptView(
+                row.key,
+                row.contract_id,
+                amount,
+                row.reference,
+                row.payer_phone,
+                row.asked_by_phone,
+                row.state,
+                bool(row.is_open),
+                row.reason,
+                row.at,
+                row.ended_at,
+            )
+    newest_attempts = sorted(attempts.values(), key=lambda a: a.created_at, reverse=True)
+    newest_receipts = sorted(receipts.values(), key=lambda r: r.at, reverse=True)
+    return tuple(newest_attempts), tuple(newest_receipts[:RECEIPTS])

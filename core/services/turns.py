@@ -1,0 +1,58 @@
+"""The journal of turns in the database: kept for complaints, and as evidence that a reminder was read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import bindparam, select, update
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from core.billing.tables import InvoiceRow, ReminderRow
+from core.db import Database
+from core.kernel.errors import NotRecorded
+from core.payments.tables import AttemptRow
+from core.turns import queries
+from core.turns.model import TurnEntry
+
+_END_TEXT = select(AttemptRow.end_text).where(AttemptRow.turn_key == bindparam("turn_key"))
+
+
+class Turns:
+    """Batches of turns drained from the channel."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def record(self, entries: Sequence[TurnEntry]) -> None:
+        """Insert a batch, in one short transaction, and mark what it proves. The same batch again changes nothing."""
+        with self._db.begin() as session:
+            queries.insert(session, entries)
+            for contract_id, at in queries.sightings(entries).items():
+                _mark_shown(session, contract_id, at)
+
+    def shown(self, contract_id: int, at: datetime) -> None:
+        """A screen with the amount due and the date was read by the contract's customer at `at` (business time): the
+        reminders sent until then count as delivered."""
+        with self._db.begin() as session:
+            _mark_shown(session, contract_id, at)
+
+    def end_text(self, turn_key: str) -> str | None:
+        """The END stored with the payment that this turn began, None when it began none. Raises NotRecorded."""
+        try:
+            with self._db.connect_read() as connection:
+                text: str | None = connection.execute(_END_TEXT, {"turn_key": turn_key}).scalar()
+                return text
+        except OperationalError as error:
+            raise NotRecorded("the database did not answer") from error
+
+
+def _mark_shown(session: Session, contract_id: int, at: datetime) -> None:
+    invoices = select(InvoiceRow.id).where(InvoiceRow.contract_id == contract_id)
+    session.execute(
+        update(ReminderRow)
+        .where(ReminderRow.invoice_id.in_(invoices), ReminderRow.delivered_at.is_(None), ReminderRow.created_at <= at)
+        .values(delivered_at=at, evidence="screen")
+        .execution_options(synchronize_session=False)
+    )

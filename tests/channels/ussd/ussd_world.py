@@ -1,0 +1,148 @@
+"""Two USSD applications that share one Redis, on real sockets, in front of a fake payments service."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date
+from random import Random
+
+import redis
+from flask import Flask
+from werkzeug.serving import make_server
+
+from channels.ussd.gateways.africastalking import AfricasTalkingUssd
+from channels.ussd.menu.engine import Menu
+from channels.ussd.menu.journeys import menu
+from channels.ussd.sessions import RedisSessionEnds, SessionStore
+from channels.ussd.turns import UssdTurns
+from channels.ussd.views import ussd_blueprint
+from core.customers.model import AgencyView, Snapshot
+from core.db import Database
+from core.kernel.clock import Clock
+from core.kernel.errors import NotRecorded
+from core.kernel.money import Money
+from core.payments.model import BeginRefused, Begun, PaymentRequest
+from core.services.customers import Customers
+from tests import town
+from tests.channels.ussd.turn_table import Caller
+
+SECRET = b"a secret for tests only"
+PATH_SECRET = "s3cret-path"
+
+
+class FakePayments:
+    """Remembers what was asked, once per turn key, as the real one does in its transaction."""
+
+    def __init__(self) -> None:
+        self.begun: dict[str, PaymentRequest] = {}
+        self.calls = 0
+        self.answers: list[BeginRefused | Exception] = []
+        self._lock = threading.Lock()
+
+    def begin(self, request: PaymentRequest) -> Begun | BeginRefused:
+        with self._lock:
+            self.calls += 1
+            key = request.turn_key
+            assert key is not None
+            if key in self.begun:
+                return Begun("attempt", self.begun[key].end_text, repeated=True)
+            if self.answers:
+                answer = self.answers.pop(0)
+                if isinstance(answer, Exception):
+                    raise answer
+                return answer
+            self.begun[key] = request
+            return Begun("attempt", request.end_text)
+
+    def end_text(self, turn_key: str) -> str | None:
+        found = self.begun.get(turn_key)
+        return found.end_text if found else None
+
+    def attempts(self, phone: str) -> int:
+        return sum(r.asked_by_phone == phone for r in list(self.begun.values()))
+
+
+class SlowCustomers:
+    """The real reads, each a random while later."""
+
+    def __init__(self, customers: Customers, most_s: float) -> None:
+        self._customers = customers
+        self._most_s = most_s
+        self._random = Random(7)
+        self.fail = False
+
+    def snapshot(self, phone: str, account: str | None = None) -> Snapshot:
+        if self.fail:
+            raise NotRecorded("busy")
+        if self._most_s:
+            time.sleep(self._random.random() * self._most_s)
+        return self._customers.snapshot(phone, account)
+
+    def agencies(self) -> tuple[AgencyView, ...]:
+        return self._customers.agencies()
+
+    def set_language(self, phone: str, language: str) -> None:
+        self._customers.set_language(phone, language)
+
+
+class Site:
+    """One web process, as far as USSD goes."""
+
+    def __init__(
+        self,
+        db: Database,
+        client: redis.Redis,
+        payments: FakePayments,
+        clock: Clock,
+        *,
+        slow_s: float = 0.0,
+        states: Callable[[], Menu] = menu,
+    ) -> None:
+        self.counts: Counter[str] = Counter()
+        self.customers = SlowCustomers(Customers(db, clock), slow_s)
+        store = SessionStore(client, SECRET)
+
+        def count(outcome: str) -> None:
+            self.counts[outcome] += 1
+
+        turns = UssdTurns(store, states(), self.customers, payments, payments, clock, count=count)
+        self.app = Flask("ussd")
+        self.app.register_blueprint(
+            ussd_blueprint(
+                turns,
+                RedisSessionEnds(store),
+                {"africastalking": AfricasTalkingUssd()},
+                {"africastalking": ("older-secret", PATH_SECRET)},
+                count=count,
+            )
+        )
+
+    @contextmanager
+    def serving(self) -> Iterator[str]:
+        """The address of turns, on a free port."""
+        server = make_server("127.0.0.1", 0, self.app, threaded=True)
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/ussd/africastalking/{PATH_SECRET}"
+        finally:
+            server.shutdown()
+            thread.join()
+            server.server_close()
+
+
+def populate(db: Database, callers: int) -> list[Caller]:
+    """So many customers who owe a different amount each."""
+    made: list[Caller] = []
+    with db.begin() as session:
+        town.agency(session)
+        for n in range(callers):
+            home = town.home(session, name=f"Marie Kabila {n}")
+            bill = town.invoice(session, home.contract, total=Money.units(10_000 + n, "CDF"), state="sent")
+            bill.sent_on = date(2026, 3, 1)
+            made.append(Caller(home.phone, home.account_number))
+    return made
