@@ -155,7 +155,10 @@ class AfricasTalkingSms:
         if not isinstance(recipients, list):
             raise PartnerDown(self.name, "unreadable", "no list of recipients")
         if not recipients:
-            raise self._refusal(_code_in(reply.text_at("SMSMessageData.Message") or "nobody"))
+            said = reply.text_at("SMSMessageData.Message") or "no reason given"
+            code = _code_in(said)
+            # Nobody was taken on: whatever the reason, nothing was sent.
+            raise self._refusal(code) if code in _REFUSALS else RouteRefused(self.name, "nobody", said[:60])
         mine = [one for one in recipients if text_at(one, "number") == to] or recipients
         code = text_at(mine[0], "statusCode") or _code_of(text_at(mine[0], "status") or "")
         if code not in _ACCEPTED:
@@ -206,11 +209,11 @@ def read_cost(text: str) -> tuple[str, Decimal] | None:
 
 
 def _code_in(message: str) -> str:
-    """The code a whole request was refused with: `InvalidSenderId`, alone or inside a sentence."""
+    """The code a whole request was refused with: `InvalidSenderId`, alone or inside a sentence. Else empty."""
     for word in message.replace(".", " ").replace(",", " ").replace(":", " ").split():
         if word.lower() in _CODE_OF_WORD:
             return _CODE_OF_WORD[word.lower()]
-    return message
+    return ""
 
 
 def _code_of(word: str) -> str:
