@@ -19,6 +19,8 @@ from core.customers.tables import AgencyRow, ContractRow, CustomerRow, MeterRow,
 from core.kernel.clock import EAST, WEST
 from core.kernel.digits import with_check
 from core.kernel.money import Money
+from core.payments.tables import PaymentRow
+from core.supply.tables import MeterReportedRow
 
 # Tuesday 10 March 2026, 09:00 in Kinshasa: where the `clock` fixture stands.
 BEGINNING = datetime(2026, 3, 10, 8, 0, tzinfo=UTC)
@@ -190,6 +192,36 @@ def invoice(
     )
     session.flush()
     return row
+
+
+def payment(session: Session, on: ContractRow, amount: Money, *, wallet: str = "vodacom") -> PaymentRow:
+    """The row of money that came for a contract. Posting it is the test's business."""
+    count = _next(session, PaymentRow)
+    return _added(
+        session,
+        PaymentRow(
+            id=f"00000000-0000-4000-8000-{count:012d}",
+            wallet=wallet,
+            provider_txn_id=f"TXN{count:06d}",
+            contract_id=on.id,
+            currency=amount.currency,
+            amount_minor=amount.minor,
+            payer_phone=None,
+            received_at=BEGINNING,
+            found_by="test",
+            receipt_number=f"R-{count:06d}",
+            verification_code=with_check(f"{count:09d}"),
+        ),
+    )
+
+
+def heard(session: Session, measured_by: MeterRow, *, at: datetime, supply: str = "on", version: int = 0) -> None:
+    """What a meter last said of itself, and when (real time): one that was never heard is never cut."""
+    row = session.get(MeterReportedRow, measured_by.id) or MeterReportedRow(meter_id=measured_by.id)
+    row.version, row.supply, row.at, row.online, row.session_no, row.raw = version, supply, at, True, 1, {}
+    row.relay = "closed" if supply == "on" else "open"
+    session.add(row)
+    session.flush()
 
 
 def home(

@@ -55,7 +55,7 @@ def evaluate(facts: DunningFacts, policy: DunningPolicy, now: datetime) -> Dunni
         overdue_minor=_balance(carriers),
         overdue_total_minor=sum(plan.invoice.total_minor for plan in carriers),
         next_date_that_matters=_next_date(plans, enough),
-        why_not=() if cut_now else _why_not(plans, facts, off_due),
+        why_not=() if cut_now else _why_not(plans, facts, enough, off_due),
     )
 
 
@@ -122,22 +122,24 @@ def _next_date(plans: Sequence[_Plan], enough: Callable[[Sequence[_Plan]], bool]
     return None
 
 
-def _why_not(plans: Sequence[_Plan], facts: DunningFacts, off_due: bool) -> tuple[WhyNot, ...]:
+def _why_not(
+    plans: Sequence[_Plan], facts: DunningFacts, enough: Callable[[Sequence[_Plan]], bool], off_due: bool
+) -> tuple[WhyNot, ...]:
     if not plans:
         return ()
     if not facts.may_be_cut:
         return (WhyNot("never_cut"),)
     if off_due and facts.supply_off:
         return (WhyNot("off_already"),)
-    found: list[WhyNot] = []
-    for plan in plans:
-        if not plan.heavy:
-            found.append(WhyNot("small_balance", plan.invoice.invoice_id))
-        else:
-            found.extend(plan.why_not)
-    if not found or (not off_due and all(plan.announced for plan in plans if plan.heavy)):
-        found.append(WhyNot("below_floor"))
-    return tuple(found)
+    heavy = [plan for plan in plans if plan.heavy]
+    small = [WhyNot("small_balance", plan.invoice.invoice_id) for plan in plans if not plan.heavy]
+    if not heavy:
+        return tuple(small)
+    if not enough(heavy):
+        return (*small, WhyNot("below_floor"))
+    reasons = [why for plan in heavy for why in plan.why_not]
+    # Those that could be cut for do not reach the floor without those that cannot yet.
+    return (*small, *(reasons or [WhyNot("below_floor")]))
 
 
 def _plan(invoice: DunnedInvoice, facts: DunningFacts, policy: DunningPolicy, now: datetime) -> _Plan:

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, exists, or_, select, text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from core.billing.model import Calendar, DunnedInvoice, DunningFacts, Hold, MadeStep
@@ -56,8 +57,12 @@ def next_number(session: Session, series: str) -> int:
     """The next number of a series without gaps or twins: the row stays locked until the caller's transaction ends."""
     row = session.get(NumberSeriesRow, series, with_for_update=True, populate_existing=True)
     if row is None:
-        row = NumberSeriesRow(name=series, last=0)
-        session.add(row)
+        try:
+            with session.begin_nested():
+                session.add(NumberSeriesRow(name=series, last=0))
+        except IntegrityError:
+            pass  # another transaction began the series at the same moment; its row is locked and read below
+        row = session.get_one(NumberSeriesRow, series, with_for_update=True, populate_existing=True)
     row.last += 1
     session.flush()
     return row.last

@@ -58,9 +58,12 @@ def reevaluate(session: Session, *, clock: Clock, contract_id: int, cause: str) 
     policy = queries.policy_on(session, now.date())
     facts = facts_of(session, (contract_id,), policy, now)[contract_id]
     verdict = evaluate(facts, policy, now)
-    for step in verdict.steps:
-        if cause == SWEEP or step.step == "sent":
-            _make(session, clock, facts, policy, step)
+    due = [step for step in verdict.steps if cause == SWEEP or step.step == "sent"]
+    for step in due:
+        _make(session, clock, facts, policy, step)
+    if due:
+        facts = facts_of(session, (contract_id,), policy, now)[contract_id]
+        verdict = evaluate(facts, policy, now)
     supply = _give_back(session, clock, contract_id, verdict)
     keep_decision(session, clock=clock, facts=facts, verdict=verdict, supply=supply, cause=cause)
     return verdict
@@ -144,7 +147,27 @@ def keep_decision(
 
 def _essence(reasons: Collection[dict[str, Any]]) -> list[tuple[str, str, str]]:
     """What makes two lists of reasons the same: dates and hours in them move every day."""
-    return sorted((str(r.get("code")), str(r.get("invoice_id", "")), str(r.get("detail", ""))) for r in reasons)
+
+    def essence(reason: dict[str, Any]) -> tuple[str, str, str]:
+        code = str(reason.get("code"))
+        # Which step comes next is no other answer; the reminders themselves tell that.
+        detail = "" if code == "not_due_yet" else str(reason.get("detail", ""))
+        return code, str(reason.get("invoice_id", "")), detail
+
+    return sorted(essence(reason) for reason in reasons)
+
+
+def cut_contracts(session: Session, *, after: int, limit: int) -> list[int]:
+    """Contracts whose supply is wanted off for money, by id, above `after`: the sweep looks at each of them again."""
+    return list(
+        session.scalars(
+            select(ContractRow.id)
+            .join(MeterDesiredRow, MeterDesiredRow.meter_id == ContractRow.meter_id)
+            .where(ContractRow.id > after, MeterDesiredRow.supply == "off", MeterDesiredRow.reason == NONPAYMENT)
+            .order_by(ContractRow.id)
+            .limit(limit)
+        )
+    )
 
 
 def _calendar(policy: OffPolicy, zone: str, now: datetime) -> Calendar:
@@ -283,4 +306,3 @@ def _ask_crew(session: Session, clock: Clock, contract: ContractRow, row: Remind
         contract_id=contract.id,
         detail=f"Hand over the {row.step.partition('.')[0]} notice of invoice {row.invoice_id}.{named}",
     )
-

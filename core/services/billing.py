@@ -1,0 +1,408 @@
+"""Billing: an invoice's way from draft to sent, the nightly sweep of dunning, and the batch that cuts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core.billing import queries
+from core.billing.dunning import evaluate
+from core.billing.model import DunningVerdict, WhyNot
+from core.billing.tables import DunningCycleRow, InvoiceLineRow, InvoiceRow, ReminderRow
+from core.customers.tables import ContractRow, CustomerRow, SiteRow
+from core.db import Database
+from core.kernel.clock import EAST, WEST, Clock, local_date
+from core.kernel.errors import StateConflict
+from core.kernel.ids import new_uuid
+from core.kernel.money import Money
+from core.settlement import offs, post
+from core.settlement.dunning import (
+    NONPAYMENT,
+    SWEEP,
+    cut_contracts,
+    facts_of,
+    keep_decision,
+    lock_contract,
+    off_policy,
+    reevaluate,
+)
+from core.settlement.events import CreditNote, InvoiceSent
+from core.supply.commands import want_supply
+from core.supply.rules import HoldReason, window_on
+from core.supply.tables import CrewTaskRow
+
+log = structlog.get_logger(__name__)
+
+# Contracts read and judged at a time. What must be written is written one contract a transaction: a few milliseconds
+# each, so that nobody at a phone waits for the sweep.
+CHUNK = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of an invoice: `amount` with its tax in it, or the tax itself where `levy` names one."""
+
+    label: str
+    amount: Money
+    quantity: str = "1"
+    levy: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """One sweep: contracts looked at, steps made, supplies given back that should have been on."""
+
+    looked_at: int = 0
+    steps: int = 0
+    given_back: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CutBatch:
+    """One batch: contracts whose supply was commanded off, and those held, with the codes of why not."""
+
+    cut: tuple[int, ...] = ()
+    held: tuple[tuple[int, tuple[str, ...]], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """What would happen to one contract at a moment, if nothing else did before. Nothing is written.
+
+    `why_not`: the books' reasons; `held`: those of the guards, asked only when the books say yes.
+    """
+
+    contract_id: int
+    account_number: str
+    customer: str
+    steps: tuple[str, ...]
+    off_due: bool
+    would_cut: bool
+    next_date: date | None
+    why_not: tuple[WhyNot, ...] = ()
+    held: tuple[HoldReason, ...] = field(default=())
+
+
+class Billing:
+    """Owns its transactions. `by` is who asked: a staff login, or `system`."""
+
+    def __init__(self, db: Database, clock: Clock) -> None:
+        self._db = db
+        self._clock = clock
+
+    # The life of an invoice.
+
+    def draft_invoice(self, contract_id: int, *, period: str, lines: Sequence[Line]) -> int:
+        """Write a draft; its id. It gets its number when it is validated, so that the series has no gaps.
+
+        Raises StateConflict when the contract is closed, or the lines are none or not of one currency.
+        """
+        if not lines or len({line.amount.currency for line in lines}) != 1:
+            raise StateConflict("an invoice has lines, all in one currency")
+        total = sum(line.amount.minor for line in lines)
+        tax = sum(line.amount.minor for line in lines if line.levy)
+        with self._db.begin() as session:
+            contract = session.get(ContractRow, contract_id)
+            if contract is None or contract.state != "active" or contract.currency != lines[0].amount.currency:
+                raise StateConflict(f"contract {contract_id} cannot be invoiced in {lines[0].amount.currency}")
+            invoice = InvoiceRow(
+                number=f"DRAFT-{new_uuid()[:13]}",
+                contract_id=contract_id,
+                period=period,
+                currency=contract.currency,
+                total_minor=total,
+                tax_minor=tax,
+                issued_on=self._today(session, contract),
+            )
+            session.add(invoice)
+            session.flush()
+            for position, line in enumerate(lines, start=1):
+                session.add(
+                    InvoiceLineRow(
+                        invoice_id=invoice.id,
+                        position=position,
+                        label=line.label,
+                        quantity=line.quantity,
+                        amount_minor=line.amount.minor,
+                        levy=line.levy,
+                    )
+                )
+            return invoice.id
+
+    def validate_invoice(self, invoice_id: int) -> str:
+        """Fix a draft: from now on it is never edited, only credited or cancelled. Returns its number.
+
+        Raises StateConflict for what is no draft, or an amount that cannot be charged (CDF in whole francs).
+        """
+        with self._db.begin() as session:
+            invoice, contract = self._locked(session, invoice_id)
+            if invoice.state != "draft":
+                raise StateConflict(f"invoice {invoice.number} is {invoice.state}, not a draft")
+            if not Money(invoice.total_minor, invoice.currency).is_chargeable:
+                raise StateConflict(f"invoice {invoice.number} is not in whole francs")
+            invoice.issued_on = self._today(session, contract)
+            year = invoice.issued_on.year
+            invoice.number = f"{year}-{queries.next_number(session, f'invoice:{year}'):06d}"
+            invoice.state = "validated"
+            return invoice.number
+
+    def send_invoice(self, invoice_id: int, *, by: str = "system") -> None:
+        """Send a validated invoice: it is owed, its clock of dunning starts, and its notice goes out.
+
+        Raises StateConflict when it is not validated or its contract is closed.
+        """
+        with self._db.begin() as session:
+            invoice, contract = self._locked(session, invoice_id)
+            if invoice.state != "validated":
+                raise StateConflict(f"invoice {invoice.number} is {invoice.state}, not validated")
+            if contract.state != "active":
+                raise StateConflict(f"the contract of invoice {invoice.number} is closed")
+            today = self._today(session, contract)
+            invoice.state, invoice.sent_on, invoice.sent_at = "sent", today, self._clock.now()
+            session.add(DunningCycleRow(invoice_id=invoice.id, cycle=invoice.cycle, started_on=today, cause="sent"))
+            session.flush()
+            post(
+                session,
+                InvoiceSent(key=f"invoice:{invoice.id}:sent", invoice_id=invoice.id, actor=by),
+                clock=self._clock,
+            )
+
+    def cancel_invoice(self, invoice_id: int, *, reason: str, by: str = "system") -> None:
+        """Cancel an invoice; one that was sent is credited in full first. What was cut for it comes back.
+
+        Raises StateConflict when money was put on it (then it is credited, not cancelled), or it is cancelled already.
+        """
+        with self._db.begin() as session:
+            invoice, contract = self._locked(session, invoice_id)
+            if invoice.state == "cancelled":
+                raise StateConflict(f"invoice {invoice.number} is cancelled already")
+            if invoice.paid_minor > 0:
+                raise StateConflict(f"money was put on invoice {invoice.number}: write a credit note")
+            if invoice.state == "sent":
+                for note in _credit_in_full(session, invoice, contract, reason, by):
+                    post(session, note, clock=self._clock)
+                session.refresh(invoice)
+            invoice.state = "cancelled"
+
+    # Dunning.
+
+    def sweep(self, *, limit: int = CHUNK) -> Swept:
+        """Make every step that is due today, everywhere. Running it twice, or late, does nothing twice or too early."""
+        now = self._clock.now()
+        looked = steps = back = 0
+        today = max(local_date(now, zone) for zone in (WEST, EAST))
+
+        def candidates(session: Session, after: int) -> Sequence[int]:
+            policy = queries.policy_on(session, now.date())
+            return queries.sweep_candidates(session, policy=policy, today=today, after=after, limit=limit)
+
+        def cut(session: Session, after: int) -> Sequence[int]:
+            return cut_contracts(session, after=after, limit=limit)
+
+        for contract_id, verdict in self._judged(candidates, now):
+            looked += 1
+            if verdict.steps:
+                steps += self._step(contract_id)
+        for contract_id, verdict in self._judged(cut, now):
+            if not verdict.off_due:
+                back += 1
+                self._step(contract_id)
+        log.info("dunning.swept", looked_at=looked, steps=steps, given_back=back)
+        return Swept(looked, steps, back)
+
+    def cut_batch(self, zone: str) -> CutBatch:
+        """Command off where it is due and books and guards allow it now, in one time zone.
+
+        Each contract is decided in its own transaction, under its lock, with the facts read there: a payment that
+        came a moment before is seen. What is held keeps its reasons in a decision.
+        """
+        cut: list[int] = []
+        held: list[tuple[int, tuple[str, ...]]] = []
+
+        def announced(session: Session, after: int) -> Sequence[int]:
+            return queries.announced_contracts(session, zone=zone, after=after, limit=CHUNK)
+
+        for contract_id, verdict in self._judged(announced, self._clock.now()):
+            if not verdict.cut_now:
+                continue
+            codes = self._cut(contract_id)
+            if codes:
+                held.append((contract_id, codes))
+            else:
+                cut.append(contract_id)
+        log.info("dunning.cut_batch", zone=zone, cut=len(cut), held=len(held))
+        return CutBatch(tuple(cut), tuple(held))
+
+    def dry_run(self, at: datetime, *, limit: int = 10_000) -> list[DryRun]:
+        """What the sweep and the batch would do at business time `at`, contract by contract, with the reasons why not.
+
+        Seen from the facts of now: notices that will have been delivered by then are not foreseen.
+        """
+        found: list[DryRun] = []
+        real = self._clock.real_now()
+
+        def all_open(session: Session, after: int) -> Sequence[int]:
+            return queries.open_contracts(session, after=after, limit=CHUNK)
+
+        for contract_id, verdict in self._judged(all_open, at):
+            with self._db.read() as session:
+                held = offs.answer(session, contract_id=contract_id, now=at, real=real).held if verdict.cut_now else ()
+                account, name = session.execute(
+                    select(ContractRow.account_number, CustomerRow.name)
+                    .join(CustomerRow, CustomerRow.id == ContractRow.customer_id)
+                    .where(ContractRow.id == contract_id)
+                ).one()
+            found.append(
+                DryRun(
+                    contract_id=contract_id,
+                    account_number=account,
+                    customer=name,
+                    steps=tuple(step.step for step in verdict.steps),
+                    off_due=verdict.off_due,
+                    would_cut=verdict.cut_now and not held,
+                    next_date=verdict.next_date_that_matters,
+                    why_not=verdict.why_not,
+                    held=held,
+                )
+            )
+            if len(found) >= limit:
+                break
+        return found
+
+    def notice_handed_over(self, task_id: int, *, by: str) -> bool:
+        """A crew handed a notice over: that is evidence. False when the task is no open notice; nothing changed."""
+        with self._db.begin() as session:
+            task = session.get(CrewTaskRow, task_id, with_for_update=True)
+            if task is None or task.kind != "notice" or task.state != "open":
+                return False
+            task.state, task.done_at, task.done_by = "done", self._clock.now(), by
+            reminder = session.get(ReminderRow, int(task.key.partition(":")[2]))
+            if reminder is not None and reminder.delivered_at is None:
+                reminder.delivered_at, reminder.evidence = self._clock.now(), "crew"
+            return True
+
+    # Inside.
+
+    def _judged(self, page: Callable[[Session, int], Sequence[int]], now: datetime) -> list[tuple[int, DunningVerdict]]:
+        """Every contract that `page` (session, after) names, with its verdict at `now`. Reads only, in chunks."""
+        found: list[tuple[int, DunningVerdict]] = []
+        after = 0
+        while True:
+            with self._db.read() as session:
+                ids = page(session, after)
+                policy = queries.policy_on(session, now.date())
+                facts = facts_of(session, ids, policy, now) if ids else {}
+            found.extend((i, evaluate(facts[i], policy, now)) for i in ids)
+            if not ids:
+                return found
+            after = ids[-1]
+
+    def _step(self, contract_id: int) -> int:
+        """Evaluate again under the lock and make what is due; how many reminders came of it."""
+        with self._db.begin() as session:
+            lock_contract(session, contract_id)
+            before = _reminders(session, contract_id)
+            reevaluate(session, clock=self._clock, contract_id=contract_id, cause=SWEEP)
+            return _reminders(session, contract_id) - before
+
+    def _cut(self, contract_id: int) -> tuple[str, ...]:
+        """Decide one contract under its lock. Empty: off was commanded; otherwise the codes of why not."""
+        with self._db.begin() as session:
+            lock_contract(session, contract_id)
+            asked = offs.ask(session, clock=self._clock, contract_id=contract_id)
+            made = None
+            if asked.may_cut:
+                made = self._want_off(session, asked)
+            held: list[dict[str, Any]] = [reason.as_json() for reason in asked.held]
+            keep_decision(
+                session,
+                clock=self._clock,
+                facts=asked.facts,
+                verdict=asked.verdict,
+                supply="off" if made is not None else "on",
+                cause="cut_batch",
+                held=held,
+            )
+            if made is not None:
+                return ()
+            codes = [why.code for why in asked.verdict.why_not] + [reason.code for reason in asked.held]
+            return tuple(codes) or ("already_so",)
+
+    def _want_off(self, session: Session, asked: offs.OffAnswer) -> int | None:
+        facts, now = asked.facts, self._clock.now()
+        window = window_on(off_policy(asked.policy), local_date(now, facts.zone), facts.zone)
+        meter_id = session.scalar(select(ContractRow.meter_id).where(ContractRow.id == facts.contract_id))
+        assert meter_id is not None
+        assert window is not None
+        return want_supply(
+            session,
+            clock=self._clock,
+            meter_id=meter_id,
+            supply="off",
+            reason=NONPAYMENT,
+            contract_id=facts.contract_id,
+            invoice_id=asked.verdict.off_invoice_id,
+            not_before=now,
+            not_after=window[1],
+            set_by="cut_batch",
+        )
+
+    def _locked(self, session: Session, invoice_id: int) -> tuple[InvoiceRow, ContractRow]:
+        """An invoice and its contract, the contract's row locked first, both read under the lock."""
+        contract_id = session.scalar(select(InvoiceRow.contract_id).where(InvoiceRow.id == invoice_id))
+        if contract_id is None:
+            raise StateConflict(f"there is no invoice {invoice_id}")
+        lock_contract(session, contract_id)
+        invoice = session.get_one(InvoiceRow, invoice_id, with_for_update=True, populate_existing=True)
+        return invoice, session.get_one(ContractRow, contract_id, populate_existing=True)
+
+    def _today(self, session: Session, contract: ContractRow) -> date:
+        zone = session.scalars(select(SiteRow.time_zone).where(SiteRow.id == contract.site_id)).one()
+        return local_date(self._clock.now(), zone)
+
+
+def _credit_in_full(
+    session: Session, invoice: InvoiceRow, contract: ContractRow, reason: str, by: str
+) -> list[CreditNote]:
+    """One credit note per levy with that tax, and one for the rest: each levy gets back what it was given."""
+    taxes: dict[str, int] = {}
+    lines = select(InvoiceLineRow).where(InvoiceLineRow.invoice_id == invoice.id, InvoiceLineRow.levy.is_not(None))
+    for line in session.scalars(lines):
+        taxes[str(line.levy)] = taxes.get(str(line.levy), 0) + line.amount_minor
+    if sum(taxes.values()) != invoice.tax_minor:
+        taxes = {"vat": invoice.tax_minor}
+
+    def note(name: str, minor: int, levy: str | None) -> CreditNote:
+        amount = Money(minor, invoice.currency)
+        key = f"invoice:{invoice.id}:cancelled:{name}"
+        return CreditNote(
+            key=key,
+            actor=by,
+            memo=reason,
+            invoice_id=invoice.id,
+            contract_id=contract.id,
+            amount=amount,
+            tax=amount if levy else None,
+            levy=levy or "vat",
+        )
+
+    notes = [note(levy, minor, levy) for levy, minor in sorted(taxes.items()) if minor > 0]
+    net = invoice.total_minor - sum(n.amount.minor for n in notes)
+    return [*notes, note("net", net, None)] if net > 0 else notes
+
+
+def _reminders(session: Session, contract_id: int) -> int:
+    found = select(ReminderRow.id).join(InvoiceRow, InvoiceRow.id == ReminderRow.invoice_id)
+    return len(session.scalars(found.where(InvoiceRow.contract_id == contract_id)).all())
+
+
+def local_moment(day: date, hour: int, zone: str) -> datetime:
+    """An hour of a local day as a moment: for the console's dry run at a date."""
+    return datetime.combine(day, time(), ZoneInfo(zone)) + timedelta(hours=hour)

@@ -1,0 +1,63 @@
+"""What a scheduled run does, by its name. `workers.schedule` opens the runs and writes down how they ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+
+from core.kernel.clock import EAST, WEST
+from core.kernel.errors import NotRecorded
+from core.outbox import Dead, Done, Leased, Outcome, Retry
+from core.services.billing import Billing
+from core.services.supply import Supply
+
+Run = Callable[[Leased], Outcome]
+BUSY_AGAIN_S = 10.0
+
+
+def runs(billing: Billing, supply: Supply, ledger_check: Callable[[], str]) -> dict[str, Run]:
+    """name → what it does. Add an entry here and a plan in `workers.schedule` for a new one.
+
+    Each may run twice or late: the services look at the data as they are. `ledger_check` says in a sentence what it
+    found.
+    """
+
+    def sweep(_row: Leased) -> Outcome:
+        return Done(_said(asdict(billing.sweep())))
+
+    def cut(row: Leased) -> Outcome:
+        zone = row.body.get("zone")
+        if zone not in (WEST, EAST):
+            return Dead(f"no zone {zone!r}")
+        batch = billing.cut_batch(zone)
+        return Done(f"cut {len(batch.cut)}, held {len(batch.held)}")
+
+    def reconcile(_row: Leased) -> Outcome:
+        return Done(_said(asdict(supply.reconcile())))
+
+    def check(_row: Leased) -> Outcome:
+        return Done(ledger_check())
+
+    named: dict[str, Run] = {
+        "dunning.sweep": sweep,
+        "supply.cut": cut,
+        "supply.reconcile": reconcile,
+        "ledger.check": check,
+    }
+    return {name: _patient(run) for name, run in named.items()}
+
+
+def _patient(run: Run) -> Run:
+    """A busy database is no failure of the run: what is done stays done, the rest is looked at again."""
+
+    def again(row: Leased) -> Outcome:
+        try:
+            return run(row)
+        except NotRecorded as error:
+            return Retry(BUSY_AGAIN_S, str(error))
+
+    return again
+
+
+def _said(figures: dict[str, int]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in figures.items())
