@@ -14,6 +14,9 @@ _SIGNS = {"CDF": "FC", "USD": "USD", "KES": "KES"}
 
 CURRENCIES = frozenset(_MINOR_PER_UNIT)
 
+# Longer texts are no amounts: past 28 digits Decimal would round without a word, past 18 no column holds them.
+_LONGEST_TEXT = 18
+
 
 class BadAmount(ValueError):
     """Text or a number that is not an amount of this currency."""
@@ -46,7 +49,7 @@ class Money:
 
         Raises BadAmount when it is not a plain decimal, or finer than the currency's minor unit.
         """
-        if not text or not all(c in "0123456789." for c in text):
+        if not text or len(text) > _LONGEST_TEXT or not all(c in "0123456789." for c in text):
             raise BadAmount(f"not a plain decimal: {text[:32]!r}")
         try:
             value = Decimal(text) * _MINOR_PER_UNIT[currency]
@@ -98,8 +101,10 @@ class Money:
     def decimal_text(self, decimals: int) -> str:
         """As a partner wants it on the wire: `"12500"` for 0 decimals, `"12500.00"` for 2.
 
-        Raises BadAmount when that would drop a part of the amount.
+        Raises BadAmount when that would drop a part of the amount, or when it is below zero.
         """
+        if self.minor < 0:
+            raise BadAmount(f"{self.minor} minor units cannot be asked for")
         per_unit = _MINOR_PER_UNIT[self.currency]
         whole, rest = divmod(self.minor, per_unit)
         if decimals == 0:
