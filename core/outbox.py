@@ -322,3 +322,8 @@ def _due(queue: str, clock: Clock) -> tuple[ColumnElement[bool], ...]:
 def anything_due(session: Session, *, queue: str, clock: Clock) -> bool:
     """A look without a lock, so that an idle dispatcher never writes."""
     return session.scalar(select(OutboxRow.id).where(*_due(queue, clock)).limit(1)) is not None
+
+
+def dead_count(session: Session) -> int:
+    """How many rows wait for a person."""
+    return int(session.scalar(select(func.count()).where(OutboxRow.state == text("'dead'"))) or 0)

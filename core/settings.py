@@ -31,8 +31,9 @@ class Settings(BaseSettings):
     # Where things are
     database_url: str = Field("sqlite:///mwolo.db", description="PostgreSQL or SQLite, as SQLAlchemy writes it")
     redis_url: str = Field("redis://127.0.0.1:6379/0", description="Redis or Valkey; unix:// works")
-    mqtt_url: str = Field("mqtt://127.0.0.1:1883", description="mqtt:// or mqtts://, with user and password if any")
-    mqtt_version: Literal["5", "3.1.1"] = Field("5", description="what the broker speaks")
+    mqtt_url: str = Field(
+        "mqtt://127.0.0.1:1883", description="mqtt:// or mqtts://, user and password if any, ?protocol=3.1.1, ?ca=file"
+    )
     public_url: str = Field("http://127.0.0.1:8000", description="how partners and customers reach us")
     documents_dir: str = Field("documents", description="folder for PDF documents")
 
@@ -74,9 +75,19 @@ class Settings(BaseSettings):
     vodacom_service_provider_code: str = Field("000000", description="the utility's short code at M-Pesa")
     vodacom_mode: Literal["sync", "async"] = Field("sync", description="as the application is configured")
     vodacom_session_warmup_s: int = Field(30, ge=0, le=120, description="a new session takes so long to live")
+    vodacom_session_lifetime_s: int = Field(3600, ge=60, description="as the application is configured")
+    vodacom_sync_timeout_s: int = Field(120, ge=1, le=150, description="a synchronous request waits for the PIN")
+    vodacom_async_timeout_s: int = Field(30, ge=1, le=60, description="an asynchronous request")
+    vodacom_query_timeout_s: int = Field(30, ge=1, le=60, description="a status query")
+    vodacom_session_timeout_s: int = Field(30, ge=1, le=60, description="a new session")
     pawapay_api_token: SecretStr = Field(SecretStr(""), description="pawaPay API token")
     pawapay_base_url: str = Field("https://api.sandbox.pawapay.io", description="pawaPay address")
     pawapay_public_authority: str = Field("", description="host under which pawaPay signs its callbacks to us")
+    pawapay_start_timeout_s: int = Field(30, ge=1, le=60, description="a deposit request")
+    pawapay_query_timeout_s: int = Field(30, ge=1, le=60, description="a status query")
+    pawapay_keys_timeout_s: int = Field(10, ge=1, le=60, description="fetching the keys that sign callbacks")
+    pawapay_keys_lifetime_s: int = Field(86_400, ge=60, description="how long fetched keys are believed")
+    pawapay_signature_window_s: int = Field(300, ge=1, le=3600, description="how old a signature may be on arrival")
 
     # Development
     sandbox_url: str = Field("", description="address of the sandbox; only `mwolo demo` and tests set it")
@@ -125,7 +136,7 @@ class Settings(BaseSettings):
     @property
     def routes(self) -> dict[str, str]:
         """brand → wallet."""
-        return dict(part.split("=") for part in _comma_list(self.wallet_routes))  # type: ignore[misc]
+        return dict(part.split("=") for part in _comma_list(self.wallet_routes))
 
     def secrets_for(self, door: Literal["ussd", "sms", "hook"]) -> tuple[str, ...]:
         """The secrets valid at a door. Raises BadSetting when there is none: an open door is a mistake."""

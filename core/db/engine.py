@@ -7,7 +7,7 @@ done. Measured: `docs/decisions/0002-sqlite-writers.md`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,7 +25,14 @@ BUSY_TIMEOUT_S = 2.0
 class Database:
     """One database. Build it after a fork, never before: a connection shared with a parent answers the wrong one."""
 
-    def __init__(self, url: str, *, busy_timeout_s: float = BUSY_TIMEOUT_S, pool_size: int = 5) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        busy_timeout_s: float = BUSY_TIMEOUT_S,
+        pool_size: int = 5,
+        info: Mapping[str, str] | None = None,
+    ) -> None:
         self.url: URL = _with_driver(make_url(url))
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         if self.is_sqlite:
@@ -35,7 +42,8 @@ class Database:
             self._writer = _postgres_engine(self.url, busy_timeout_s, pool_size, autocommit=False)
             # Reads of one statement need no BEGIN and COMMIT around them: a third of their cost.
             self._reader = _postgres_engine(self.url, busy_timeout_s, pool_size, autocommit=True)
-        self._write = sessionmaker(self._writer, expire_on_commit=False)
+        # What every text may need and no caller should carry around: the short code.
+        self._write = sessionmaker(self._writer, expire_on_commit=False, info=dict(info or {}))
         self._read = sessionmaker(self._reader, expire_on_commit=False)
 
     @property

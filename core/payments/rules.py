@@ -43,6 +43,9 @@ ATTENTION_AFTER_S = 86_400
 TELL_AFTER_S = 180
 JITTER = 0.2
 
+# After these there is nothing to wait for. After all others money has been seen to arrive late.
+_CERTAIN: frozenset[str] = frozenset({"configuration", "amount_refused", "payer_unknown", "no_funds", "limit_reached"})
+
 Telling = Literal["failed", "pending_long"]
 
 
@@ -78,7 +81,7 @@ def judge(
         return Verdict("cancelled")
     match answer:
         case Failed(reason, code, final):
-            watch = None if final else _watch(queries, can)
+            watch = None if final and reason in _CERTAIN else _watch(queries, can)
             tell: Telling | None = "failed" if state in OPEN else None
             return Verdict("failed", reason, code, watch, tell)
         case NotAccepted(code, _, posted):

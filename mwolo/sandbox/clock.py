@@ -19,7 +19,7 @@ from core.kernel.clock import Clock
 from core.notices.tables import NoticeRow
 from core.outbox import OutboxRow, ScheduleRunRow
 from core.supply.tables import RelayCommandRow
-from workers.schedule import PLANS, Schedule
+from workers.schedule import PLANS
 
 # An errand that waits longer than this in real time waits for the world (a PIN, a retry), not for us.
 SOON = timedelta(seconds=4)
@@ -34,8 +34,7 @@ class BusinessClock:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._clock: Clock = clock_for(db, movable=True)
-        self._schedule = Schedule(db, self._clock)
+        self.clock: Clock = clock_for(db, movable=True)
         self._one_at_a_time = threading.Lock()
 
     def _now(self) -> datetime:

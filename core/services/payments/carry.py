@@ -149,8 +149,6 @@ def record(ctx: Context, attempt_id: str, answer: QueryAnswer, *, by: str) -> Ou
         attempt = queries.lock_attempt(session, attempt_id)
         if attempt is None:
             return Dead("there is no such attempt")
-        if isinstance(answer, Pending) and answer.provider_ref and attempt.provider_ref is None:
-            attempt.provider_ref = answer.provider_ref
         verdict = _apply(ctx, session, attempt, answer, by=by, posts=POSTS_MAX)
     return Done(verdict.state)
 

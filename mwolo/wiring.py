@@ -1,0 +1,329 @@
+"""The only place that builds things. A process takes what it needs; nothing is built before it is asked for.
+
+Build it after a fork, never before: connections do not survive one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from core import settings as settings_module
+from core.clock_offset import clock_for
+from core.db import Database
+from core.kernel.clock import Clock
+from core.outbox import Leased, Outcome
+from core.settings import BadSetting, Settings
+from mwolo import logs
+
+if TYPE_CHECKING:
+    from core.services.documents import Documents
+    from redis import Redis
+
+    from channels.sms.gateway import SmsAggregator
+    from channels.ussd.sessions import SessionStore
+    from channels.ussd.turns import UssdTurns
+    from core.payments.ports import Wallet
+    from core.sealing import Sealer
+    from core.services.billing import Billing
+    from core.services.customers import Customers
+    from core.services.desk import Desk
+    from core.services.notices import Notices
+    from core.services.payments import Payments
+    from core.services.staff import Staff
+    from core.services.supply import Supply
+    from core.services.turns import Turns
+    from meters.bridge import Bridge
+    from workers.dispatch import Dispatcher
+    from workers.executor import Handler, Runner
+    from workers.schedule import Schedule
+
+# A worker may wait longer for SQLite's one writer than a customer can.
+WORKER_BUSY_S = 20.0
+REDIS_TIMEOUT_S = 2.0
+
+
+class Wiring:
+    """One process's parts, by name."""
+
+    def __init__(self, settings: Settings, *, busy_timeout_s: float = WORKER_BUSY_S) -> None:
+        self.settings = settings
+        self._busy_timeout_s = busy_timeout_s
+
+    @classmethod
+    def from_environment(cls, *, busy_timeout_s: float = WORKER_BUSY_S) -> Wiring:
+        """Read the settings and set up the logs. Raises BadSetting."""
+        settings = settings_module.read()
+        secrets = (
+            settings.key,
+            settings.vodacom_api_key.get_secret_value(),
+            settings.pawapay_api_token.get_secret_value(),
+            settings.africastalking_api_key.get_secret_value(),
+            *settings.ussd_secrets.split(","),
+            *settings.sms_secrets.split(","),
+            *settings.hook_secrets.split(","),
+        )
+        logs.set_up(settings.log_level, settings.log_format, secrets)
+        return cls(settings, busy_timeout_s=busy_timeout_s)
+
+    # -- stores
+
+    @cached_property
+    def db(self) -> Database:
+        return Database(
+            self.settings.database_url,
+            busy_timeout_s=self._busy_timeout_s,
+            pool_size=20,
+            info={"short_code": self.settings.short_code},
+        )
+
+    @cached_property
+    def clock(self) -> Clock:
+        return clock_for(self.db, movable=bool(self.settings.sandbox_url))
+
+    @cached_property
+    def redis(self) -> Redis:
+        """For RQ: a blocking pop waits long, so no read timeout here."""
+        from redis import Redis
+
+        return Redis.from_url(self.settings.redis_url, socket_connect_timeout=REDIS_TIMEOUT_S)
+
+    @cached_property
+    def turn_redis(self) -> Redis:
+        """For turns: a customer waits, so this one gives up soon."""
+        from redis import Redis
+
+        return Redis.from_url(
+            self.settings.redis_url, socket_connect_timeout=REDIS_TIMEOUT_S, socket_timeout=REDIS_TIMEOUT_S
+        )
+
+    @cached_property
+    def sealer(self) -> Sealer:
+        from core.sealing import Sealer
+
+        return Sealer(self.settings.key)
+
+    # -- partners
+
+    @cached_property
+    def wallets(self) -> dict[str, Wallet]:
+        """Those with credentials. A wallet without any is not offered; one that is half configured is a BadSetting."""
+        from channels.wallets import registry
+        from channels.wallets.operators.pawapay import PawapayConfig
+        from channels.wallets.operators.vodacom import VodacomConfig
+        from core.partner_http import PartnerHttp
+
+        s = self.settings
+        configs: dict[str, object] = {}
+        if s.vodacom_api_key.get_secret_value():
+            configs["vodacom"] = VodacomConfig(
+                api_key=s.vodacom_api_key.get_secret_value(),
+                public_key=s.vodacom_public_key,
+                base_url=s.vodacom_base_url,
+                environment=s.vodacom_environment,
+                market=s.vodacom_market,
+                country=s.vodacom_country,
+                origin=s.vodacom_origin,
+                service_provider_code=s.vodacom_service_provider_code,
+                mode=s.vodacom_mode,
+                sync_timeout_s=s.vodacom_sync_timeout_s,
+                async_timeout_s=s.vodacom_async_timeout_s,
+                query_timeout_s=s.vodacom_query_timeout_s,
+                session_timeout_s=s.vodacom_session_timeout_s,
+                session_lifetime_s=s.vodacom_session_lifetime_s,
+                session_warmup_s=s.vodacom_session_warmup_s,
+            )
+        if s.pawapay_api_token.get_secret_value():
+            configs["pawapay"] = PawapayConfig(
+                api_token=s.pawapay_api_token.get_secret_value(),
+                base_url=s.pawapay_base_url,
+                public_authority=s.pawapay_public_authority or None,
+                start_timeout_s=s.pawapay_start_timeout_s,
+                query_timeout_s=s.pawapay_query_timeout_s,
+                keys_timeout_s=s.pawapay_keys_timeout_s,
+                keys_lifetime_s=s.pawapay_keys_lifetime_s,
+                signature_window_s=s.pawapay_signature_window_s,
+            )
+        built: dict[str, Wallet] = {}
+        for name, config in configs.items():
+            try:
+                built[name] = registry.build(name, config, http=PartnerHttp(name), clock=self.clock)
+            except ValueError as error:
+                raise BadSetting(f"MWOLO_{name.upper()}_* is wrong: {error}.") from error
+        return built
+
+    @cached_property
+    def sms_aggregators(self) -> dict[str, SmsAggregator]:
+        from channels.sms.gateways.africastalking import AfricasTalkingSmsConfig
+        from channels.sms.registry import GATEWAYS
+        from core.partner_http import PartnerHttp
+
+        s = self.settings
+        if not s.africastalking_username:
+            return {}
+        config = AfricasTalkingSmsConfig(
+            username=s.africastalking_username,
+            api_key=s.africastalking_api_key.get_secret_value(),
+            sender_id=s.africastalking_sender_id or None,
+            base_url=s.africastalking_base_url or None,
+        )
+        return {"africastalking": GATEWAYS["africastalking"](config, PartnerHttp("africastalking"))}
+
+    @cached_property
+    def ussd_sessions(self) -> SessionStore:
+        from channels.ussd.sessions import SessionStore
+
+        return SessionStore(self.turn_redis, self.settings.key.encode())
+
+    def ussd_turns(self, count: Callable[[str], None]) -> UssdTurns:
+        from channels.ussd.menu.journeys import menu
+        from channels.ussd.turns import UssdTurns
+
+        return UssdTurns(self.ussd_sessions, menu(), self.customers, self.payments, self.turns, self.clock, count=count)
+
+    # -- services
+
+    @cached_property
+    def payments(self) -> Payments:
+        from channels.ussd.sessions import RedisOpenSessions
+        from core.services.payments import Payments
+
+        s = self.settings
+        return Payments(
+            self.db,
+            self.clock,
+            self.wallets,
+            s.routes,
+            RedisOpenSessions(self.ussd_sessions, self.turn_redis),
+            query_scale=s.query_scale,
+            push_delay_s=s.push_delay_s,
+        )
+
+    @cached_property
+    def notices(self) -> Notices:
+        from core.services.notices import Notices
+
+        return Notices(self.db, self.clock, list(self.sms_aggregators.values()))
+
+    @cached_property
+    def billing(self) -> Billing:
+        from core.services.billing import Billing
+
+        return Billing(self.db, self.clock)
+
+    @cached_property
+    def supply(self) -> Supply:
+        from core.services.supply import Supply, SupplySettings
+        from core.settlement.dunning import off_still_due
+
+        return Supply(
+            self.db,
+            self.clock,
+            sealer=self.sealer,
+            off_still_due=off_still_due,
+            settings=SupplySettings(retry_scale=self.settings.query_scale),
+        )
+
+    @cached_property
+    def customers(self) -> Customers:
+        from core.services.customers import Customers
+
+        return Customers(self.db, self.clock)
+
+    @cached_property
+    def turns(self) -> Turns:
+        from core.services.turns import Turns
+
+        return Turns(self.db)
+
+    @cached_property
+    def staff(self) -> Staff:
+        from core.services.staff import Staff
+
+        return Staff(self.db, self.clock, self.settings.key)
+
+    @cached_property
+    def desk(self) -> Desk:
+        from core.services.desk import Desk
+
+        return Desk(self.db, self.clock)
+
+    @cached_property
+    def documents(self) -> Documents:
+        from core.documents.store import FolderStore
+        from core.services.documents import Documents
+
+        return Documents(
+            self.db, self.clock, FolderStore(self.settings.documents_dir), verify_base_url=self.settings.public_url
+        )
+
+    # -- processes
+
+    @cached_property
+    def runner(self) -> Runner:
+        from workers.executor import Runner
+
+        return Runner(self.db, self.clock, self.handlers, lease_scale=self.settings.lease_scale)
+
+    @cached_property
+    def handlers(self) -> dict[str, Handler]:
+        from workers import schedule
+        from workers.jobs import documents, notices, payments
+
+        return {
+            **payments.handlers(self.payments),
+            **notices.handlers(self.notices),
+            **documents.handlers(self.documents),
+            **schedule.handlers(self.db, self.clock, self.scheduled_runs),
+        }
+
+    @property
+    def scheduled_runs(self) -> dict[str, Callable[[Leased], Outcome]]:
+        from workers.jobs import schedule
+
+        return schedule.runs(self.billing, self.supply, self._check_ledger)
+
+    def _check_ledger(self) -> str:
+        """Recompute every cached balance. A difference is an alarm: an error in the log that monitoring looks for."""
+        import structlog
+
+        from core.ledger.queries import differences
+
+        with self.db.read() as session:
+            found = differences(session)
+        if found:
+            structlog.get_logger(__name__).critical("ledger.difference", found=[str(d) for d in found[:20]])
+        return f"{len(found)} differences"
+
+    @cached_property
+    def schedule(self) -> Schedule:
+        from workers.schedule import Schedule
+
+        return Schedule(self.db, self.clock)
+
+    @cached_property
+    def dispatcher(self) -> Dispatcher:
+        from workers.dispatch import Dispatcher
+        from workers.rq_executor import RqExecutor
+
+        return Dispatcher(
+            self.db,
+            self.clock,
+            RqExecutor(self.redis),
+            self.payments,
+            self.schedule,
+            chores=(self._drain_turns,),
+            lease_scale=self.settings.lease_scale,
+        )
+
+    def _drain_turns(self) -> None:
+        from channels.ussd.journal import drain
+
+        drain(self.turn_redis, self.turns)
+
+    @cached_property
+    def bridge(self) -> Bridge:
+        from meters.bridge import Bridge, BridgeConfig
+
+        return Bridge(self.supply, BridgeConfig(self.settings.mqtt_url, self.settings.utility_topic))

@@ -1,0 +1,128 @@
+"""The web application: doors for aggregators and wallets, the console, the public pages, and what machines ask."""
+
+from __future__ import annotations
+
+from channels.verify import verify_blueprint
+from flask import Flask, Response, jsonify, redirect
+from flask_wtf.csrf import CSRFProtect
+from sqlalchemy import text
+from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.wrappers import Response as BaseResponse
+
+from admin.blueprint import admin_blueprint
+from channels.sms.views import sms_blueprint
+from channels.ussd.registry import GATEWAYS as USSD_GATEWAYS
+from channels.ussd.sessions import RedisSessionEnds
+from channels.ussd.views import ussd_blueprint
+from channels.wallets import registry as wallets_registry
+from channels.wallets.views import hooks_blueprint
+from core.db import BUSY_TIMEOUT_S
+from mwolo.metrics import Metrics
+from mwolo.wiring import Wiring
+
+
+def create_app(wiring: Wiring | None = None) -> Flask:
+    """Build the application from the environment, or from a wiring that a test made. Raises BadSetting."""
+    wiring = wiring or Wiring.from_environment(busy_timeout_s=BUSY_TIMEOUT_S)
+    settings = wiring.settings
+    app = Flask("mwolo", static_folder=None)
+    app.config.update(SECRET_KEY=settings.key, MAX_CONTENT_LENGTH=256 * 1024, WTF_CSRF_CHECK_DEFAULT=False)
+    CSRFProtect(app)
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    metrics = Metrics(wiring.db, wiring.clock)
+    _add_doors(app, wiring, metrics)
+    app.register_blueprint(
+        admin_blueprint(
+            desk=wiring.desk,
+            staff=wiring.staff,
+            receipts=wiring.documents,
+            clock=wiring.clock,
+            utility=settings.utility_name,
+            secure=settings.cookie_secure,
+        )
+    )
+    app.register_blueprint(verify_blueprint(wiring.documents, utility=settings.utility_name))
+    _add_machine_pages(app, wiring, metrics)
+    if settings.sandbox_url:
+        from mwolo.sandbox.mount import sandbox_blueprint
+
+        app.register_blueprint(sandbox_blueprint(settings.sandbox_url))
+    return app
+
+
+def _add_doors(app: Flask, wiring: Wiring, metrics: Metrics) -> None:
+    settings = wiring.settings
+    gateways = {name: make() for name, make in USSD_GATEWAYS.items()}
+    ussd_secrets = settings.secrets_for("ussd")
+    app.register_blueprint(
+        ussd_blueprint(
+            wiring.ussd_turns(metrics.counter("turns")),
+            RedisSessionEnds(wiring.ussd_sessions),
+            gateways,
+            dict.fromkeys(gateways, ussd_secrets),
+            count=metrics.counter("ussd"),
+        )
+    )
+    aggregators = wiring.sms_aggregators
+    if aggregators:
+        sms_secrets = settings.secrets_for("sms")
+        app.register_blueprint(
+            sms_blueprint(
+                wiring.notices, aggregators, dict.fromkeys(aggregators, sms_secrets), count=metrics.counter("sms")
+            )
+        )
+    if wiring.wallets:
+        app.register_blueprint(
+            hooks_blueprint(
+                wiring.payments,
+                wallets_registry.slugs(wiring.wallets, settings.key),
+                settings.secrets_for("hook"),
+                clock=wiring.clock,
+                count=metrics.counter("hooks"),
+            )
+        )
+
+
+def _add_machine_pages(app: Flask, wiring: Wiring, metrics: Metrics) -> None:
+    @app.get("/")
+    def root() -> BaseResponse:
+        return redirect("/sandbox/" if wiring.settings.sandbox_url else "/admin/")
+
+    @app.get("/healthz")
+    def healthz() -> Response:
+        """The process answers."""
+        return jsonify(status="ok")
+
+    @app.get("/readyz")
+    def readyz() -> tuple[Response, int]:
+        """The process can do its work: its database and its Redis answer."""
+        parts = {"database": _answers(lambda: _ask_database(wiring)), "redis": _answers(wiring.turn_redis.ping)}
+        ready = all(parts.values())
+        return jsonify(status="ready" if ready else "not ready", parts=parts), 200 if ready else 503
+
+    @app.get("/metrics")
+    def show_metrics() -> Response:
+        return Response(metrics.text(), content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _ask_database(wiring: Wiring) -> None:
+    with wiring.db.connect_read() as connection:
+        connection.execute(text("SELECT 1"))
+
+
+def _answers(ask: object) -> bool:
+    assert callable(ask)
+    try:
+        ask()
+    except Exception:  # noqa: BLE001 (whatever is wrong with a part: it is not ready)
+        return False
+    return True
+
+
+def __getattr__(name: str) -> Flask:
+    """`mwolo.wsgi:app`, built when a server asks for it: importing this module starts nothing."""
+    if name == "app":
+        return create_app()
+    raise AttributeError(name)
