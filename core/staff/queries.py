@@ -48,9 +48,14 @@ def last_link(session: Session) -> str | None:
     return session.scalar(select(AuditRow.hash).order_by(AuditRow.id.desc()).limit(1))
 
 
-def audit_rows(session: Session, *, chunk: int = 500) -> Iterator[AuditRow]:
-    """Every row, oldest first, read in chunks."""
-    after = 0
+def audit_row_back(session: Session, count: int) -> AuditRow | None:
+    """The row `count` rows before the end; None when there are not so many."""
+    return session.scalar(select(AuditRow).order_by(AuditRow.id.desc()).offset(count - 1).limit(1))
+
+
+def audit_rows(session: Session, *, from_id: int = 0, chunk: int = 500) -> Iterator[AuditRow]:
+    """Every row from this one on, oldest first, read in chunks."""
+    after = from_id - 1
     while True:
         rows = session.scalars(select(AuditRow).where(AuditRow.id > after).order_by(AuditRow.id).limit(chunk)).all()
         if not rows:

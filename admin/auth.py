@@ -1,0 +1,149 @@
+"""The console's door: which page asks for what, who is behind a request, and the headers on every answer.
+
+A page without a rule is shut. What a role may do stands in `core.staff.rules`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import cast
+from urllib.parse import quote
+
+from flask import Blueprint, Flask, Response, g, make_response, redirect, request, url_for
+from flask.blueprints import BlueprintSetupState
+from flask_wtf.csrf import CSRFProtect
+from werkzeug.exceptions import Forbidden
+
+from admin.parts import Parts
+from core.staff.rules import Permission
+
+
+class Open(Enum):
+    """Pages that need nobody behind them."""
+
+    ANYBODY = "anybody"
+
+
+ANYBODY = Open.ANYBODY
+Rule = Open | Permission
+
+# Every endpoint of the console, and what it asks for.
+RULES: Mapping[str, Rule] = {
+    "admin.static": ANYBODY,
+    "admin.login": ANYBODY,
+    "admin.log_in": ANYBODY,
+    "admin.language": ANYBODY,
+    "admin.missing": ANYBODY,
+    "admin.log_out": Permission.OWN_ACCOUNT,
+    "admin.account": Permission.OWN_ACCOUNT,
+    "admin.change_password": Permission.OWN_ACCOUNT,
+    "admin.set_second_factor": Permission.OWN_ACCOUNT,
+    "admin.today": Permission.SEE_TODAY,
+    "admin.export_today": Permission.EXPORT_MONEY,
+    "admin.search": Permission.SEE_CUSTOMERS,
+    "admin.customer": Permission.SEE_CUSTOMERS,
+    "admin.export_story": Permission.EXPORT_CUSTOMERS,
+    "admin.receipt": Permission.GET_RECEIPTS,
+    "admin.audit": Permission.SEE_AUDIT,
+}
+
+CSP = (
+    "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
+    "script-src 'self'; style-src 'self'; img-src 'self'"
+)
+# Two years, as browsers' preload lists ask for.
+_HSTS = "max-age=63072000; includeSubDomains"
+_STATIC_AGE_S = 31_536_000
+
+
+def session_cookie(secure: bool) -> str:
+    """`__Host-` ties a cookie to this host, to https and to the whole site; without https there is no such thing."""
+    return "__Host-mwolo-staff" if secure else "mwolo-staff"
+
+
+def set_session_cookie(response: Response, token: str, *, secure: bool) -> None:
+    response.set_cookie(session_cookie(secure), token, path="/", secure=secure, httponly=True, samesite="Lax")
+
+
+def drop_session_cookie(response: Response, *, secure: bool) -> None:
+    response.delete_cookie(session_cookie(secure), path="/", secure=secure, httponly=True, samesite="Lax")
+
+
+def session_token(secure: bool) -> str:
+    return request.cookies.get(session_cookie(secure), "")
+
+
+def safe_next(target: str) -> str:
+    """A page of the console to go on to after log-in; the first page for anything else, above all other sites."""
+    inside = target.startswith("/admin/") and not any(c in target for c in "\\\r\n\t") and "//" not in target
+    return target if inside and not target.startswith("/admin/login") else "/admin/"
+
+
+def guard(admin: Blueprint, parts: Parts) -> None:
+    """Put the door before every page of the blueprint and the headers behind it."""
+    csrf = CSRFProtect()
+
+    def install(state: BlueprintSetupState) -> None:
+        app = cast("Flask", state.app)
+        _configure(app, parts.secure)
+        csrf.init_app(app)
+
+    admin.record_once(install)
+
+    @admin.before_request
+    def check() -> Response | None:
+        rule = RULES.get(request.endpoint or "")
+        if request.endpoint == "admin.static":
+            return None
+        g.who = parts.staff.who(session_token(parts.secure))
+        # Here and not by the extension itself: callbacks of operators are writes without a form.
+        csrf.protect()
+        if rule is ANYBODY:
+            return None
+        if g.who is None:
+            return _to_login()
+        if rule is None or not g.who.may(rule):
+            raise Forbidden
+        return None
+
+    @admin.after_request
+    def dress(response: Response) -> Response:
+        return add_headers(response, secure=parts.secure, keep=request.endpoint == "admin.static")
+
+
+def _to_login() -> Response:
+    if request.method != "GET" or request.endpoint == "admin.today":
+        return make_response(redirect(url_for("admin.login"), 303))
+    return make_response(
+        redirect(f"{url_for('admin.login')}?next={quote(request.full_path.rstrip('?'), safe='/')}", 303)
+    )
+
+
+def _configure(app: Flask, secure: bool) -> None:
+    """The form token lives in a signed cookie of its own; nothing else of the product uses Flask's session."""
+    app.config["WTF_CSRF_CHECK_DEFAULT"] = False
+    app.config["WTF_CSRF_TIME_LIMIT"] = 8 * 3600
+    app.config["SESSION_COOKIE_NAME"] = "__Host-mwolo-form" if secure else "mwolo-form"
+    app.config["SESSION_COOKIE_SECURE"] = secure
+    app.config["SESSION_COOKIE_HTTPONLY"] = True
+    app.config["SESSION_COOKIE_SAMESITE"] = "Lax"
+    app.config["SESSION_COOKIE_PATH"] = "/"
+    if not app.secret_key:
+        raise ValueError("the console needs the app's secret key: form tokens are signed with it")
+
+
+def add_headers(response: Response, *, secure: bool, keep: bool) -> Response:
+    """`keep`: a static file, named by its hash; everything else is stored nowhere."""
+    headers = response.headers
+    headers["Content-Security-Policy"] = CSP
+    headers["X-Content-Type-Options"] = "nosniff"
+    # The form check under https reads the referrer of our own pages; nobody else gets one.
+    headers["Referrer-Policy"] = "same-origin"
+    headers["X-Frame-Options"] = "DENY"
+    headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=()"
+    headers["Cache-Control"] = f"public, max-age={_STATIC_AGE_S}, immutable" if keep else "no-store"
+    if secure:
+        headers["Strict-Transport-Security"] = _HSTS
+    return response

@@ -1,0 +1,96 @@
+"""Builds the console. The wiring hands in the services; the console knows nothing else."""
+
+from __future__ import annotations
+
+import structlog
+from flask import Blueprint, Response, make_response
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import Forbidden, HTTPException, InternalServerError, NotFound
+
+from admin import auth
+from admin.parts import Parts, ReceiptSource, page
+from admin.views import account, audit, customer, search, session, today
+from core.i18n import N_
+from core.kernel.clock import WEST, Clock
+from core.kernel.errors import NotRecorded
+from core.services.desk import Desk
+from core.services.staff import Staff
+
+_log = structlog.get_logger("console")
+
+
+def admin_blueprint(
+    *,
+    desk: Desk,
+    staff: Staff,
+    receipts: ReceiptSource,
+    clock: Clock,
+    utility: str,
+    secure: bool,
+    zone: str = WEST,
+) -> Blueprint:
+    """The console at `/admin/`.
+
+    `secure`: it is served by https only (cookies say so, and browsers are told to remember). `utility`: the name in
+    its head. The app needs a secret key; form tokens are checked on the console's own routes and on no others.
+    """
+    parts = Parts(desk=desk, staff=staff, receipts=receipts, clock=clock, secure=secure, utility=utility, zone=zone)
+    admin = Blueprint("admin", __name__, url_prefix="/admin", template_folder="templates", static_folder="static")
+    auth.guard(admin, parts)
+    for view in (session, today, search, customer, account, audit):
+        view.add_pages(admin, parts)
+    _add_errors(admin, parts)
+    return admin
+
+
+def _add_errors(admin: Blueprint, parts: Parts) -> None:
+    def refused(status: int, title: str, text: str) -> Response:
+        return make_response(page("error.html", parts, status=status, title=title, text=text), status)
+
+    # A wrong address below /admin/ is the console's own business, so that it answers in its own words.
+    @admin.route("/<path:rest>", methods=["GET", "POST"])
+    def missing(rest: str) -> Response:
+        raise NotFound
+
+    @admin.errorhandler(NotFound)
+    def not_found(_error: NotFound) -> Response:
+        return refused(
+            404,
+            N_("There is no such page."),
+            N_("The address may be mistyped, or what it showed is not here any more."),
+        )
+
+    @admin.errorhandler(Forbidden)
+    def forbidden(_error: Forbidden) -> Response:
+        return refused(
+            403,
+            N_("Your role does not allow this."),
+            N_("Ask an administrator if you need it for your work. Nothing was changed."),
+        )
+
+    @admin.errorhandler(CSRFError)
+    def stale_form(_error: CSRFError) -> Response:
+        return refused(
+            400,
+            N_("This form is not valid any more."),
+            N_("It was open too long, or came from somewhere else. Go back, load the page again, and repeat."),
+        )
+
+    @admin.errorhandler(NotRecorded)
+    def busy(_error: NotRecorded) -> Response:
+        return refused(503, N_("The system is busy."), N_("Nothing was recorded. Wait a few seconds and try again."))
+
+    @admin.errorhandler(InternalServerError)
+    def broken(error: InternalServerError) -> Response:
+        _log.error("console.page_failed", exc_info=error.original_exception)
+        return refused(
+            500,
+            N_("Something went wrong on our side."),
+            N_("It has been written down for the operators of the system."),
+        )
+
+    @admin.errorhandler(HTTPException)
+    def other(error: HTTPException) -> Response:
+        return refused(
+            error.code or 500, N_("This does not work that way."), N_("Go back and try again. Nothing was changed.")
+        )

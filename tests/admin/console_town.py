@@ -1,0 +1,294 @@
+"""A customer to whom everything happened, and a console to look at her with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from argon2 import PasswordHasher
+from flask import Flask
+from sqlalchemy.orm import Session
+from tests import town
+
+from admin.blueprint import admin_blueprint
+from core.billing.tables import DunningDecisionRow, InvoiceRow, ReminderRow
+from core.db import Database
+from core.kernel.clock import Clock, FixedClock
+from core.kernel.digits import with_check
+from core.kernel.ids import new_uuid
+from core.ledger.tables import AccountRow, JournalRow, TransferRow
+from core.notices.tables import DeliveryReportRow, NoticeRow
+from core.outbox import OutboxRow
+from core.payments.tables import AttemptEventRow, AttemptRow, PaymentRow, WalletPostRow
+from core.services.desk import Desk
+from core.services.staff import Staff
+from core.supply.tables import (
+    CrewTaskRow,
+    MeterDesiredRow,
+    MeterReportedRow,
+    RelayCommandEventRow,
+    RelayCommandRow,
+)
+from core.turns.tables import TurnRow
+
+PASSWORD = "une lampe dans la nuit"
+SECRET = "a secret of the tests, long enough"
+TXN = "CI260310.0912.A00417"
+RECEIPT = "R-2026-00000417"
+CODE = with_check("204817365")
+OWN_REF = "E7Q2M0KXT9B4N6C1WZ5R"
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
+
+
+class NoReceipts:
+    """Knows no payment."""
+
+    def receipt_pdf(self, payment_id: str) -> bytes | None:
+        return None
+
+
+class OneReceipt(NoReceipts):
+    def receipt_pdf(self, payment_id: str) -> bytes | None:
+        return b"%PDF-1.4 a receipt"
+
+
+@dataclass(frozen=True)
+class Console:
+    """`logins`: one per role, named after it; all with PASSWORD."""
+
+    app: Flask
+    staff: Staff
+    desk: Desk
+
+
+def build(db: Database, clock: Clock, *, secure: bool = False, receipts: NoReceipts | None = None) -> Console:
+    """The console as the wiring builds it, with one member of staff per role."""
+    staff = Staff(db, clock, SECRET, hasher=PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    for role in ("viewer", "office", "finance", "admin"):
+        staff.create_user(role, PASSWORD, name=f"Agent {role}", role=role)
+    desk = Desk(db, clock)
+    app = Flask("console_under_test", static_folder=None)
+    app.secret_key = SECRET
+    app.register_blueprint(
+        admin_blueprint(
+            desk=desk,
+            staff=staff,
+            receipts=receipts or OneReceipt(),
+            clock=clock,
+            utility="Lampe Électrique du Kasaï",
+            secure=secure,
+        )
+    )
+    return Console(app, staff, desk)
+
+
+def everything_happened(db: Database, clock: FixedClock, *, name: str = "Mbuyi Kalala") -> town.Home:
+    """An unpaid invoice, a warning, a cut, a failed try, a payment, a receipt, and the light back on."""
+    now = clock.now()
+    with db.begin() as session:
+        home = town.home(session, name=name, phone="+243815550001")
+        invoice = town.invoice(session, home.contract)
+        invoice.state, invoice.sent_on = "sent", (now - timedelta(days=15)).date()
+        invoice.sent_at = now - timedelta(days=15)
+        later = town.invoice(session, home.contract, period="2026-03")
+        later.state, later.sent_on, later.sent_at = "sent", now.date(), now - timedelta(hours=3)
+        _dunning(session, home, invoice, now)
+        _cut(session, home, invoice, now)
+        _dial(session, home, now - timedelta(minutes=40))
+        _attempt(session, home, now - timedelta(minutes=38), "failed", reason="no_funds", code="INS-2006")
+        paid = _attempt(session, home, now - timedelta(minutes=9), "succeeded", own_ref=OWN_REF, txn=TXN)
+        _payment(session, home, invoice, paid, now - timedelta(minutes=8))
+        _attempt(session, home, now - timedelta(minutes=2), "unknown", is_open=True)
+        _light_on(session, home, now - timedelta(minutes=8))
+        session.add(
+            OutboxRow(
+                kind="notice.send", key="notice:999", queue="notices", body={}, state="dead",
+                last_error="the gateway refused the number", available_at=now, created_at=now,
+            )
+        )  # fmt: skip
+        session.add(
+            OutboxRow(
+                kind="attempt.query", key="query:1", queue="push", body={}, available_at=now - timedelta(minutes=5),
+                created_at=now,
+            )
+        )  # fmt: skip
+    return home
+
+
+def _notice(
+    session: Session, home: town.Home, kind: str, body: str, at: datetime, *, state: str = "delivered"
+) -> NoticeRow:
+    row = NoticeRow(
+        key=f"{kind}:{new_uuid()}", kind=kind, recipient=home.phone, language="fr", body=body, segments=1, state=state,
+        customer_id=home.customer.id, contract_id=home.contract.id, gateway="africastalking", zone=home.site.time_zone,
+        gateway_ref=f"ATXid_{new_uuid()[:8]}", created_at=at, not_before=at, expires_at=at + timedelta(days=1),
+        sent_at=at + timedelta(seconds=4), delivered_at=at + timedelta(seconds=9) if state == "delivered" else None,
+    )  # fmt: skip
+    session.add(row)
+    session.flush()
+    session.add(
+        DeliveryReportRow(
+            gateway="africastalking", gateway_ref=row.gateway_ref or "", status="Success" if state == "delivered" else
+            "Failed", reason="" if state == "delivered" else "AbsentSubscriber", received_at=at + timedelta(seconds=9),
+            notice_id=row.id,
+        )
+    )  # fmt: skip
+    return row
+
+
+def _dunning(session: Session, home: town.Home, invoice: InvoiceRow, now: datetime) -> None:
+    steps = (
+        ("sent", 15, "invoice.sent", "Facture T-000001: 28 500 FC. Payez au *123#."),
+        ("reminder", 12, "dunning.reminder", "Rappel: 28 500 FC dus sur le compte 100 000 001 8. Payez au *123#."),
+        ("warning", 8, "dunning.warning", "Sans paiement, le courant sera coupe a partir du 09/03. Payez au *123#."),
+    )
+    for step, days, kind, body in steps:
+        at = now - timedelta(days=days)
+        notice = _notice(session, home, kind, body, at)
+        session.add(
+            ReminderRow(
+                invoice_id=invoice.id, cycle=1, step=step, policy_version=1, created_at=at, notice_id=notice.id,
+                delivered_at=at + timedelta(seconds=9), evidence="report",
+            )
+        )  # fmt: skip
+    session.add(
+        DunningDecisionRow(
+            contract_id=home.contract.id, at=now - timedelta(days=1), policy_version=1, cause="supply.cut", off_due=True,
+            supply="off",
+            reasons=[{"code": "overdue", "facts": {"days": 14}}],
+            facts={"balance_minor": 2_850_000, "invoices": [{"number": "T-000001", "days": 14}], "holds": []},
+        )
+    )  # fmt: skip
+
+
+def _command(session: Session, home: town.Home, at: datetime, version: int, supply: str, reason: str) -> None:
+    command = RelayCommandRow(
+        id=new_uuid(), meter_id=home.meter.id, contract_id=home.contract.id, version=version, supply=supply,
+        reason=reason, state="applied", attempts=1, not_before=at, not_after=at + timedelta(days=3), created_by="system",
+        created_at=at, sent_at=at + timedelta(seconds=1), ended_at=at + timedelta(seconds=3), hold_reasons=[],
+    )  # fmt: skip
+    session.add(command)
+    session.flush()
+    life = ("queued", "publishing", "sent", "acknowledged", "applied")
+    for count, (before, after) in enumerate(zip(("", *life), life, strict=False)):
+        session.add(
+            RelayCommandEventRow(
+                command_id=command.id, at=at + timedelta(milliseconds=700 * count), from_state=before, to_state=after,
+                actor="bridge", detail="",
+            )
+        )  # fmt: skip
+
+
+def _cut(session: Session, home: town.Home, invoice: InvoiceRow, now: datetime) -> None:
+    _command(session, home, now - timedelta(days=1), 1, "off", "overdue")
+
+
+def _light_on(session: Session, home: town.Home, at: datetime) -> None:
+    _command(session, home, at, 2, "on", "paid")
+    session.add(
+        MeterDesiredRow(meter_id=home.meter.id, version=2, supply="on", reason="paid", set_by="system", set_at=at)
+    )
+    session.add(
+        MeterReportedRow(
+            meter_id=home.meter.id, version=1, supply="off", relay="open", online=False, at=at - timedelta(hours=2),
+            raw={},
+        )
+    )  # fmt: skip
+    session.add(
+        CrewTaskRow(
+            kind="relay_stuck", key=f"{home.meter.id}:2", meter_id=home.meter.id, contract_id=home.contract.id,
+            detail="The meter has not confirmed for ten minutes.", created_at=at + timedelta(minutes=7),
+        )
+    )  # fmt: skip
+
+
+def _dial(session: Session, home: town.Home, at: datetime) -> None:
+    screens = (
+        (
+            "",
+            "home",
+            "Mbuyi K.\nCompte 100 000 001 8\nA payer: 28 500 FC\nCourant coupe\n1. Payer\n2. Factures\n3. Aide",
+        ),
+        ("1", "pay", "Payer 28 500 FC\navec M-Pesa 081***0001?\n1. Oui\n2. Autre montant\n0. Retour"),
+        ("1", "done", "Merci. Tapez votre code M-Pesa quand le telephone le demande."),
+    )
+    for position, (typed, state, screen) in enumerate(screens):
+        session.add(
+            TurnRow(
+                gateway="africastalking", session_id="ATUid_1", phone=home.phone, service_code="*123#", day=at.date(),
+                position=position, state=state, prefix_length=position, prefix_hash=f"{position}" * 8, typed=typed,
+                screen=screen, ended=state == "done", contract_id=home.contract.id,
+                at=at + timedelta(seconds=11 * position),
+            )
+        )  # fmt: skip
+
+
+def _attempt(
+    session: Session,
+    home: town.Home,
+    at: datetime,
+    state: str,
+    *,
+    is_open: bool = False,
+    reason: str | None = None,
+    code: str | None = None,
+    own_ref: str | None = None,
+    txn: str | None = None,
+) -> AttemptRow:
+    row = AttemptRow(
+        id=new_uuid(), own_ref=own_ref or f"E{new_uuid().replace('-', '')[:19].upper()}", wallet="vodacom",
+        brand="mpesa", payer_phone=home.phone, asked_by_phone=home.phone, language="fr",
+        target_account_id=_account(session, "receivable", str(home.contract.id)).id, contract_id=home.contract.id,
+        owed_minor=2_850_000, owed_currency="CDF", charged_minor=2_850_000, charged_currency="CDF", state=state,
+        is_open=is_open, reason=reason, code=code, provider_txn_id=txn, origin="ussd", created_at=at,
+        submitted_at=at + timedelta(seconds=3), queries=0,
+    )  # fmt: skip
+    session.add(row)
+    session.flush()
+    for count, (before, after) in enumerate((("created", "submitting"), ("submitting", "pending"), ("pending", state))):
+        session.add(
+            AttemptEventRow(
+                attempt_id=row.id, at=at + timedelta(seconds=4 * count + 3), from_state=before, to_state=after,
+                by="worker", detail="",
+            )
+        )  # fmt: skip
+    session.add(
+        WalletPostRow(
+            attempt_id=row.id, number=1, started_at=at + timedelta(seconds=3), ended_at=at + timedelta(seconds=11),
+            outcome="accepted", code=code or "INS-0",
+        )
+    )  # fmt: skip
+    return row
+
+
+def _account(session: Session, code: str, owner: str) -> AccountRow:
+    row = session.query(AccountRow).filter_by(code=code, owner=owner, currency="CDF").first()
+    if row is None:
+        row = AccountRow(code=code, owner=owner, currency="CDF", balance_minor=None)
+        session.add(row)
+        session.flush()
+    return row
+
+
+def _payment(session: Session, home: town.Home, invoice: InvoiceRow, attempt: AttemptRow, at: datetime) -> None:
+    payment = PaymentRow(
+        id=new_uuid(), wallet="vodacom", provider_txn_id=TXN, attempt_id=attempt.id, contract_id=home.contract.id,
+        currency="CDF", amount_minor=3_000_000, payer_phone=home.phone, paid_at=at, received_at=at, found_by="callback",
+        receipt_number=RECEIPT, verification_code=CODE,
+    )  # fmt: skip
+    journal = JournalRow(id=new_uuid(), kind="wallet_money", key=f"pay:{payment.id}", digest="x", at=at, recorded_at=at)
+    session.add_all((payment, journal))
+    session.flush()
+    clearing = _account(session, "wallet_clearing", "vodacom")
+    credit = _account(session, "credit", str(home.contract.id))
+    credit.balance_minor = 150_000
+    owed = _account(session, "receivable", str(home.contract.id))
+    for target, minor, invoice_id in ((owed, 2_850_000, invoice.id), (credit, 150_000, None)):
+        session.add(
+            TransferRow(
+                id=new_uuid(), journal_id=journal.id, debit_account_id=clearing.id, credit_account_id=target.id,
+                currency="CDF", amount_minor=minor, invoice_id=invoice_id, payment_id=payment.id, at=at,
+            )
+        )  # fmt: skip
+    invoice.paid_minor = invoice.total_minor
+    _notice(session, home, "payment.receipt", "Recu 30 000 FC, compte 100 000 001 8. Merci.", at, state="failed")
