@@ -167,7 +167,7 @@ class Bridge:
         if client is None:
             self._supply.mark_unsent(command.id, command.token, "not connected")
             return
-        payload = write_command(_on_the_wire(command), command.key)
+        payload = write_command(on_the_wire(command), command.key)
         left_s = int((command.not_after - command.now).total_seconds())
         properties = publish_properties(self._address, expiry_s=left_s, correlation=uuid.UUID(command.id).bytes)
         topic = self._topics.of(command.meter_id, "cmd/relay")
@@ -367,7 +367,7 @@ _READERS: dict[str, Callable[[bytes], Readable]] = {
 }
 
 
-def _on_the_wire(command: LeasedCommand) -> Command:
+def on_the_wire(command: LeasedCommand) -> Command:
     return Command(
         id=command.id,
         ver=command.version,

@@ -162,6 +162,8 @@ def _is_so(
         return supply == (reported.supply if reported else "on")
     if desired.supply != supply:
         return False
+    if reported is not None and reported.version > desired.version:
+        return False  # our data was lost; what is under way carries a version the meter drops
     if reported is not None and reported.version == desired.version and reported.supply == supply:
         return True
     if meter.control_kind != "mqtt_relay":
