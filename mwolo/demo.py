@@ -206,11 +206,7 @@ def _environment(plan: Plan) -> dict[str, str]:
         "MWOLO_SANDBOX_PAWAPAY_TOKEN": kept["pawapay_token"],
         "MWOLO_SANDBOX_SESSION_WARMUP_S": str(SESSION_WARMUP_S),
         **given,
-        **{
-            k: v
-            for k, v in os.environ.items()
-            if k.startswith(("MWOLO_QUERY_", "MWOLO_LEASE_", "MWOLO_SANDBOX_PROMPT"))
-        },
+        **{name: value for name, value in os.environ.items() if name.startswith(_PASSED_ON)},
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,3 +54,11 @@ def any_db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]
         metadata.create_all(database.engine)
         yield database
         database.dispose()
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Every skip is noted, so that the end of a run can say what was not proven."""
+    target = os.environ.get("MWOLO_TEST_SKIPS")
+    if target and report.skipped and isinstance(report.longrepr, tuple):
+        with Path(target).open("a", encoding="utf-8") as out:
+            out.write(f"{report.longrepr[2]}\n")

@@ -22,7 +22,6 @@ from core.payments.ports import (
     NotAccepted,
     NotFound,
     Paid,
-    Pending,
     QueryAnswer,
     StartAnswer,
     Unknown,

@@ -1,0 +1,55 @@
+"""`make test`: run everything this machine can prove, and say at the end which real parts were exercised.
+
+With MWOLO_TEST_STRICT=1 (CI) a real part that was not exercised, or a skipped test, fails the run.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+
+from tests.realparts import PARTS
+
+
+def main(arguments: list[str]) -> int:
+    with tempfile.TemporaryDirectory(prefix="mwolo-test-") as folder:
+        parts = Path(folder) / "parts"
+        skips = Path(folder) / "skips"
+        env = {**os.environ, "MWOLO_TEST_PARTS": str(parts), "MWOLO_TEST_SKIPS": str(skips)}
+        coverage = ["--cov", "--cov-report=term:skip-covered"] if not arguments else []
+        code = subprocess.call([sys.executable, "-m", "pytest", "-q", *coverage, *arguments], env=env)
+        found: dict[str, set[str]] = defaultdict(set)
+        if parts.exists():
+            for line in parts.read_text().splitlines():
+                part, _, detail = line.partition("\t")
+                found[part].add(detail)
+        skipped = skips.read_text().splitlines() if skips.exists() else []
+    return report(code, found, skipped, whole=not arguments)
+
+
+def report(code: int, found: dict[str, set[str]], skipped: list[str], *, whole: bool) -> int:
+    """Print the last lines. Returns the exit code."""
+    print("\nReal parts exercised:")
+    for part in PARTS:
+        print(f"  {part:<12} {', '.join(sorted(found[part])) if found[part] else 'NOT EXERCISED'}")
+    if skipped:
+        print(f"SKIPPED: {len(skipped)} tests, for these reasons:")
+        for reason in sorted(set(skipped)):
+            print(f"  {reason}")
+    if os.environ.get("MWOLO_TEST_STRICT") and whole and code == 0:
+        missing = [part for part in PARTS if not found[part]]
+        if missing:
+            print(f"FAILED: not exercised: {', '.join(missing)}")
+            return 1
+        if skipped:
+            print("FAILED: tests were skipped")
+            return 1
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
