@@ -166,8 +166,11 @@ def differences(session: Session) -> list[Difference]:
     """Recompute every cached balance; a difference is an alarm. One pass over the transfers."""
     recomputed = trial_balance(session)
     found: list[Difference] = []
-    cached = select(AccountRow).where(AccountRow.balance_minor.is_not(None))
-    for row in session.scalars(cached):
+    # Columns, not rows: a session that moved a balance still holds the row as it was before.
+    cached = select(AccountRow.code, AccountRow.owner, AccountRow.currency, AccountRow.balance_minor).where(
+        AccountRow.balance_minor.is_not(None)
+    )
+    for row in session.execute(cached):
         truth = CHART[row.code].sign * recomputed.get((row.code, row.owner, row.currency), 0)
         if row.balance_minor != truth:
             found.append(Difference(row.code, row.owner, row.currency, row.balance_minor or 0, truth))
