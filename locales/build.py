@@ -2,7 +2,8 @@
 
 `python -m locales.build` compiles every `.po` that is newer than its `.mo`; nothing to do takes no time.
 `python -m locales.build --sync` adds the sentences of the code that a catalogue lacks (untranslated) and drops those no
-code shows any more. `python -m locales.build --check` says what is missing and leaves 1.
+code shows any more; `--merge sw_screens.tsv` does so with a translator's list at hand (the name starts with the language;
+a line is the English sentence, a tab, its translation). `--check` says what is missing and leaves 1.
 
 Kikongo and Tshiluba are in no table of Babel's: a catalogue's language is the name of its folder, nothing is looked up.
 """
@@ -15,7 +16,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from string import Formatter
@@ -176,6 +177,22 @@ def sync(translations: Mapping[str, Mapping[str, str]] | None = None, folder: Pa
         _write(path, wanted, said)
 
 
+def read_lists(files: Sequence[Path]) -> dict[str, dict[str, str]]:
+    """language → sentence → translation, from translators' lists. Raises ValueError for a line without a tab."""
+    found: dict[str, dict[str, str]] = {}
+    for file in files:
+        language = file.name.split(".")[0].split("_")[0]
+        if language not in catalogues():
+            raise ValueError(f"{file.name}: the name must start with a language and _, such as sw_screens.tsv")
+        for number, line in enumerate(file.read_text("utf-8").splitlines(), 1):
+            sentence, tab, said = line.replace("\\n", "\n").partition("\t")
+            if line.strip() and not tab:
+                raise ValueError(f"{file.name}:{number}: no tab between sentence and translation")
+            if said.strip():
+                found.setdefault(language, {})[sentence] = said
+    return found
+
+
 def _write(path: Path, marked: Mapping[str, list[str]], said: Mapping[str, str]) -> None:
     """One sentence a line, places without line numbers: a diff shows what changed and nothing else."""
     lines = ["# Texts of Mwolo. `docs/languages.md` says how to mend a sentence.", 'msgid ""', 'msgstr ""']
@@ -193,10 +210,11 @@ def _quoted(text: str) -> str:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m locales.build", description="Compile and check the catalogues.")
     parser.add_argument("--sync", action="store_true", help="add the code's new sentences, drop those it lost")
+    parser.add_argument("--merge", nargs="+", type=Path, default=[], metavar="LIST", help="--sync, with these lists")
     parser.add_argument("--check", action="store_true", help="say what is missing; leaves 1 when something is")
     chosen = parser.parse_args(arguments)
-    if chosen.sync:
-        sync()
+    if chosen.sync or chosen.merge:
+        sync(read_lists(chosen.merge))
     wrong = faults(sentences()) if chosen.check else []
     for fault in wrong:
         sys.stderr.write(f"{fault}\n")

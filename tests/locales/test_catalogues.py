@@ -84,3 +84,15 @@ def test_a_computed_sentence_is_refused(tmp_path: Path) -> None:
     (tmp_path / "core" / "x.py").write_text("a = N_('Pay')\nb = N_(a)\n")
     with pytest.raises(ValueError, match=r"core/x\.py:2"):
         build.sentences(tmp_path)
+
+
+def test_a_translators_list_is_read(tmp_path: Path) -> None:
+    good, bad, nameless = tmp_path / "sw_screens.tsv", tmp_path / "ln_x.tsv", tmp_path / "screens.tsv"
+    good.write_text("Pay\tLipa\n\nBack\t\n", "utf-8")
+    bad.write_text("Pay Lipa\n", "utf-8")
+    nameless.write_text("Pay\tLipa\n", "utf-8")
+    assert build.read_lists([good]) == {"sw": {"Pay": "Lipa"}}
+    with pytest.raises(ValueError, match="ln_x"):
+        build.read_lists([bad])
+    with pytest.raises(ValueError, match="language"):
+        build.read_lists([nameless])
