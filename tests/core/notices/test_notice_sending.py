@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import permutations
 
@@ -23,6 +24,7 @@ from core.notices.tables import DeliveryReportRow, InboundSmsRow, NoticeRow
 from core.outbox import Dead, Done, Later, OutboxRow, Retry
 from core.services.notices import CALLS_MAX, DOUBT_LASTS, Notices
 from tests import town
+from workers.jobs.notices import handlers
 
 PHONE = "+243815550001"
 BLANKS = {
@@ -426,3 +428,14 @@ def test_a_receipt_overtakes_a_morning_of_reminders(db: Database, clock: FixedCl
     with db.begin() as session:
         first = outbox.lease(session, queue="notices", clock=clock, limit=1)
     assert [one.body for one in first] == [{"notice_id": receipt}]
+
+
+def test_the_queue_hands_rows_to_the_service(db: Database, clock: FixedClock) -> None:
+    gateway = FakeGateway()
+    send = handlers(Notices(db, clock, [gateway]))["notice.send"]
+    stage(db, clock)
+    with db.begin() as session:
+        (leased,) = outbox.lease(session, queue="notices", clock=clock, limit=5)
+    assert send(leased) == Done("one one-1")
+    assert isinstance(send(replace(leased, body={"notice_id": 999})), Dead)
+    assert isinstance(send(replace(leased, body={})), Dead)
