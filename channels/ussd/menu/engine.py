@@ -210,7 +210,7 @@ class Menu:
             place = Place(HOME)
             screen = self._states[HOME].show(replace(ctx, params=place.params))
         if place.hint is not None:
-            screen = replace(screen, lines=(place.hint, *screen.lines))
+            screen = hinted(screen, place.hint)
         page = fit(screen, language, network=network, page=place.page)
         contract = ctx.snapshot.contract(place.params.get("c", 0))
         return Drawn(replace(place, shown=page.keys), page, screen, contract.currency if contract else None)
@@ -222,6 +222,11 @@ class Menu:
             return Place(HOME)
         key, params = place.trail[-1]
         return Place(key, params, trail=place.trail[:-1])
+
+
+def hinted(screen: Screen, hint: Line) -> Screen:
+    """`screen` under a line that says what is expected; a confirmation that fills the page goes without it."""
+    return replace(screen, lines=(replace(hint, optional=screen.whole), *screen.lines))
 
 
 def refused(ctx: Context, brand: str, answer: BeginRefused) -> Place:

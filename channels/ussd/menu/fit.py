@@ -18,8 +18,10 @@ from core.kernel import gsm7
 # The smallest that any network is known to show, and whether "CON " counts is not: so it does.
 BUDGET_SEPTETS = 160
 PREFIX_SEPTETS = 4
-# Names get so much room, then less and less. Two letters and a stop still tell two people apart.
-_NAME_ROOM = (24, 14, 8, 4)
+# Names get so much room, then less and less. Three letters and a stop still tell two people apart.
+_NAME_ROOM = (80, 40, 24, 14, 8, 4)
+# On a list that is paged anyway.
+_LISTED_ROOM = 24
 # 7 and 8 are shortcuts; a list never offers them.
 ITEMS_PER_PAGE = 6
 
@@ -66,6 +68,7 @@ def fit(screen: Screen, language: str, *, network: Network, page: int = 0) -> Pa
         return whole
     if screen.whole or screen.ended:
         raise TooLong(f"{cost(whole.text)} septets where {budget} fit: {whole.text!r}")
+    drawn = _draw(screen, language, network, _LISTED_ROOM, with_optional=True)
     pages = list(_pages(screen, *drawn, language, network, budget))
     return pages[min(page, len(pages) - 1)]
 
@@ -142,7 +145,8 @@ def _pages(
         if len(taken) == len(waiting):
             waiting = []
         else:
-            waiting = waiting[len(taken) :]
+            # On a later page 0 leads back: what stood on it here cannot move there. Better no offer than a wrong key.
+            waiting = [w for w in waiting[len(taken) :] if w[0] is None or w[0].key != BACK_KEY]
             tail = [more, *tail]
             keys[MORE_KEY] = MORE
         if screen.back or not first:

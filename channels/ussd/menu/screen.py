@@ -61,4 +61,4 @@ def line(text: str, **blanks: Blank) -> Line:
 
 def plain(text: str) -> Line:
     """Text that is the same in every language: a name, a number."""
-    return Line("{text}", {"text": text})
+    return Line("{words}", {"words": text})

@@ -33,7 +33,7 @@ class Caller:
 
 @dataclass
 class World:
-    """`urls`: `POST` addresses of turns, one for each web process. `attempts`: how many payments were begun by a number.
+    """`urls`: `POST` addresses of turns, one for each web process. `attempts`: how many payments a number began.
     `owing`: taken one by one by the scenarios. `empty_redis`: forgets every session, where the runner can do that.
     """
 

@@ -14,7 +14,7 @@ from core.kernel.clock import local_date
 BALANCE, PAY_AMOUNT = "7", "8"
 
 _PAY = Choice("pay", line(N_("Pay")), "1")
-_OTHER = Choice("other", line(N_("Pay another account")), "2")
+_OTHER = Choice("other", line(N_("Other account")), "2")
 _RECEIPTS = Choice("receipts", line(N_("Receipts")), "3")
 _LANGUAGE = Choice("language", line(N_("Language")), "4")
 _AGENCIES = Choice("agencies", line(N_("Agencies")), "5")
@@ -172,7 +172,7 @@ def _stranger(ctx: Context) -> Screen:
 def _resume(ctx: Context) -> tuple[Choice, ...]:
     """The way back to a confirmation that a lost session stood at: the key that leads back everywhere else."""
     resume = ctx.resume
-    if resume is None or ctx.snapshot.contract(resume.contract_id) is None:
+    if resume is None or ctx.snapshot.contract(resume.contract_id) is None or under_way(ctx, None):
         return ()
     return (Choice("resume", line(N_("Go on: pay {amount}"), amount=resume.amount.text), "0"),)
 

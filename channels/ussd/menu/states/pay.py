@@ -25,8 +25,8 @@ from core.payments.model import BRAND_NAMES
 from core.phone_numbers import parse_e164
 
 _ALL = N_("All: {amount}")
-_ONE = Choice("one", line(N_("One invoice")), "2")
-_AMOUNT = Choice("amount", line(N_("Another amount")), "3")
+_ONE = Choice("one", line(N_("One invoice")))
+_AMOUNT = Choice("amount", line(N_("Another amount")))
 _YES = Choice("yes", line(N_("Yes")), "1")
 _WALLET = Choice("wallet", line(N_("Other wallet")), "2")
 _WALLETS = tuple(Choice(brand, line("{wallet}", wallet=name)) for brand, name in BRAND_NAMES.items())
@@ -42,7 +42,7 @@ class PayMenu(Plain):
 
     def show(self, ctx: Context) -> Screen:
         contract = ctx.contract
-        whole = Choice("all", line(_ALL, amount=contract.due.rounded_up().text), "1")
+        whole = Choice("all", line(_ALL, amount=contract.due.rounded_up().text))
         choices = (whole, _ONE, _AMOUNT) if len(contract.invoices) > 1 else (whole, _AMOUNT)
         return Screen((line(N_("Account {account}. Pay:"), account=account(contract)),), choices)
 
@@ -128,12 +128,13 @@ class Confirm(Plain):
 
     key = "pay.confirm"
     guarded = True
+    help = N_("Type 1 to pay, or 0 to go back.")
 
     def show(self, ctx: Context) -> Screen:
         brand, payer, contract = str(ctx.params["brand"]), str(ctx.params["payer"]), ctx.contract
         running = open_attempt(ctx, contract.id, payer)
         if running is not None:
-            return Screen((_running(running.amount, running.payer_phone, running.state),), (_WALLET,), whole=True)
+            return Screen((_running(running.amount, running.payer_phone, running.state),), (_WALLET,))
         blanks: dict[str, Any] = {
             "amount": _amount(ctx).text,
             "account": account(contract),
@@ -260,7 +261,7 @@ def _failed(ctx: Context, contract_id: int, payer: str) -> tuple[Line, ...]:
     failed = failed_lately(ctx, contract_id, payer)
     if failed is None:
         return ()
-    return (line(N_("Your last try failed: {reason}."), reason=failure(failed.reason)),)
+    return (Line(N_("Last try failed: {reason}."), {"reason": failure(failed.reason)}, optional=True),)
 
 
 def _promised(amount: Money, brand: str, payer: str) -> Screen:
