@@ -17,7 +17,7 @@ import tempfile
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 SANDBOX_TOWN = 200
 # What tests and curious people may turn; everything else the demo decides.
-_PASSED_ON = ("MWOLO_QUERY_", "MWOLO_LEASE_", "MWOLO_SANDBOX_PROMPT", "MWOLO_PUSH_")
+_PASSED_ON = ("MWOLO_QUERY_", "MWOLO_LEASE_", "MWOLO_SANDBOX_PROMPT", "MWOLO_PUSH_", "MWOLO_LOG_")
 # A Vodacom session takes up to 30 s to live in the world; two are enough to meet the case.
 SESSION_WARMUP_S = 2
 
@@ -49,6 +49,8 @@ class Plan:
     vodacom_mode: str
     scenario: str | None = None
     sandbox_port: int = 0
+    # Other commands for some of the processes: tests put a worker here that dies at a chosen point.
+    commands: Mapping[str, Sequence[str]] = field(default_factory=dict)
     kept: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -70,7 +72,7 @@ def run(*, port: int, data: Path, scenario: str | None, headless: bool, vodacom_
     if scenario is not None:
         plan.data = plan.data / f"scenario-{scenario}"
     _check_port(port)
-    _prepare_folder(plan)
+    prepare_folder(plan)
     stop = threading.Event()
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
@@ -81,7 +83,7 @@ def run(*, port: int, data: Path, scenario: str | None, headless: bool, vodacom_
     runtime = Path(tempfile.mkdtemp(prefix="mwolo-"))
     supervisor = Supervisor(plan.data / "logs", _step)
     try:
-        ready = _start(plan, supervisor, runtime)
+        ready = start(plan, supervisor, runtime)
         if scenario is not None:
             story = SCENARIOS[scenario]
             return _beside(supervisor, stop, lambda: story(ready, _wiring(plan, ready["environment"])))
@@ -117,7 +119,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _prepare_folder(plan: Plan) -> None:
+def prepare_folder(plan: Plan) -> None:
     try:
         if plan.scenario is not None and (plan.data / "secrets.json").exists():
             # A story begins on a fixed day: it needs a fresh town, and this folder is the scenario's own.
@@ -140,22 +142,28 @@ def _prepare_folder(plan: Plan) -> None:
     plan.sandbox_port = _free_port()
 
 
-def _start(plan: Plan, supervisor: Supervisor, runtime: Path) -> dict[str, Any]:
+def start(plan: Plan, supervisor: Supervisor, runtime: Path) -> dict[str, Any]:
+    """Start every part in order and wait until all answer. Raises RuntimeError with the log of the one that does not.
+
+    Returns what `ready.json` says, and the environment of the processes.
+    """
     env = _environment(plan)
     _start_stores(plan, supervisor, runtime, env)
     wiring = _wiring(plan, env)
     report, keys = _prepare_database(plan, wiring)
-    box = _start_sandbox(plan, supervisor, env)
+    _start_sandbox(plan, supervisor, env)
     env["MWOLO_VODACOM_PUBLIC_KEY"] = _get_text(f"{plan.sandbox}/sandbox/api/wallets/vodacom/public-key")
     _post_json(f"{plan.sandbox}/sandbox/api/seed", _town(report, keys))
     _step(f"sandbox: phones, aggregator, wallets, {len(report.meters)} meters")
-    del box
-    me = [sys.executable, "-m", "mwolo.cli"]
-    web = supervisor.start("web", [*me, "web", "--port", str(plan.port), "--threads", "16"], env)
-    for queue in ("push", "settle", "notices", "bulk"):
-        supervisor.start(f"worker-{queue}", [*me, "worker", queue], env)
-    supervisor.start("dispatcher", [*me, "dispatcher"], env)
-    supervisor.start("bridge", [*me, "bridge"], env)
+    commands: dict[str, Sequence[str]] = {
+        "web": ("web", "--port", str(plan.port), "--threads", "16"),
+        **{f"worker-{queue}": ("worker", queue) for queue in ("push", "settle", "notices", "bulk")},
+        "dispatcher": ("dispatcher",),
+        "bridge": ("bridge",),
+    }
+    for name, command in commands.items():
+        supervisor.start(name, plan.commands.get(name) or [sys.executable, "-m", "mwolo.cli", *command], env)
+    web = supervisor.child("web")
     wait_for(lambda: _is_up(f"{plan.web}/readyz"), web, "The web process")
     _step("web, four workers, dispatcher, bridge")
     wait_for(lambda: _all_work(wiring), None, "The workers and the bridge")
@@ -293,11 +301,10 @@ def _meter_keys(plan: Plan, wiring: Wiring, meter_ids: list[str]) -> dict[str, s
     return keys
 
 
-def _start_sandbox(plan: Plan, supervisor: Supervisor, env: Mapping[str, str]) -> Child:
+def _start_sandbox(plan: Plan, supervisor: Supervisor, env: Mapping[str, str]) -> None:
     command = [sys.executable, "-m", "mwolo.cli", "sandbox", "--port", str(plan.sandbox_port)]
     box = supervisor.start("sandbox", command, env)
     wait_for(lambda: _is_up(f"{plan.sandbox}/sandbox/healthz"), box, "The sandbox")
-    return box
 
 
 def _rows(items: Any) -> list[dict[str, Any]]:

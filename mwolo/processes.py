@@ -81,10 +81,14 @@ class Child:
 class Supervisor:
     """Starts children, restarts those that die, stops them all in reverse order."""
 
-    def __init__(self, logs: Path, note: Callable[[str], None]) -> None:
+    def __init__(self, logs: Path, note: Callable[[str], None], *, pause_max_s: float = PAUSE_MAX_S) -> None:
         self._logs = logs
         self._note = note
+        self._pause_max_s = pause_max_s
         self.children: list[Child] = []
+
+    def child(self, name: str) -> Child:
+        return next(c for c in self.children if c.name == name)
 
     def start(self, name: str, command: Sequence[str], env: Mapping[str, str]) -> Child:
         child = Child(name, command, env, self._logs / f"{name}.log")
@@ -104,7 +108,7 @@ class Supervisor:
         now = time.monotonic()
         if child.not_before == 0.0:
             lived = now - child.started_at
-            pause = min(PAUSE_MAX_S, 0.5 * 2**child.restarts) if lived < SHORT_LIFE_S else 0.0
+            pause = min(self._pause_max_s, 0.5 * 2**child.restarts) if lived < SHORT_LIFE_S else 0.0
             child.not_before = now + pause
             code = child.process.returncode if child.process else None
             self._note(f"{child.name} ended with {code}; starting it again")

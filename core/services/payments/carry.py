@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import structlog
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core import outbox
@@ -219,6 +220,10 @@ def _tell(ctx: Context, session: Session, attempt: AttemptRow, kind: str) -> Non
 def stage_due_queries(ctx: Context, limit: int) -> int:
     """See `Payments.stage_due_queries`. A question is one errand: unique on the attempt and its running number."""
     now = ctx.clock.real_now()
+    with ctx.db.read() as session:
+        # A look without a lock first: an idle dispatcher never writes.
+        if session.scalar(select(AttemptRow.id).where(AttemptRow.next_query_at <= now).limit(1)) is None:
+            return 0
     with ctx.db.begin() as session:
         due = queries.due_for_query(session, now=now, limit=limit)
         for attempt in due:
