@@ -2,8 +2,8 @@
 
 `python -m locales.build` compiles every `.po` that is newer than its `.mo`; nothing to do takes no time.
 `python -m locales.build --sync` adds the sentences of the code that a catalogue lacks (untranslated) and drops those no
-code shows any more; `--merge sw_screens.tsv` does so with a translator's list at hand (the name starts with the language;
-a line is the English sentence, a tab, its translation). `--check` says what is missing and leaves 1.
+code shows any more; `--merge sw_screens.tsv` does so with a translator's list at hand (the name starts with the
+language; a line is the English sentence, a tab, its translation). `--check` says what is missing and leaves 1.
 
 Kikongo and Tshiluba are in no table of Babel's: a catalogue's language is the name of its folder, nothing is looked up.
 """
