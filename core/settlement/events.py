@@ -173,11 +173,14 @@ class RefundPaid(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorReversed(Event):
-    """The operator took a payment back: its transfers run the other way, its invoices are open again in a new cycle."""
+    """The operator took a payment back: its transfers run the other way, its invoices are open again in a new cycle.
+
+    `contract_id`: the payment's own; None for money that was never on a contract (suspense, an agent's float).
+    """
 
     kind: ClassVar[str] = "operator_reversed"
     payment_id: str
-    contract_id: int
+    contract_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

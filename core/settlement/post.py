@@ -27,7 +27,15 @@ from core.payments.tables import PaymentRow
 from core.settlement import effects
 from core.settlement.allocation import OpenInvoice
 from core.settlement.dunning import reevaluate
-from core.settlement.events import CreditApplied, Event, InvoiceSent, OperatorReversed
+from core.settlement.events import (
+    CreditNote,
+    Event,
+    InvoiceSent,
+    OperatorReversed,
+    RefundOwed,
+    SuspensePlaced,
+    WrittenOff,
+)
 from core.settlement.recipes import RECIPES, Books, SentInvoice
 
 
@@ -56,7 +64,10 @@ def post(session: Session, event: Event, *, clock: Clock) -> Posted:
     if before is not None:
         return Posted(before, repeated=True)
     books = _load(session, event, contract)
+    _check(session, event, books)
     transfers = RECIPES[type(event)](event, books)
+    if contract is not None:
+        _check_currency(contract, transfers)
     entry = ledger.JournalEntry(
         kind=event.kind,
         key=event.key,
@@ -71,6 +82,8 @@ def post(session: Session, event: Event, *, clock: Clock) -> Posted:
     _bring_down(session, allocated)
     if isinstance(event, OperatorReversed):
         _open_again(session, event, allocated, clock)
+    elif isinstance(event, SuspensePlaced):
+        _placed(session, event)
     posted = Posted(
         journal_id,
         allocated=tuple((invoice_id, money) for invoice_id, money in allocated.items()),
@@ -108,17 +121,81 @@ def _lock_contract(session: Session, contract_id: int) -> ContractRow:
 
 
 def _load(session: Session, event: Event, contract: ContractRow | None) -> Books:
-    if contract is None:
-        return Books()
     if isinstance(event, OperatorReversed):
         return Books(payment_transfers=_transfers_of(session, event.payment_id))
+    if contract is None:
+        return Books()
     balance = ledger.balance(session, credit(contract.id), contract.currency).minor
     if isinstance(event, InvoiceSent):
         return Books(invoice=_sent_invoice(session, event.invoice_id), credit_minor=balance)
-    return Books(
-        open_invoices=open_invoices(session, contract.id),
-        credit_minor=balance if isinstance(event, CreditApplied) else 0,
+    return Books(open_invoices=open_invoices(session, contract.id), credit_minor=balance)
+
+
+def _check(session: Session, event: Event, books: Books) -> None:
+    """Refuse what no recipe can put right. Every caller is checked here, because every caller passes here."""
+    match event:
+        case InvoiceSent(invoice_id=invoice_id):
+            if session.scalar(select(TransferRow.id).where(TransferRow.invoice_id == invoice_id).limit(1)) is not None:
+                raise StateConflict(f"invoice {invoice_id} is in the books already")
+        case CreditNote(invoice_id=invoice_id, amount=amount) | WrittenOff(invoice_id=invoice_id, amount=amount):
+            invoice = session.get(InvoiceRow, invoice_id, populate_existing=True)
+            if invoice is None or invoice.state != "sent" or invoice.contract_id != event.contract_id:
+                raise StateConflict(f"invoice {invoice_id} is not a sent one of contract {event.contract_id}")
+            if amount.minor > invoice.total_minor:
+                raise StateConflict(f"{amount} is more than invoice {invoice.number}")
+        case RefundOwed(amount=amount):
+            if amount.minor > books.credit_minor:
+                raise StateConflict(f"there is no credit of {amount} to give back")
+        case SuspensePlaced():
+            _check_placing(session, event)
+        case OperatorReversed():
+            payment = _lock_payment(session, event.payment_id)
+            if payment.reversed_at is not None or payment.contract_id != event.contract_id:
+                raise StateConflict(
+                    f"payment {payment.receipt_number} was taken back already, or is another contract's"
+                )
+
+
+def _check_currency(contract: ContractRow, transfers: Sequence[Transfer]) -> None:
+    """A contract is owed in one currency: other money goes through an exchange, or waits in suspense."""
+    for t in transfers:
+        on_contract = any(a.code in ("receivable", "credit") for a in (t.debit, t.credit))
+        if on_contract and t.amount.currency != contract.currency:
+            raise StateConflict(
+                f"contract {contract.account_number} is in {contract.currency}, not {t.amount.currency}"
+            )
+
+
+def _check_placing(session: Session, event: SuspensePlaced) -> None:
+    payment = _lock_payment(session, event.payment_id)
+    waiting = _in_suspense(session, event.payment_id)
+    if payment.wallet != event.wallet or payment.currency != event.amount.currency or event.amount.minor > waiting:
+        raise StateConflict(f"payment {payment.receipt_number} has no {event.amount} waiting at {event.wallet}")
+    # One payment, one contract: a reversal locks one.
+    if waiting < payment.amount_minor and payment.contract_id != event.contract_id:
+        raise StateConflict(f"a part of payment {payment.receipt_number} is on another contract")
+
+
+def _lock_payment(session: Session, payment_id: str) -> PaymentRow:
+    payment = session.get(PaymentRow, payment_id, with_for_update=True, populate_existing=True)
+    if payment is None:
+        raise StateConflict(f"there is no payment {payment_id}")
+    return payment
+
+
+def _in_suspense(session: Session, payment_id: str) -> int:
+    """What of a payment still waits, in minor units of its currency."""
+    return sum(
+        (t.credit.code == "suspense") * t.amount.minor - (t.debit.code == "suspense") * t.amount.minor
+        for t in _transfers_of(session, payment_id)
     )
+
+
+def _placed(session: Session, event: SuspensePlaced) -> None:
+    payment = session.get_one(PaymentRow, event.payment_id)
+    payment.contract_id = event.contract_id
+    payment.in_suspense = _in_suspense(session, event.payment_id) > 0
+    session.flush()
 
 
 def open_invoices(session: Session, contract_id: int) -> list[OpenInvoice]:
@@ -214,18 +291,23 @@ def _bring_down(session: Session, allocated: dict[int, Money]) -> None:
 
 def _open_again(session: Session, event: OperatorReversed, allocated: dict[int, Money], clock: Clock) -> None:
     """A reversal opens a new dunning cycle with a new warning: what was said before was about paid money."""
+    opened = sorted(invoice_id for invoice_id, money in allocated.items() if money.minor < 0)
     zone = session.scalar(
         select(SiteRow.time_zone)
         .join(ContractRow, ContractRow.site_id == SiteRow.id)
         .where(ContractRow.id == event.contract_id)
     )
-    assert zone is not None
-    today = local_date(clock.now(), zone)
-    for invoice_id in sorted(i for i, money in allocated.items() if money.minor < 0):
+    for invoice_id in opened:
+        assert zone is not None
         invoice = session.get_one(InvoiceRow, invoice_id, populate_existing=True)
         invoice.cycle += 1
         session.add(
-            DunningCycleRow(invoice_id=invoice_id, cycle=invoice.cycle, started_on=today, cause="operator_reversed")
+            DunningCycleRow(
+                invoice_id=invoice_id,
+                cycle=invoice.cycle,
+                started_on=local_date(clock.now(), zone),
+                cause="operator_reversed",
+            )
         )
     session.execute(update(PaymentRow).where(PaymentRow.id == event.payment_id).values(reversed_at=clock.now()))
     session.flush()

@@ -35,38 +35,38 @@ def write(db: Database, key: str, transfer: Transfer) -> bool:
             continue
 
 
-def test_a_float_pays_exactly_what_it_holds(any_db: Database) -> None:
-    write(any_db, "bought", Transfer(Account("bank"), FLOAT, Money(150 * 100, "CDF")))
+def test_a_float_pays_exactly_what_it_holds(clean_db: Database) -> None:
+    write(clean_db, "bought", Transfer(Account("bank"), FLOAT, Money(150 * 100, "CDF")))
     together = threading.Barrier(2)
 
     def sell(seller: int) -> int:
         together.wait()
-        return sum(write(any_db, f"{seller}:{n}", Transfer(FLOAT, Account("revenue"), SALE)) for n in range(120))
+        return sum(write(clean_db, f"{seller}:{n}", Transfer(FLOAT, Account("revenue"), SALE)) for n in range(120))
 
     with ThreadPoolExecutor(2) as pool:
         granted = sum(pool.map(sell, (1, 2)))
     assert granted == 150
-    with any_db.read() as session:
+    with clean_db.read() as session:
         assert queries.balance(session, FLOAT, "CDF") == Money(0, "CDF")
         assert queries.differences(session) == []
         assert queries.trial_balance(session)["revenue", "", "CDF"] == -15_000
 
 
-def test_an_account_needed_by_many_at_once_is_made_once(any_db: Database) -> None:
+def test_an_account_needed_by_many_at_once_is_made_once(clean_db: Database) -> None:
     together = threading.Barrier(4)
 
     def first(n: int) -> bool:
         together.wait()
-        return write(any_db, f"k{n}", Transfer(Account("receivable", "3"), Account("revenue"), SALE))
+        return write(clean_db, f"k{n}", Transfer(Account("receivable", "3"), Account("revenue"), SALE))
 
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(first, range(4)))
-    with any_db.read() as session:
+    with clean_db.read() as session:
         assert session.scalar(select(func.count()).select_from(AccountRow)) == 2
         assert queries.balance(session, Account("receivable", "3"), "CDF") == Money(400, "CDF")
 
 
-def test_crossing_journals_do_not_wait_for_each_other_in_a_circle(any_db: Database) -> None:
+def test_crossing_journals_do_not_wait_for_each_other_in_a_circle(clean_db: Database) -> None:
     """Each moves the same two cached accounts, named in opposite order."""
     one, two = Account("credit", "1"), Account("credit", "2")
     together = threading.Barrier(2)
@@ -75,10 +75,10 @@ def test_crossing_journals_do_not_wait_for_each_other_in_a_circle(any_db: Databa
         together.wait()
         for i in range(40):
             debit, credit = (one, two) if n else (two, one)
-            assert write(any_db, f"{n}:{i}", Transfer(debit, credit, SALE))
+            assert write(clean_db, f"{n}:{i}", Transfer(debit, credit, SALE))
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(cross, (0, 1)))
-    with any_db.read() as session:
+    with clean_db.read() as session:
         assert queries.differences(session) == []
         assert queries.balance(session, one, "CDF") == Money(0, "CDF")

@@ -1,0 +1,203 @@
+"""Every kind of event, walked one after another through a world that has everything they need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import func, select
+
+from core.db import Database
+from core.kernel.clock import FixedClock
+from core.kernel.money import Money
+from core.ledger.errors import BelowFloor, SameKeyOtherContent
+from core.ledger.model import Account, agent_float, credit, receivable, suspense, wallet_clearing
+from core.ledger.tables import JournalRow, TransferRow
+from core.outbox import OutboxRow
+from core.settlement import events as e
+from core.settlement.recipes import RECIPES
+from tests.core.settlement.books import Books, francs
+
+
+@pytest.fixture
+def books(clean_db: Database, clock: FixedClock) -> Books:
+    return Books(clean_db, clock)
+
+
+def invoice_sent(w: Books, c: int) -> e.Event:
+    invoice_id = w.invoice(c, francs(100), tax_minor=1600)
+    return e.InvoiceSent(key=f"sent:{invoice_id}", invoice_id=invoice_id)
+
+
+def wallet_money(w: Books, c: int) -> e.Event:
+    w.invoice(c, francs(100))
+    p = w.payment(francs(150), contract_id=c)
+    return e.WalletMoney(key="k", payment_id=p, wallet="vodacom", contract_id=c, amount=francs(150))
+
+
+def exchanged_money(w: Books, c: int) -> e.Event:
+    w.invoice(c, francs(28_000))
+    p = w.payment(Money(1000, "USD"), contract_id=c)
+    return e.ExchangedMoney(
+        key="k", payment_id=p, wallet="vodacom", contract_id=c, amount=Money(1000, "USD"), worth=francs(28_000)
+    )
+
+
+def unplaced_money(w: Books, c: int) -> e.Event:
+    p = w.payment(Money(700, "USD"), in_suspense=True)
+    return e.UnplacedMoney(key="k", payment_id=p, wallet="vodacom", amount=Money(700, "USD"))
+
+
+def suspense_placed(w: Books, c: int) -> e.Event:
+    w.invoice(c, francs(100))
+    p = w.payment(francs(120), in_suspense=True)
+    w.post(e.UnplacedMoney(key="before", payment_id=p, wallet="vodacom", amount=francs(120)))
+    return e.SuspensePlaced(key="k", payment_id=p, wallet="vodacom", contract_id=c, amount=francs(120))
+
+
+def cash_taken(w: Books, c: int) -> e.Event:
+    w.invoice(c, francs(100))
+    p = w.payment(francs(100), wallet="cash", contract_id=c)
+    return e.CashTaken(key="k", payment_id=p, cashier="4", contract_id=c, amount=francs(100))
+
+
+def credit_applied(w: Books, c: int) -> e.Event:
+    # Credit meets an open invoice only when something was corrected: here a paid one is credited.
+    first = w.invoice(c, francs(100))
+    w.pay(c, francs(100))
+    w.invoice(c, francs(80))
+    w.post(e.CreditNote(key="note", invoice_id=first, contract_id=c, amount=francs(30)))
+    return e.CreditApplied(key="k", contract_id=c, amount=francs(50))
+
+
+def agent_sale(w: Books, c: int) -> e.Event:
+    w.post(e.CashHandedOver(key="filled", cashier="4", agent_id=9, amount=francs(500)))
+    w.invoice(c, francs(100))
+    p = w.payment(francs(100), wallet="agent", contract_id=c)
+    return e.AgentSale(
+        key="k", payment_id=p, agent_id=9, contract_id=c, amount=francs(100), commission=Money(200, "CDF")
+    )
+
+
+def float_bought(w: Books, c: int) -> e.Event:
+    p = w.payment(francs(500))
+    return e.FloatBought(key="k", payment_id=p, wallet="vodacom", agent_id=9, amount=francs(500))
+
+
+def cash_handed_over(w: Books, c: int) -> e.Event:
+    return e.CashHandedOver(key="k", cashier="4", agent_id=9, amount=francs(500))
+
+
+def prepaid_used(w: Books, c: int) -> e.Event:
+    w.pay(c, francs(500))
+    return e.PrepaidUsed(key="k", contract_id=c, amount=francs(116), tax=francs(16))
+
+
+def operator_paid_out(w: Books, c: int) -> e.Event:
+    w.pay(c, francs(500))
+    return e.OperatorPaidOut(key="k", wallet="vodacom", amount=francs(500), fees=francs(10))
+
+
+def refund_owed(w: Books, c: int) -> e.Event:
+    w.pay(c, francs(500))
+    return e.RefundOwed(key="k", contract_id=c, amount=francs(500))
+
+
+def refund_paid(w: Books, c: int) -> e.Event:
+    w.pay(c, francs(500))
+    w.post(e.RefundOwed(key="owed", contract_id=c, amount=francs(500)))
+    return e.RefundPaid(key="k", wallet="vodacom", contract_id=c, amount=francs(500))
+
+
+def operator_reversed(w: Books, c: int) -> e.Event:
+    w.invoice(c, francs(100))
+    return e.OperatorReversed(key="k", payment_id=w.pay(c, francs(130)), contract_id=c)
+
+
+def credit_note(w: Books, c: int) -> e.Event:
+    invoice_id = w.invoice(c, francs(116), tax_minor=1600)
+    w.pay(c, francs(100))
+    return e.CreditNote(key="k", invoice_id=invoice_id, contract_id=c, amount=francs(58), tax=francs(8))
+
+
+def written_off(w: Books, c: int) -> e.Event:
+    invoice_id = w.invoice(c, francs(100))
+    return e.WrittenOff(key="k", invoice_id=invoice_id, contract_id=c, amount=francs(100))
+
+
+# What the books hold when a case is through, in minor units on the side that counts up ("" owner: none).
+CASES: dict[type[e.Event], tuple[Callable[[Books, int], e.Event], dict[str, int]]] = {
+    e.InvoiceSent: (invoice_sent, {"receivable": 10_000, "revenue": -8_400, "tax_payable": -1_600}),
+    e.WalletMoney: (wallet_money, {"receivable": 0, "credit": 5_000, "wallet_clearing": 15_000}),
+    e.ExchangedMoney: (exchanged_money, {"receivable": 0, "fx_clearing": 2_800_000}),
+    e.UnplacedMoney: (unplaced_money, {"receivable": 0, "credit": 0}),
+    e.SuspensePlaced: (suspense_placed, {"receivable": 0, "credit": 2_000, "suspense": 0, "wallet_clearing": 12_000}),
+    e.CashTaken: (cash_taken, {"receivable": 0, "cash": 10_000}),
+    e.CreditApplied: (credit_applied, {"receivable": 5_000, "credit": 0}),
+    e.AgentSale: (agent_sale, {"receivable": 0, "agent_float": 40_000, "commission_payable": -200}),
+    e.FloatBought: (float_bought, {"agent_float": 50_000, "wallet_clearing": 50_000}),
+    e.CashHandedOver: (cash_handed_over, {"agent_float": 50_000, "cash": 50_000}),
+    e.PrepaidUsed: (prepaid_used, {"credit": 38_400, "revenue": -10_000, "tax_payable": -1_600}),
+    e.OperatorPaidOut: (operator_paid_out, {"wallet_clearing": 0, "bank": 49_000, "fees": 1_000}),
+    e.RefundOwed: (refund_owed, {"credit": 0, "refund_payable": -50_000}),
+    e.RefundPaid: (refund_paid, {"refund_payable": 0, "wallet_clearing": 0}),
+    e.OperatorReversed: (operator_reversed, {"receivable": 10_000, "credit": 0, "wallet_clearing": 0}),
+    e.CreditNote: (credit_note, {"receivable": 0, "credit": 4_200, "revenue": -5_000, "tax_payable": -800}),
+    e.WrittenOff: (written_off, {"receivable": 0, "write_off": 10_000}),
+}
+_OWNERS = {"wallet_clearing": "vodacom", "suspense": "vodacom", "cash": "4", "agent_float": "9", "tax_payable": "vat"}
+
+
+def test_every_event_has_a_recipe_and_a_case() -> None:
+    every = set(e.EVENTS)
+    assert set(RECIPES) == every
+    assert set(CASES) == every
+    # By name: a class with slots is made twice, and both are subclasses.
+    assert {cls.kind for cls in e.Event.__subclasses__()} == {cls.kind for cls in every}
+    assert len({cls.kind for cls in every}) == len(every)
+
+
+@pytest.mark.parametrize("kind", sorted(CASES, key=lambda cls: cls.kind), ids=lambda cls: cls.kind)
+def test_each_event_moves_what_it_says_and_once(books: Books, kind: type[e.Event]) -> None:
+    build, expected = CASES[kind]
+    contract_id = books.contract()
+    event = build(books, contract_id)
+    assert type(event) is kind
+    first = books.post(event)
+    books.check()
+    owners = {"receivable": str(contract_id), "credit": str(contract_id), "commission_payable": "9"} | _OWNERS
+    held = {code: books.balance(Account(code, owners.get(code, ""))).minor for code in expected}
+    assert held == expected
+    count = _rows(books)
+    again = books.post(event)
+    assert again.repeated
+    assert again.journal_id == first.journal_id
+    assert _rows(books) == count
+    other = replace(event, memo="something else")
+    with pytest.raises(SameKeyOtherContent):
+        books.post(other)
+    assert _rows(books) == count
+    books.check()
+
+
+def _rows(books: Books) -> tuple[int, ...]:
+    with books.db.read() as session:
+        return tuple(
+            session.scalar(select(func.count()).select_from(t)) or 0 for t in (JournalRow, TransferRow, OutboxRow)
+        )
+
+
+def test_a_float_does_not_sell_more_than_it_holds(books: Books) -> None:
+    contract_id = books.contract()
+    books.post(e.CashHandedOver(key="filled", cashier="4", agent_id=9, amount=francs(50)))
+    sale = books.payment(francs(51), wallet="agent", contract_id=contract_id)
+    with pytest.raises(BelowFloor):
+        books.post(e.AgentSale(key="s", payment_id=sale, agent_id=9, contract_id=contract_id, amount=francs(51)))
+    assert books.balance(agent_float(9)) == francs(50)
+    assert books.balance(credit(contract_id)) == francs(0)
+    books.check()
+
+
+def test_accounts_of_the_case_table_exist() -> None:
+    assert (receivable(1).owner, suspense("x").owner, wallet_clearing("x").owner) == ("1", "x", "x")
