@@ -136,7 +136,7 @@ class Supervisor:
             child.signal_group(signal.SIGKILL)
 
 
-def wait_for(condition: Callable[[], bool], child: Child | None, what: str, timeout_s: float = 60.0) -> None:
+def wait_for(condition: Callable[[], bool], child: Child | None, what: str, timeout_s: float = 240.0) -> None:
     """Wait until a part answers. Raises RuntimeError with the end of its log when it does not."""
     end = time.monotonic() + timeout_s
     while not condition():

@@ -18,7 +18,6 @@ from core.settings import BadSetting, Settings
 from mwolo import logs
 
 if TYPE_CHECKING:
-    from core.services.documents import Documents
     from redis import Redis
 
     from channels.sms.gateway import SmsAggregator
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from core.services.billing import Billing
     from core.services.customers import Customers
     from core.services.desk import Desk
+    from core.services.documents import Documents
     from core.services.notices import Notices
     from core.services.payments import Payments
     from core.services.staff import Staff
@@ -255,7 +255,11 @@ class Wiring:
         from core.services.documents import Documents
 
         return Documents(
-            self.db, self.clock, FolderStore(self.settings.documents_dir), verify_base_url=self.settings.public_url
+            self.db,
+            self.clock,
+            FolderStore(self.settings.documents_dir),
+            verify_base_url=self.settings.public_url,
+            utility=self.settings.utility_name,
         )
 
     # -- processes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from channels.verify import verify_blueprint
 from flask import Flask, Response, jsonify, redirect
 from flask_wtf.csrf import CSRFProtect
 from sqlalchemy import text
@@ -14,9 +13,10 @@ from channels.sms.views import sms_blueprint
 from channels.ussd.registry import GATEWAYS as USSD_GATEWAYS
 from channels.ussd.sessions import RedisSessionEnds
 from channels.ussd.views import ussd_blueprint
+from channels.verify import verify_blueprint
 from channels.wallets import registry as wallets_registry
 from channels.wallets.views import hooks_blueprint
-from core.db import BUSY_TIMEOUT_S
+from core.db.engine import BUSY_TIMEOUT_S
 from mwolo.metrics import Metrics
 from mwolo.wiring import Wiring
 
