@@ -71,7 +71,7 @@ def next_number(session: Session, series: str) -> int:
 def facts_of(
     session: Session, contract_ids: Collection[int], calendar_of: Callable[[str], Calendar]
 ) -> dict[int, DunningFacts]:
-    """What dunning knows of these contracts: five statements. `calendar_of` gives the permitted days of a zone.
+    """What dunning knows of these contracts: four statements. `calendar_of` gives the permitted days of a zone.
 
     Whether supply is off is not known here: the caller puts it in.
     """
@@ -81,15 +81,13 @@ def facts_of(
     holds: dict[int, list[Hold]] = defaultdict(list)
     for row in session.scalars(select(HoldRow).where(HoldRow.contract_id.in_(contract_ids)).order_by(HoldRow.id)):
         holds[row.contract_id].append(Hold(row.kind, row.from_at, row.until_at, row.invoice_id))
-    reached = set(
-        session.scalars(
-            select(ContractRow.id)
-            .join(PhoneLinkRow, PhoneLinkRow.customer_id == ContractRow.customer_id)
-            .where(ContractRow.id.in_(contract_ids), PhoneLinkRow.confirmed_at.is_not(None))
-        )
+    reached = exists().where(
+        PhoneLinkRow.customer_id == ContractRow.customer_id, PhoneLinkRow.confirmed_at.is_not(None)
     )
     contracts = session.execute(
-        select(ContractRow.id, ContractRow.currency, SiteRow.time_zone, SiteRow.protected, MeterRow.control_kind)
+        select(
+            ContractRow.id, ContractRow.currency, SiteRow.time_zone, SiteRow.protected, MeterRow.control_kind, reached
+        )
         .join(SiteRow, SiteRow.id == ContractRow.site_id)
         .outerjoin(MeterRow, MeterRow.id == ContractRow.meter_id)
         .where(ContractRow.id.in_(contract_ids))
@@ -103,9 +101,9 @@ def facts_of(
             invoices=tuple(invoices[contract_id]),
             holds=tuple(holds[contract_id]),
             may_be_cut=protected is None and control_kind not in (None, "none"),
-            reachable=contract_id in reached,
+            reachable=reachable,
         )
-        for contract_id, currency, zone, protected, control_kind in contracts
+        for contract_id, currency, zone, protected, control_kind, reachable in contracts
     }
 
 

@@ -7,7 +7,7 @@ until the caller commits. Off is never wanted here; that is the batch's part (`c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from core.billing import queries
 from core.billing.dunning import evaluate
-from core.billing.model import Calendar, DunningFacts, DunningVerdict, StepDue
+from core.billing.model import Calendar, DunningFacts, DunningVerdict, MadeStep, StepDue
 from core.billing.policy import DunningPolicy
 from core.billing.tables import DunningDecisionRow, InvoiceRow, ReminderRow
 from core.customers.tables import ContractRow
@@ -32,7 +32,7 @@ from core.settlement import effects
 from core.supply.commands import ON_LIFE, open_task, want_supply
 from core.supply.model import LIVE
 from core.supply.rules import OffPolicy, next_window
-from core.supply.tables import MeterDesiredRow, MeterReportedRow, RelayCommandRow
+from core.supply.tables import CrewTaskRow, MeterDesiredRow, MeterReportedRow, RelayCommandRow
 
 NONPAYMENT = "nonpayment"
 SWEEP = "sweep"
@@ -59,10 +59,8 @@ def reevaluate(session: Session, *, clock: Clock, contract_id: int, cause: str) 
     facts = facts_of(session, (contract_id,), policy, now)[contract_id]
     verdict = evaluate(facts, policy, now)
     due = [step for step in verdict.steps if cause == SWEEP or step.step == "sent"]
-    for step in due:
-        _make(session, clock, facts, policy, step)
     if due:
-        facts = facts_of(session, (contract_id,), policy, now)[contract_id]
+        facts = _with_steps(facts, [(step, _make(session, clock, facts, policy, step)) for step in due])
         verdict = evaluate(facts, policy, now)
     supply = _give_back(session, clock, contract_id, verdict)
     keep_decision(session, clock=clock, facts=facts, verdict=verdict, supply=supply, cause=cause)
@@ -180,11 +178,14 @@ def _calendar(policy: OffPolicy, zone: str, now: datetime) -> Calendar:
 
 
 def _cut_already(session: Session, contract_ids: Collection[int]) -> set[int]:
-    """Those whose supply is wanted off, and either is off by the meter's word or has a command on its way."""
+    """Those whose supply is wanted off, and either is off by the meter's word or has a command or a crew on its way."""
     on_its_way = exists().where(
         RelayCommandRow.meter_id == MeterDesiredRow.meter_id,
         RelayCommandRow.supply == "off",
         RelayCommandRow.state.in_(LIVE),
+    )
+    crew = exists().where(
+        CrewTaskRow.meter_id == MeterDesiredRow.meter_id, CrewTaskRow.kind == "switch", CrewTaskRow.state == "open"
     )
     rows = (
         select(ContractRow.id)
@@ -193,7 +194,7 @@ def _cut_already(session: Session, contract_ids: Collection[int]) -> set[int]:
         .where(
             ContractRow.id.in_(contract_ids),
             MeterDesiredRow.supply == "off",
-            or_(on_its_way, MeterReportedRow.supply == "off"),
+            or_(on_its_way, crew, MeterReportedRow.supply == "off"),
         )
     )
     return set(session.scalars(rows))
@@ -223,13 +224,26 @@ def _give_back(session: Session, clock: Clock, contract_id: int, verdict: Dunnin
     return "on"
 
 
-def _make(session: Session, clock: Clock, facts: DunningFacts, policy: DunningPolicy, step: StepDue) -> None:
-    """Write one step down and have it said. Unique on invoice, cycle and step: it happens once."""
-    there = select(ReminderRow.id).where(
-        ReminderRow.invoice_id == step.invoice_id, ReminderRow.cycle == step.cycle, ReminderRow.step == step.step
+def _with_steps(facts: DunningFacts, made: Sequence[tuple[StepDue, ReminderRow]]) -> DunningFacts:
+    """The facts after these steps, without asking the database again."""
+    by_invoice = {
+        step.invoice_id: MadeStep(
+            step.step, row.created_at, row.leaves_at, by_crew=row.notice_id is None, cut_on=row.cut_on
+        )
+        for step, row in made
+    }
+    return replace(
+        facts,
+        invoices=tuple(
+            replace(i, steps=(*i.steps, by_invoice[i.invoice_id])) if i.invoice_id in by_invoice else i
+            for i in facts.invoices
+        ),
     )
-    if session.scalar(there) is not None:
-        return
+
+
+def _make(session: Session, clock: Clock, facts: DunningFacts, policy: DunningPolicy, step: StepDue) -> ReminderRow:
+    """Write one step down and have it said. It happens once: the facts were read under the lock, and the table has it
+    unique on invoice, cycle and step."""
     row = ReminderRow(
         invoice_id=step.invoice_id,
         cycle=step.cycle,
@@ -244,7 +258,7 @@ def _make(session: Session, clock: Clock, facts: DunningFacts, policy: DunningPo
     told = effects.holders(session, contract)
     if step.channel == "crew" or not told:
         _ask_crew(session, clock, contract, row)
-        return
+        return row
     notice_id = stage_notice(
         session,
         clock=clock,
@@ -263,6 +277,7 @@ def _make(session: Session, clock: Clock, facts: DunningFacts, policy: DunningPo
         row.notice_id = notice_id
         row.leaves_at = None if notice.state == "suppressed" else notice.not_before
         session.flush()
+    return row
 
 
 def _kind(step: StepDue) -> str:
