@@ -10,13 +10,19 @@ from core.kernel.money import Money, zero
 
 @dataclass(frozen=True, slots=True)
 class OpenInvoice:
-    """An invoice that was sent and is not fully paid. `sent_on`: the day its dunning started."""
+    """An invoice that was sent and is not fully paid.
+
+    `cycle_started_on`: the day its dunning started, or started again. `named_cut_on`: the cut day that the newest
+    warning named.
+    """
 
     id: int
     number: str
     period: str
     due: Money
     sent_on: date
+    cycle_started_on: date
+    named_cut_on: date | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.selectable import Select, Subquery
 
-from core.billing.tables import InvoiceRow
-from core.customers.tables import ContractRow, CustomerRow, PhoneLinkRow, PhoneRow, SiteRow
+from core.billing.tables import DunningCycleRow, InvoiceRow, ReminderRow
+from core.customers.tables import ContractRow, CustomerRow, MeterRow, PhoneLinkRow, PhoneRow, SiteRow
 from core.db.base import UtcDateTime
 from core.ledger.tables import AccountRow
 from core.payments.tables import AttemptRow, PaymentRow
@@ -47,6 +47,16 @@ _IS_OPEN_INVOICE = literal_column("invoice.state = 'sent' AND invoice.paid_minor
 
 def _nothing(type_: Any) -> ColumnElement[Any]:
     return cast(null(), type_)
+
+
+def _named_cut() -> ColumnElement[Any]:
+    """The day the newest warning of an invoice named: a screen must not name an earlier one."""
+    return (
+        select(func.max(ReminderRow.cut_on))
+        .where(ReminderRow.invoice_id == InvoiceRow.id, ReminderRow.cycle == InvoiceRow.cycle)
+        .correlate(InvoiceRow)
+        .scalar_subquery()
+    )
 
 
 def _who() -> Select[*tuple[Any, ...]]:
@@ -78,6 +88,10 @@ def _who() -> Select[*tuple[Any, ...]]:
         InvoiceRow.period,
         (InvoiceRow.total_minor - InvoiceRow.paid_minor).label("due_minor"),
         func.coalesce(InvoiceRow.sent_on, InvoiceRow.issued_on).label("sent_on"),
+        func.coalesce(DunningCycleRow.started_on, InvoiceRow.sent_on, InvoiceRow.issued_on).label("cycle_started_on"),
+        _named_cut().label("named_cut_on"),
+        SiteRow.protected,
+        MeterRow.control_kind,
     ).select_from(
         caller.outerjoin(PhoneRow, PhoneRow.phone == caller.c.phone)
         .outerjoin(PhoneLinkRow, PhoneLinkRow.phone == caller.c.phone)
@@ -96,7 +110,12 @@ def _who() -> Select[*tuple[Any, ...]]:
             ),
         )
         .outerjoin(MeterDesiredRow, MeterDesiredRow.meter_id == ContractRow.meter_id)
+        .outerjoin(MeterRow, MeterRow.id == ContractRow.meter_id)
         .outerjoin(InvoiceRow, and_(InvoiceRow.contract_id == ContractRow.id, _IS_OPEN_INVOICE))
+        .outerjoin(
+            DunningCycleRow,
+            and_(DunningCycleRow.invoice_id == InvoiceRow.id, DunningCycleRow.cycle == InvoiceRow.cycle),
+        )
     )
 
 
@@ -125,6 +144,10 @@ def _account() -> Select[*tuple[Any, ...]]:
             _nothing(InvoiceRow.period.type),
             _nothing(InvoiceRow.total_minor.type),
             _nothing(InvoiceRow.issued_on.type),
+            _nothing(InvoiceRow.issued_on.type),
+            _nothing(InvoiceRow.issued_on.type),
+            _nothing(SiteRow.protected.type),
+            _nothing(MeterRow.control_kind.type),
         )
         .join(CustomerRow, CustomerRow.id == ContractRow.customer_id)
         .join(SiteRow, SiteRow.id == ContractRow.site_id)

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from sqlalchemy.engine import Connection
@@ -20,9 +20,8 @@ from core.kernel.clock import Clock
 from core.kernel.errors import NotRecorded
 from core.kernel.money import Money
 from core.services.customer_reads import ACTIVITY, RECEIPTS, WHO, WHO_AND_ACCOUNT
+from core.services.cut_dates import CutDates
 
-# Supply goes off in the first permitted window at or after this day of an invoice: the default dunning policy.
-CUT_AFTER_DAYS = 14
 # An attempt that ended badly is spoken of for so long.
 RECENT = timedelta(minutes=10)
 # No attempt stays open longer: after a day a person has it.
@@ -34,10 +33,10 @@ _AGENCIES_KEPT_S = 300
 class Customers:
     """Reads of callers, and their choice of language. Every method opens and ends its own transaction."""
 
-    def __init__(self, db: Database, clock: Clock, *, cut_after_days: int = CUT_AFTER_DAYS) -> None:
+    def __init__(self, db: Database, clock: Clock) -> None:
         self._db = db
         self._clock = clock
-        self._cut_after = timedelta(days=cut_after_days)
+        self._cut_dates = CutDates(db, clock)
         self._agencies: tuple[float, tuple[AgencyView, ...]] | None = None
         self._agencies_lock = threading.Lock()
 
@@ -49,7 +48,9 @@ class Customers:
         """
         now = self._clock.now()
         who = {"phone": phone, "now": now}
-        activity = {**who, "horizon": now - _HORIZON, "since": now - RECENT}
+        # Attempts live in real time, invoices and links in business time.
+        real = self._clock.real_now()
+        activity = {**who, "horizon": real - _HORIZON, "since": real - RECENT}
         with self._reading() as connection:
             if account is None:
                 rows: Sequence[Any] = connection.execute(WHO, who).all()
@@ -107,7 +108,13 @@ class Customers:
                 found = invoices.setdefault(row.contract_id, {})
                 if row.invoice_id is not None:
                     found[row.invoice_id] = OpenInvoice(
-                        row.invoice_id, row.number, row.period, Money(row.due_minor, row.currency), row.sent_on
+                        row.invoice_id,
+                        row.number,
+                        row.period,
+                        Money(row.due_minor, row.currency),
+                        row.sent_on,
+                        row.cycle_started_on,
+                        row.named_cut_on,
                     )
         views = tuple(self._own(row, invoices[number]) for number, row in sorted(first.items()))
         if other is None:
@@ -123,8 +130,17 @@ class Customers:
             credit=Money(row.credit_minor, row.currency) if row.credit_minor is not None else None,
             supply=row.supply,
             invoices=oldest_first,
-            cut_on=oldest_first[0].sent_on + self._cut_after if oldest_first else None,
+            cut_on=self._cut_on(row, oldest_first),
         )
+
+    def _cut_on(self, row: Any, invoices: Sequence[OpenInvoice]) -> date | None:
+        if not invoices or row.protected is not None or row.control_kind in (None, "none"):
+            return None
+        owed = sum(invoice.due.minor for invoice in invoices)
+        first = min(invoices, key=lambda invoice: invoice.cycle_started_on)
+        day = self._cut_dates.cut_on(first.cycle_started_on, owed_minor=owed, currency=row.currency, zone=row.time_zone)
+        named = first.named_cut_on
+        return day if day is None or named is None else max(day, named)
 
 
 def _view(row: Any, *, own: bool, **more: Any) -> ContractView:

@@ -16,6 +16,7 @@ NOW = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 PHONE = "+243815550001"
 FOREIGN = "+14155550123"
 NAME = "Wembadio-Ngandu Tshilombo wa Mulumba Marie-Antoinette"
+SENT_ON = date(2026, 11, 9)
 SERVICE_CODE = "*123*4567#"
 MOST = {"CDF": Money(12_345_678_900, "CDF"), "USD": Money(123_456_789, "USD")}
 
@@ -24,7 +25,9 @@ def contract(
     n: int, currency: str, *, invoices: int, own: bool = True, cut: int = 3, supply: str = "on"
 ) -> ContractView:
     bills = tuple(
-        OpenInvoice(n * 100 + i, f"F-{i}", f"2026-{i % 12 + 1:02d}", MOST[currency], date(2026, 11, 9))
+        OpenInvoice(
+            n * 100 + i, f"F-{i}", f"2026-{i % 12 + 1:02d}", MOST[currency], date(2026, 11, 9), date(2026, 11, 9)
+        )
         for i in range(invoices)
     )
     return ContractView(

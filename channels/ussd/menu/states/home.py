@@ -120,15 +120,18 @@ def resumed(ctx: Context) -> Step:
 def owed(contract: ContractView, ctx: Context) -> Line:
     """The sentence about the bill: amount, and the next date that matters."""
     name = short_name(contract.name)
-    if contract.cut_on is None:
+    if not contract.invoices:
         if contract.has_credit and contract.credit is not None:
             return line(N_("{name}: nothing due. Credit {amount}."), name=name, amount=contract.credit.text)
         return line(N_("{name}: nothing due. Thank you."), name=name)
-    amount, day = contract.due.text, short_day(contract.cut_on)
+    amount = contract.due.text
     if contract.supply == "off":
         return line(N_("{name}: {amount} due. Supply is off until you pay."), name=name, amount=amount)
+    if contract.cut_on is None:
+        return line(N_("{name}: {amount} due."), name=name, amount=amount)
     if contract.cut_on <= local_date(ctx.snapshot.at, contract.time_zone):
-        return line(N_("{name}: {amount} overdue. Cut possible since {date}."), name=name, amount=amount, date=day)
+        return line(N_("{name}: {amount} overdue. Supply may be cut now."), name=name, amount=amount)
+    day = short_day(contract.cut_on)
     return line(N_("{name}: {amount} due. Pay before {date} or supply is cut."), name=name, amount=amount, date=day)
 
 

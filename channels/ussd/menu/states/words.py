@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 
 from channels.ussd.menu.engine import Context
 from channels.ussd.menu.screen import Line, Name, line
@@ -13,9 +12,6 @@ from core.kernel.digits import grouped
 from core.kernel.money import Money
 from core.payments.model import BRAND_NAMES
 from core.phone_numbers import brand_of, masked
-
-# After a failure, for so long, a payment to the same account is asked about once more.
-RECENTLY_FAILED = timedelta(minutes=10)
 
 _STATES: Mapping[str, str] = {
     "created": N_("the PIN request is on its way"),
@@ -78,13 +74,12 @@ def open_attempt(ctx: Context, contract_id: int, payer_phone: str) -> AttemptVie
 
 
 def failed_lately(ctx: Context, contract_id: int, payer_phone: str) -> AttemptView | None:
+    """The same payment, failed in the last ten minutes: the snapshot holds no older ones."""
     for attempt in ctx.snapshot.attempts:
         if (
             attempt.state in ("failed", "expired")
             and attempt.contract_id == contract_id
             and attempt.payer_phone == payer_phone
-            and attempt.ended_at is not None
-            and ctx.snapshot.at - attempt.ended_at <= RECENTLY_FAILED
         ):
             return attempt
     return None

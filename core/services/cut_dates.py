@@ -1,0 +1,55 @@
+"""The day a customer is told on a screen: from when supply may go off for what is owed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+
+from core.billing import queries
+from core.billing.dunning import earliest_cut
+from core.billing.model import Calendar
+from core.billing.policy import DunningPolicy
+from core.db import Database
+from core.kernel.clock import Clock
+from core.settlement.dunning import calendars, off_policy
+
+# Policies change a few times a year; each process looks again after this time, and on every new day.
+_KEPT_S = 300
+
+
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    day: date
+    until: float
+    policy: DunningPolicy
+    calendar_of: Callable[[str], Calendar]
+
+
+class CutDates:
+    """The dunning policy and the permitted days, kept for a while: a screen cannot afford the whole evaluation."""
+
+    def __init__(self, db: Database, clock: Clock) -> None:
+        self._db = db
+        self._clock = clock
+        self._rules: _Rules | None = None
+
+    def cut_on(self, cycle_started_on: date, *, owed_minor: int, currency: str, zone: str) -> date | None:
+        """The first day on which supply can go off, today at the earliest, if every step is in time; None when this
+        much is never cut for. Reads the database once in five minutes."""
+        rules = self._current()
+        floor = rules.policy.floor_minor.get(currency)
+        if floor is None or owed_minor < floor:
+            return None
+        return earliest_cut(cycle_started_on, rules.calendar_of(zone), rules.policy)
+
+    def _current(self) -> _Rules:
+        now = self._clock.now()
+        rules = self._rules
+        if rules is None or rules.day != now.date() or rules.until < time.monotonic():
+            with self._db.read() as session:
+                policy = queries.policy_on(session, now.date())
+            calendar_of = calendars(off_policy(policy), now)
+            rules = self._rules = _Rules(now.date(), time.monotonic() + _KEPT_S, policy, calendar_of)
+        return rules
