@@ -52,6 +52,11 @@ def note(session: Session, attempt: AttemptRow, *, to_state: str, by: str, at: d
     )
 
 
+def any_due_for_query(session: Session, *, now: datetime) -> bool:
+    """A look without a lock, so that an idle dispatcher never writes."""
+    return session.scalar(select(AttemptRow.id).where(AttemptRow.next_query_at <= now).limit(1)) is not None
+
+
 def due_for_query(session: Session, *, now: datetime, limit: int) -> Sequence[AttemptRow]:
     """Attempts whose next question is due, oldest first, locked against a second dispatcher."""
     return session.scalars(
@@ -90,13 +95,18 @@ def payment_by_transaction(session: Session, wallet: str, provider_txn_id: str) 
 
 
 def same_callback_done(session: Session, row: CallbackRow) -> bool:
-    """Whether a callback with these very bytes was dealt with before."""
+    """Whether a callback with these very bytes was dealt with before, for the same attempt: where the attempt stands
+    in the path alone, two attempts get the same bytes."""
     earlier = session.scalar(
         select(CallbackRow.id).where(
-            CallbackRow.digest == row.digest, CallbackRow.wallet == row.wallet, CallbackRow.state == text("'done'")
+            CallbackRow.digest == row.digest,
+            CallbackRow.wallet == row.wallet,
+            CallbackRow.attempt_id == row.attempt_id,
+            CallbackRow.state == text("'done'"),
+            CallbackRow.id != row.id,
         )
     )
-    return earlier is not None and earlier != row.id
+    return earlier is not None
 
 
 def waiting_callbacks_older_than(session: Session, *, now: datetime, minutes: int, limit: int) -> Sequence[CallbackRow]:

@@ -71,7 +71,10 @@ def judge(
     posts: int,
     can: Capabilities,
 ) -> Verdict:
-    """`age_s`: real seconds since the first POST, unscaled. `queries`: how often it was asked already."""
+    """`age_s`: real seconds since the last POST, unscaled. `queries`: how often it was asked already.
+
+    `docs/payments.md` shows this as a table; a test holds every cell of it.
+    """
     if isinstance(answer, Paid):
         return Verdict("succeeded", pay=True)
     if state == "succeeded":
@@ -82,38 +85,53 @@ def judge(
     match answer:
         case Failed(reason, code, final):
             watch = None if final and reason in _CERTAIN else _watch(queries, can)
-            tell: Telling | None = "failed" if state in OPEN else None
+            tell: Telling | None = "failed" if state != "failed" else None
             return Verdict("failed", reason, code, watch, tell)
         case NotAccepted(code, _, posted):
-            if state not in OPEN:
-                return Verdict(state)
+            if state != "submitting":
+                # A callback or a second hand has moved it on meanwhile: what it knows is asked about, never undone.
+                return _unmoved(state, age_s, queries, can)
             if posts < POSTS_MAX or not posted:
                 return Verdict("created", code=code)
             return Verdict("failed", "busy", code, tell="failed")
         case Accepted():
-            if state not in ("submitting", "unknown"):
+            if state not in OPEN:
                 return Verdict(state, next_query_in_s=_next(queries, can))
             return Verdict("pending", next_query_in_s=_next(queries, can))
         case Pending():
             if state in OPEN:
                 return _still_open("pending", "", age_s, queries, can)
-            return Verdict(state, next_query_in_s=_watch(queries, can))
+            return _unmoved(state, age_s, queries, can)
         case NotFound():
             if state in OPEN and age_s >= NOT_FOUND_AFTER_S:
                 return Verdict("failed", "not_found", "not_found", _watch(queries, can), "failed")
             if state in OPEN:
                 return Verdict("unknown", code="not_found", next_query_in_s=_next(queries, can))
-            return Verdict(state, next_query_in_s=_watch(queries, can))
+            return _unmoved(state, age_s, queries, can)
         case Unknown(why):
             if state in OPEN:
                 return _still_open("unknown", why, age_s, queries, can)
-            return Verdict(state, next_query_in_s=_watch(queries, can))
+            return _unmoved(state, age_s, queries, can)
+
+
+def _unmoved(state: State, age_s: float, queries: int, can: Capabilities) -> Verdict:
+    """The answer says nothing new: the state stays, and somebody asks again as long as that makes sense."""
+    if state == "expired" and age_s >= ATTENTION_AFTER_S:
+        return Verdict("needs_attention")
+    if state == "created":
+        return Verdict(state)
+    if state in OPEN or state == "expired":
+        return Verdict(state, next_query_in_s=_next(queries, can))
+    return Verdict(state, next_query_in_s=_watch(queries, can))
 
 
 def _still_open(state: State, why: str, age_s: float, queries: int, can: Capabilities) -> Verdict:
     if age_s >= ATTENTION_AFTER_S:
         return Verdict("needs_attention", code=why, next_query_in_s=None)
     tell: Telling | None = "pending_long" if age_s >= TELL_AFTER_S else None
+    if state == "pending" and age_s >= can.prompt_lifetime_s:
+        # The prompt is gone from the phone: the customer may try anew, and a late success is still taken.
+        return Verdict("expired", "prompt_expired", why, _next(queries, can), tell)
     return Verdict(state, code=why, next_query_in_s=_next(queries, can), tell=tell)
 
 

@@ -37,11 +37,14 @@ def begin(ctx: Context, request: PaymentRequest) -> Begun | BeginRefused:
 
 
 def _begin(ctx: Context, session: Session, request: PaymentRequest, wallet: Wallet) -> Begun | BeginRefused:
-    if request.turn_key is not None:
-        before = queries.by_turn_key(session, request.turn_key)
-        if before is not None:
-            return Begun(before.id, before.end_text or request.end_text, repeated=True)
+    repeated = _repeated(session, request)
+    if repeated is not None:
+        return repeated
     contract = session.scalar(select(ContractRow).where(ContractRow.id == request.contract_id).with_for_update())
+    # Once more under the lock: a twin of this turn may have committed while we waited for it.
+    repeated = _repeated(session, request)
+    if repeated is not None:
+        return repeated
     why = _refusal(session, request, contract, wallet)
     if why is not None or contract is None:
         return BeginRefused(why or "contract_closed")
@@ -72,7 +75,7 @@ def _begin(ctx: Context, session: Session, request: PaymentRequest, wallet: Wall
     )
     session.add(attempt)
     session.flush()
-    for position, invoice_id in enumerate(request.invoice_ids):
+    for position, invoice_id in enumerate(dict.fromkeys(request.invoice_ids)):
         session.add(AttemptInvoiceRow(attempt_id=attempt.id, invoice_id=invoice_id, position=position))
     outbox.stage(
         session,
@@ -83,6 +86,13 @@ def _begin(ctx: Context, session: Session, request: PaymentRequest, wallet: Wall
         delay_s=ctx.push_delay_s,
     )
     return Begun(attempt.id, request.end_text)
+
+
+def _repeated(session: Session, request: PaymentRequest) -> Begun | None:
+    if request.turn_key is None:
+        return None
+    before = queries.by_turn_key(session, request.turn_key)
+    return Begun(before.id, before.end_text or request.end_text, repeated=True) if before else None
 
 
 def _refusal(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core.customers.tables import ContractRow
-from core.kernel.clock import Clock
+from core.kernel.clock import WEST, Clock, local_time
 from core.kernel.ids import ALPHABET, new_uuid, verification_code
 from core.kernel.money import Money
 from core.ledger.tables import AccountRow
@@ -26,17 +27,14 @@ def book(session: Session, attempt: AttemptRow, paid: Paid, *, found_by: str, cl
     """Book the success of an attempt whose row the caller has locked. Booking it again changes nothing, or adds the
     receipt number that was still missing; a second transaction for one attempt is a second payment, and flagged."""
     txn = _real_id(paid.provider_txn_id)
-    amount = paid.amount or Money(attempt.charged_minor, attempt.charged_currency)
+    amount = paid.amount if paid.amount is not None else Money(attempt.charged_minor, attempt.charged_currency)
     before = queries.payment_of_attempt(session, attempt.id)
     if before is not None:
-        if txn is None or before.provider_txn_id == txn:
-            return
-        if before.provider_txn_id is None:
-            before.provider_txn_id = attempt.provider_txn_id = txn
-            return
-        if queries.payment_by_transaction(session, attempt.wallet, txn) is None:
-            attempt.flag = "two_transactions"
-            _pay(session, attempt, amount, paid, txn, found_by=found_by, of_attempt=False, clock=clock)
+        _book_again(session, attempt, before, amount, paid, txn, found_by=found_by, clock=clock)
+        return
+    if amount.minor <= 0:
+        # A success over nothing: nobody can book that, and the amount asked for must not be put in its place.
+        attempt.state, attempt.flag = "needs_attention", "amount"
         return
     elsewhere = queries.payment_by_transaction(session, attempt.wallet, txn) if txn else None
     if elsewhere is not None:
@@ -52,6 +50,36 @@ def book(session: Session, attempt: AttemptRow, paid: Paid, *, found_by: str, cl
         attempt.flag = "amount"
     attempt.provider_txn_id = txn
     _pay(session, attempt, amount, paid, txn, found_by=found_by, of_attempt=True, clock=clock)
+
+
+def _book_again(
+    session: Session,
+    attempt: AttemptRow,
+    before: PaymentRow,
+    amount: Money,
+    paid: Paid,
+    txn: str | None,
+    *,
+    found_by: str,
+    clock: Clock,
+) -> None:
+    """The attempt has its payment: nothing new, its missing number, or really a second transaction."""
+    if txn is None or before.provider_txn_id == txn:
+        return
+    known = queries.payment_by_transaction(session, attempt.wallet, txn)
+    if before.provider_txn_id is None:
+        if known is not None:
+            attempt.flag = "transaction_elsewhere"
+            return
+        before.provider_txn_id = attempt.provider_txn_id = txn
+        if (before.amount_minor, before.currency) != (amount.minor, amount.currency):
+            # Booked as asked while no amount was known; what came is another: a person corrects it.
+            attempt.flag = "amount"
+    elif amount.minor <= 0:
+        attempt.flag = "amount"
+    elif known is None:
+        attempt.flag = "two_transactions"
+        _pay(session, attempt, amount, paid, txn, found_by=found_by, of_attempt=False, clock=clock)
 
 
 def _real_id(txn: str | None) -> str | None:
@@ -82,8 +110,10 @@ def _pay(
         paid_at=paid.paid_at,
         received_at=now,
         found_by=found_by,
-        receipt_number=_receipt_number(now.strftime("%y%m%d")),
-        verification_code=verification_code(),
+        receipt_number=_unused(
+            session, PaymentRow.receipt_number, lambda: _receipt_number(local_time(now, WEST).strftime("%y%m%d"))
+        ),
+        verification_code=_unused(session, PaymentRow.verification_code, verification_code),
     )
     session.add(payment)
     session.flush()
@@ -94,6 +124,14 @@ def _pay(
 
 def _receipt_number(day: str) -> str:
     return f"R{day}" + "".join(secrets.choice(ALPHABET) for _ in range(5))
+
+
+def _unused(session: Session, column: InstrumentedAttribute[str], make: Callable[[], str]) -> str:
+    """A number nobody has yet. The unique key decides between two at once; a collision would cost a round of retry."""
+    while True:
+        made = make()
+        if session.scalar(select(PaymentRow.id).where(column == made)) is None:
+            return made
 
 
 def _event(session: Session, attempt: AttemptRow, payment: PaymentRow, amount: Money, clock: Clock) -> Event:

@@ -90,7 +90,8 @@ def _claim(ctx: Context, attempt_id: str) -> WalletAttempt | Outcome:
         session.add(WalletPostRow(attempt_id=attempt_id, number=number, started_at=now))
         queries.note(session, attempt, to_state="submitting", by="push", at=now, detail=f"request {number}")
         attempt.state = "submitting"
-        attempt.submitted_at = attempt.submitted_at or now
+        # The last request counts: "never heard of it" means nothing a moment after a second one left.
+        attempt.submitted_at = now
         return ctx.for_wallet(session, attempt)
 
 
@@ -117,7 +118,9 @@ def _record_start(ctx: Context, attempt_id: str, answer: StartAnswer) -> Outcome
             attempt.provider_ref = answer.provider_ref
         verdict = _apply(ctx, session, attempt, answer, by="answer", posts=len(posts))
     if isinstance(answer, NotAccepted) and verdict.state == "created":
-        return Retry(answer.retry_after_s * min(1.0, ctx.query_scale * 10), f"not accepted: {answer.code}")
+        # What never left the house is no try: it ends by its age, not by the number of hand-outs.
+        after_s = answer.retry_after_s * min(1.0, ctx.query_scale * 10)
+        return Retry(after_s, f"not accepted: {answer.code}", counts=answer.posted)
     return Done(verdict.state)
 
 

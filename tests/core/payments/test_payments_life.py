@@ -1,0 +1,504 @@
+"""An attempt's life with a wallet that may say anything, at any time, and a process that may die at any step."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import func, select
+
+from core.db import Database
+from core.kernel.clock import FixedClock
+from core.kernel.errors import NotRecorded
+from core.kernel.money import Money
+from core.ledger.model import Account, credit, suspense
+from core.outbox import Dead, Done, OutboxRow, Retry
+from core.payments.model import BeginRefused, Begun
+from core.payments.ports import (
+    Accepted,
+    Failed,
+    NotAccepted,
+    NotFound,
+    Paid,
+    Pending,
+    QueryAnswer,
+    StartAnswer,
+    Unknown,
+    WalletAttempt,
+)
+from core.payments.tables import AttemptEventRow, AttemptRow, PaymentRow, QuoteRow
+from core.settlement.events import SuspensePlaced
+from tests.core.payments.scripted import BILL, Killed, Start, Till
+from tests.core.settlement.books import Books, francs
+
+DAY_S = 86_400
+PAID = Paid("TX1", BILL)
+
+
+@pytest.mark.parametrize(
+    ("answer", "state", "asks_again"),
+    [
+        (Accepted("REF"), "pending", True),
+        (PAID, "succeeded", False),
+        (Failed("no_funds", "51"), "failed", False),
+        (Failed("other", "99", final=False), "failed", True),
+        (NotAccepted("INS-2001", retry_after_s=30), "created", False),
+        (NotAccepted("down", posted=False), "created", False),
+        (Unknown("timeout"), "unknown", True),
+    ],
+)
+def test_what_an_answer_to_the_request_makes(till: Till, answer: StartAnswer, state: str, asks_again: bool) -> None:
+    attempt_id = till.submitted(answer)
+    attempt = till.attempt(attempt_id)
+    assert attempt.state == state
+    assert (attempt.next_query_at is not None) == asks_again
+    assert attempt.is_open == (state in ("created", "pending", "unknown"))
+    assert till.money() == ([BILL.minor] if answer is PAID else [])
+    assert len(till.notices("payment.failed")) == (state == "failed")
+    till.check()
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [
+        (PAID, "succeeded"),
+        (Pending(), "pending"),
+        (Failed("cancelled", "17"), "failed"),
+        (NotFound(), "unknown"),
+        (Unknown("500"), "unknown"),
+    ],
+)
+@pytest.mark.parametrize("before", [Accepted("REF"), Unknown("timeout")], ids=["pending", "unknown"])
+def test_what_an_answer_to_a_question_makes(till: Till, before: StartAnswer, answer: QueryAnswer, state: str) -> None:
+    attempt_id = till.submitted(before)
+    till.clock.advance(seconds=15)
+    assert till.ask(attempt_id, answer) == Done(state)
+    assert till.attempt(attempt_id).state == state
+    assert len(till.wallet.starts) == 1
+    till.check()
+
+
+def test_a_payment_books_a_receipt_for_the_account_and_one_for_the_payer(till: Till) -> None:
+    attempt_id = till.submitted()
+    till.ask(attempt_id, PAID)
+    assert till.paid() == BILL
+    (payment,) = till.rows(PaymentRow)
+    assert (payment.attempt_id, payment.provider_txn_id, payment.found_by) == (attempt_id, "TX1", "query")
+    (account,) = till.notices("payment.receipt")
+    (payer,) = till.notices("payment.receipt_payer")
+    assert payment.receipt_number in account
+    assert payment.receipt_number in payer
+    assert [row.kind for row in till.rows(OutboxRow)].count("document.receipt") == 1
+
+
+def died_before_the_call(till: Till, attempt_id: str) -> None:
+    """Between the claim and the call: the wallet never heard of it."""
+    till.wallet.to_start = deque([Killed()])
+    with pytest.raises(Killed):
+        till.payments.push(attempt_id)
+    till.wallet.starts.clear()
+
+
+def died_after_the_call(till: Till, attempt_id: str) -> None:
+    """The wallet has it; the answer was never written down."""
+    till.wallet.to_start = deque([Killed()])
+    with pytest.raises(Killed):
+        till.payments.push(attempt_id)
+
+
+@pytest.mark.parametrize("died", [died_before_the_call, died_after_the_call])
+def test_after_a_crash_the_wallet_is_asked_about_it_never_for_it(any_till: Till, died: object) -> None:
+    till = any_till
+    attempt_id = till.begin()
+    died(till, attempt_id)  # type: ignore[operator]
+    known = len(till.wallet.starts)
+    assert till.attempt(attempt_id).state == "submitting"
+    # The row's lease runs out and it is handed out again, and again.
+    for _ in range(3):
+        assert isinstance(till.payments.push(attempt_id), Done)
+    assert len(till.wallet.starts) == known
+    attempt = till.attempt(attempt_id)
+    assert (attempt.state, attempt.code) == ("unknown", "cut_off")
+    assert till.payments.stage_due_queries() == 1
+    if known:
+        till.ask(attempt_id, PAID)
+        assert till.attempt(attempt_id).state == "succeeded"
+        assert till.money() == [BILL.minor]
+    else:
+        till.ask(attempt_id, NotFound())
+        assert till.attempt(attempt_id).state == "unknown"
+        till.clock.advance(seconds=120)
+        till.ask(attempt_id, NotFound())
+        assert till.attempt(attempt_id).state == "failed"
+        assert till.money() == []
+    till.check()
+
+
+def test_dying_in_a_question_costs_nothing(till: Till) -> None:
+    attempt_id = till.submitted()
+    till.wallet.to_query = deque([Killed(), PAID])
+    with pytest.raises(Killed):
+        till.payments.query(attempt_id)
+    till.payments.query(attempt_id)
+    till.payments.query(attempt_id)
+    assert till.money() == [BILL.minor]
+
+
+def test_the_answer_of_a_request_that_was_given_up_for_lost_still_counts(till: Till) -> None:
+    """The worker stalls in the call, its lease runs out, another hand calls it unknown; then the answer comes."""
+    attempt_id = till.begin()
+
+    def slow(_: WalletAttempt) -> StartAnswer:
+        assert isinstance(till.payments.push(attempt_id), Done)
+        assert till.attempt(attempt_id).state == "unknown"
+        return Accepted("REF")
+
+    till.wallet.to_start = deque([slow])
+    till.payments.push(attempt_id)
+    assert till.attempt(attempt_id).state == "pending"
+    assert len(till.wallet.starts) == 1
+
+
+def test_a_late_not_accepted_never_leaves_an_attempt_that_nobody_pushes(till: Till) -> None:
+    attempt_id = till.begin()
+
+    def slow(_: WalletAttempt) -> StartAnswer:
+        till.payments.push(attempt_id)
+        return NotAccepted("busy")
+
+    till.wallet.to_start = deque([slow])
+    till.payments.push(attempt_id)
+    attempt = till.attempt(attempt_id)
+    assert attempt.state == "unknown"
+    assert attempt.next_query_at is not None
+    till.clock.advance(seconds=130)
+    till.ask(attempt_id, NotFound())
+    assert till.attempt(attempt_id).state == "failed"
+
+
+def test_what_took_nothing_on_may_be_asked_once_more_and_no_oftener(till: Till) -> None:
+    attempt_id = till.begin()
+    till.wallet.to_start = deque([NotAccepted("INS-2001", retry_after_s=30)])
+    assert till.payments.push(attempt_id) == Retry(30.0, "not accepted: INS-2001")
+    assert till.payments.push(attempt_id) == Done("failed")
+    assert till.posts(attempt_id) == [(1, "notaccepted"), (2, "notaccepted")]
+    assert till.payments.push(attempt_id) == Done("already failed")
+    assert len(till.wallet.starts) == 2
+    assert len({start.attempt_id for start in till.wallet.starts}) == 1
+    assert len(till.notices("payment.failed")) == 1
+
+
+def test_a_second_request_after_not_accepted_may_succeed(till: Till) -> None:
+    attempt_id = till.begin()
+    till.wallet.to_start = deque([NotAccepted("busy"), Accepted("REF")])
+    till.payments.push(attempt_id)
+    till.clock.advance(seconds=110)
+    till.payments.push(attempt_id)
+    till.clock.advance(seconds=15)
+    # Two minutes after the first request, a quarter of one after the second: too early for "never heard of it".
+    till.ask(attempt_id, NotFound())
+    assert till.attempt(attempt_id).state == "unknown"
+    till.ask(attempt_id, PAID)
+    assert till.money() == [BILL.minor]
+
+
+def test_what_never_left_is_no_request_and_ends_by_its_age(till: Till) -> None:
+    """No connection, no session: hundreds of tries, none of them a request, and a clear end for the customer."""
+    attempt_id = till.begin()
+    till.wallet.to_start = deque([NotAccepted("no_session", posted=False)])
+    waits: list[Retry] = []
+    while isinstance(outcome := till.payments.push(attempt_id), Retry):
+        waits.append(outcome)
+        till.clock.advance(seconds=outcome.after_s)
+    assert len(waits) > 100
+    # An outbox row gives up after twenty hand-outs that count: these must not, or nobody would ever end the attempt.
+    assert not any(wait.counts for wait in waits)
+    assert till.posts(attempt_id) == []
+    assert till.attempt(attempt_id).state == "failed"
+    assert len(till.notices("payment.failed")) == 1
+
+
+def test_an_unknown_outcome_is_asked_about_for_a_day_and_then_given_to_a_person(till: Till) -> None:
+    attempt_id = till.submitted(Unknown("timeout"))
+    till.wallet.to_query = deque([Unknown("500")])
+    for _ in range(60):
+        due = till.attempt(attempt_id).next_query_at
+        if due is None:
+            break
+        till.clock.advance(seconds=max(0.0, (due - till.clock.real_now()).total_seconds()))
+        assert till.payments.stage_due_queries() == 1
+        till.payments.query(attempt_id)
+    attempt = till.attempt(attempt_id)
+    assert attempt.state == "needs_attention"
+    assert 25 < attempt.queries < 45
+    assert len(till.wallet.starts) == 1
+    assert len(till.notices("payment.pending_long")) == 1
+    assert till.notices("payment.failed") == []
+    # A success a week later is money all the same.
+    till.clock.advance(days=7)
+    till.ask(attempt_id, PAID)
+    assert till.attempt(attempt_id).state == "succeeded"
+    assert till.money() == [BILL.minor]
+    till.check()
+
+
+def test_questions_are_staged_once_each(till: Till) -> None:
+    attempt_id = till.submitted()
+    assert till.payments.stage_due_queries() == 0
+    till.clock.advance(seconds=20)
+    assert till.payments.stage_due_queries() == 1
+    assert till.payments.stage_due_queries() == 0
+    # The errand was lost: the question is due again by itself.
+    till.clock.advance(seconds=400)
+    assert till.payments.stage_due_queries() == 1
+    keys = [row.key for row in till.rows(OutboxRow) if row.kind == "attempt.query"]
+    assert keys == [f"query:{attempt_id}:1", f"query:{attempt_id}:2"]
+
+
+def test_a_prompt_that_is_gone_frees_the_customer_and_a_late_success_is_taken(till: Till) -> None:
+    first = till.submitted()
+    till.clock.advance(seconds=200)
+    till.ask(first, Pending())
+    attempt = till.attempt(first)
+    assert (attempt.state, attempt.is_open, attempt.reason) == ("expired", False, "prompt_expired")
+    assert attempt.next_query_at is not None
+    assert len(till.notices("payment.pending_long")) == 1
+    second = till.begin()
+    till.payments.push(second)
+    till.ask(second, Paid("TX2", BILL))
+    till.ask(first, PAID)
+    assert till.attempt(first).state == "succeeded"
+    assert till.money() == [BILL.minor, BILL.minor]
+    assert till.paid() == BILL
+    books = Books(till.db, till.clock)
+    assert books.balance(credit(till.contract_id)) == BILL
+    till.check()
+
+
+def test_an_expired_attempt_that_failed_after_all_is_told(till: Till) -> None:
+    attempt_id = till.submitted()
+    till.clock.advance(seconds=200)
+    till.ask(attempt_id, Pending())
+    till.ask(attempt_id, Failed("cancelled", "17"))
+    assert till.attempt(attempt_id).state == "failed"
+    assert len(till.notices("payment.failed")) == 1
+
+
+@pytest.mark.parametrize("final", [True, False])
+def test_a_success_after_a_failure_is_taken(till: Till, final: bool) -> None:
+    attempt_id = till.submitted()
+    till.ask(attempt_id, Failed("no_funds", "51", final=final))
+    assert till.attempt(attempt_id).state == "failed"
+    till.clock.advance(hours=3)
+    till.ask(attempt_id, PAID, by="callback")
+    attempt = till.attempt(attempt_id)
+    assert (attempt.state, attempt.is_open) == ("succeeded", False)
+    assert till.paid() == BILL
+    assert len(till.notices("payment.receipt")) == 1
+    with till.db.read() as session:
+        ways = session.execute(
+            select(AttemptEventRow.from_state, AttemptEventRow.to_state).order_by(AttemptEventRow.id)
+        )
+        assert list(ways)[-1] == ("failed", "succeeded")
+
+
+def test_a_failure_after_a_success_changes_nothing_and_is_flagged(till: Till) -> None:
+    attempt_id = till.submitted()
+    till.ask(attempt_id, PAID)
+    till.ask(attempt_id, Failed("no_funds", "51"), by="callback")
+    attempt = till.attempt(attempt_id)
+    assert (attempt.state, attempt.flag) == ("succeeded", "success_then_failure")
+    assert till.money() == [BILL.minor]
+    assert till.notices("payment.failed") == []
+    till.check()
+
+
+def test_two_transactions_for_one_attempt_are_two_payments(till: Till) -> None:
+    attempt_id = till.submitted()
+    till.ask(attempt_id, PAID)
+    for _ in range(2):
+        till.ask(attempt_id, Paid("TX2", BILL), by="callback")
+        till.ask(attempt_id, PAID, by="callback")
+    assert till.money() == [BILL.minor, BILL.minor]
+    assert till.attempt(attempt_id).flag == "two_transactions"
+    assert Books(till.db, till.clock).balance(credit(till.contract_id)) == BILL
+    assert {row.attempt_id for row in till.rows(PaymentRow)} == {attempt_id, None}
+    till.check()
+
+
+@pytest.mark.parametrize(
+    ("came", "paid", "left_over"),
+    [(francs(20_000), francs(20_000), francs(0)), (francs(30_000), BILL, francs(1_500))],
+    ids=["less", "more"],
+)
+def test_what_came_is_booked_not_what_was_asked(till: Till, came: Money, paid: Money, left_over: Money) -> None:
+    attempt_id = till.submitted()
+    till.ask(attempt_id, Paid("TX1", came))
+    assert till.attempt(attempt_id).flag == "amount"
+    assert till.paid() == paid
+    assert Books(till.db, till.clock).balance(credit(till.contract_id)) == left_over
+    till.check()
+
+
+def test_a_success_over_nothing_books_nothing_and_calls_a_person(till: Till) -> None:
+    attempt_id = till.submitted()
+    till.ask(attempt_id, Paid("TX1", Money(0, "CDF")))
+    attempt = till.attempt(attempt_id)
+    assert (attempt.state, attempt.flag, attempt.is_open) == ("needs_attention", "amount", False)
+    assert till.money() == []
+    till.ask(attempt_id, PAID, by="callback")
+    assert till.money() == [BILL.minor]
+
+
+def test_another_currency_waits_in_suspense_until_somebody_places_it(till: Till) -> None:
+    attempt_id = till.submitted()
+    till.ask(attempt_id, Paid("TX1", Money(1000, "USD")))
+    attempt = till.attempt(attempt_id)
+    assert (attempt.state, attempt.flag) == ("succeeded", "currency")
+    (payment,) = till.rows(PaymentRow)
+    assert payment.in_suspense
+    assert till.paid() == francs(0)
+    books = Books(till.db, till.clock)
+    assert books.balance(suspense("vodacom"), "USD").minor == -1000
+    dollars = books.contract(currency="USD", phone="+243815553333")
+    books.post(
+        SuspensePlaced(
+            key="by hand", payment_id=payment.id, wallet="vodacom", contract_id=dollars, amount=Money(1000, "USD")
+        )
+    )
+    assert books.balance(credit(dollars), "USD") == Money(1000, "USD")
+    till.check()
+
+
+@pytest.mark.parametrize(("expires_after_s", "exchanged"), [(600, True), (-1, False)], ids=["valid", "expired"])
+def test_a_quote_exchanges_only_while_it_was_valid_when_asked(
+    till: Till, expires_after_s: int, exchanged: bool
+) -> None:
+    attempt_id = till.begin()
+    with till.db.begin() as session:
+        from datetime import timedelta
+
+        now = till.clock.real_now()
+        quote = QuoteRow(
+            from_currency="USD", to_currency="CDF", rate_num=2850, rate_den=1, source="BCC", made_at=now,
+            expires_at=now + timedelta(seconds=expires_after_s),
+        )  # fmt: skip
+        session.add(quote)
+        session.flush()
+        attempt = session.get_one(AttemptRow, attempt_id)
+        attempt.quote_id, attempt.charged_minor, attempt.charged_currency = quote.id, 1000, "USD"
+    till.payments.push(attempt_id)
+    till.clock.advance(hours=1)
+    till.ask(attempt_id, Paid("TX1", Money(1000, "USD")))
+    (payment,) = till.rows(PaymentRow)
+    assert (payment.amount_minor, payment.currency, payment.in_suspense) == (1000, "USD", not exchanged)
+    assert till.paid() == (BILL if exchanged else francs(0))
+    books = Books(till.db, till.clock)
+    assert books.balance(Account("fx_clearing"), "USD").minor == (-1000 if exchanged else 0)
+    till.check()
+
+
+@pytest.mark.parametrize("txn", [None, "", "-1", "0", "N/A", "null", "None", " n/a "])
+def test_a_placeholder_is_no_transaction_and_the_real_number_merges_later(till: Till, txn: str | None) -> None:
+    one, two = till.submitted(), till.submitted(payer_phone="+243815552222", amount=francs(500))
+    till.ask(one, Paid(txn, BILL))
+    till.ask(two, Paid(txn, francs(500)))
+    assert till.money() == [50_000, BILL.minor]
+    till.ask(one, Paid(txn, BILL), by="callback")
+    till.ask(one, Paid("TX9", BILL), by="callback")
+    till.ask(one, Paid("TX9", BILL), by="callback")
+    assert till.money() == [50_000, BILL.minor]
+    assert till.attempt(one).provider_txn_id == "TX9"
+    assert till.attempt(one).flag is None
+    numbers = sorted((row.attempt_id == one, row.provider_txn_id) for row in till.rows(PaymentRow))
+    assert numbers == [(False, None), (True, "TX9")]
+
+
+def test_a_number_that_comes_late_with_another_amount_is_flagged(till: Till) -> None:
+    attempt_id = till.submitted()
+    till.ask(attempt_id, Paid(None, None))
+    till.ask(attempt_id, Paid("TX1", francs(20_000)), by="callback")
+    assert till.attempt(attempt_id).flag == "amount"
+    assert till.money() == [BILL.minor]
+
+
+def test_one_transaction_told_of_two_attempts_is_one_payment(till: Till) -> None:
+    one, two = till.submitted(), till.submitted(payer_phone="+243815552222")
+    till.ask(one, PAID)
+    till.ask(two, PAID)
+    assert till.money() == [BILL.minor]
+    assert till.attempt(two).flag == "transaction_elsewhere"
+    three = till.submitted(payer_phone="+243815553333")
+    till.ask(three, Paid(None, BILL))
+    till.ask(three, PAID, by="callback")
+    assert till.attempt(three).flag == "transaction_elsewhere"
+    assert till.money() == [BILL.minor, BILL.minor]
+    till.check()
+
+
+def test_money_for_an_invoice_that_was_paid_meanwhile_becomes_credit(till: Till) -> None:
+    one = till.submitted(invoice_ids=(till.invoice_id,))
+    two = till.submitted(payer_phone="+243815552222", invoice_ids=(till.invoice_id,))
+    till.ask(one, PAID)
+    till.ask(two, Paid("TX2", BILL))
+    assert till.paid() == BILL
+    assert Books(till.db, till.clock).balance(credit(till.contract_id)) == BILL
+    till.check()
+
+
+@pytest.mark.parametrize("first", [Accepted("REF"), PAID], ids=["asked", "answered"])
+def test_one_success_found_by_many_at_once_is_one_payment(any_till: Till, first: Start) -> None:
+    till = any_till
+    attempt_id = till.submitted(first)
+    till.wallet.to_query = deque([PAID])
+    together = threading.Barrier(2)
+
+    def find(_: int) -> None:
+        together.wait()
+        for _ in range(25):
+            while True:
+                try:
+                    till.payments.query(attempt_id, by="callback")
+                    break
+                except NotRecorded:
+                    continue
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(find, range(2)))
+    assert till.money() == [BILL.minor]
+    assert till.paid() == BILL
+    assert len(till.notices("payment.receipt")) == 1
+    with till.db.read() as session:
+        receipts = select(func.count()).where(OutboxRow.kind == "document.receipt")
+        assert session.scalar(receipts) == 1
+    till.check()
+
+
+def test_what_nobody_knows_is_dead_at_once(till: Till) -> None:
+    assert isinstance(till.payments.push("none"), Dead)
+    assert isinstance(till.payments.query("none"), Dead)
+
+
+def test_receipt_numbers_that_are_taken_are_passed_over(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
+    from core.services.payments import book
+
+    made = iter(["R1", "R1", "R2"])
+    monkeypatch.setattr(book, "_receipt_number", lambda day: next(made))
+    till.ask(till.submitted(), PAID)
+    till.ask(till.submitted(payer_phone="+243815552222"), Paid("TX2", BILL))
+    assert [row.receipt_number for row in till.rows(PaymentRow)] == ["R1", "R2"]
+
+
+def test_schedules_shrink_in_the_sandbox_and_mean_the_same(db: Database, clock: FixedClock) -> None:
+    till = Till(db, clock, scale=0.1)
+    attempt_id = till.submitted()
+    wait = till.attempt(attempt_id).next_query_at
+    assert wait is not None
+    assert 1.2 <= (wait - clock.real_now()).total_seconds() <= 1.8
+    clock.advance(seconds=18)
+    till.ask(attempt_id, Pending())
+    assert till.attempt(attempt_id).state == "expired"
+    assert isinstance(till.try_begin(), Begun)
+    assert isinstance(till.try_begin(), BeginRefused)
