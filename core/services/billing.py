@@ -214,7 +214,8 @@ class Billing:
             if not verdict.off_due:
                 back += 1
                 self._step(contract_id)
-        log.info("dunning.swept", looked_at=looked, steps=steps, given_back=back)
+        if steps or back:
+            log.info("dunning.swept", looked_at=looked, steps=steps, given_back=back)
         return Swept(looked, steps, back)
 
     def cut_batch(self, zone: str) -> CutBatch:
@@ -237,7 +238,8 @@ class Billing:
                 held.append((contract_id, codes))
             else:
                 cut.append(contract_id)
-        log.info("dunning.cut_batch", zone=zone, cut=len(cut), held=len(held))
+        if cut or held:
+            log.info("dunning.cut_batch", zone=zone, cut=len(cut), held=len(held))
         return CutBatch(tuple(cut), tuple(held))
 
     def dry_run(self, at: datetime, *, limit: int = 10_000) -> list[DryRun]:

@@ -6,7 +6,7 @@ import threading
 from datetime import date, datetime, timedelta
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 
 from core.billing import queries
 from core.billing.policy import DEFAULT_POLICY
@@ -246,8 +246,8 @@ def test_a_reversal_opens_a_new_cycle_and_leaves_the_light_on(
     billing.cut_batch(WEST)
     payment_id = settle(any_db, clock, home)
     with any_db.begin() as session:
-        event = OperatorReversed(key=f"rev:{payment_id}", payment_id=payment_id, contract_id=home.contract.id)
-        post(session, event, clock=clock)
+        reversal = OperatorReversed(key=f"rev:{payment_id}", payment_id=payment_id, contract_id=home.contract.id)
+        post(session, reversal, clock=clock)
     assert desired(any_db, home) == "on"
     clock.advance(hours=-4)
     nights(any_db, clock, billing, 13)
@@ -360,11 +360,18 @@ def test_candidates_are_a_superset_of_what_is_due(any_db: Database, clock: Fixed
 
 def test_the_open_index_serves_the_sweep(db: Database) -> None:
     """The conditions stand as literals, so that the partial index can be used."""
-    found = select(InvoiceRow.id).where(InvoiceRow.contract_id == 1, queries.IS_OPEN)
+    asked: list[tuple[str, object]] = []
     with db.read() as session:
-        sql = str(found.compile(session.get_bind(), compile_kwargs={"literal_binds": True}))
-        plan = " ".join(str(row) for row in session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}"))
-    assert "ix_invoice_open" in plan
+        connection = session.connection()
+
+        @event.listens_for(connection, "before_cursor_execute")
+        def note(_c: object, _cursor: object, sql: str, parameters: object, _context: object, _many: bool) -> None:
+            asked.append((sql, parameters))
+
+        queries.sweep_candidates(session, policy=DEFAULT_POLICY, today=date(2026, 3, 24), after=0, limit=10)
+        sql, parameters = asked[0]
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", parameters).all()  # type: ignore[arg-type]
+    assert any("ix_invoice_open" in str(row) for row in plan), plan
 
 
 def test_a_dry_run_writes_nothing_and_says_why_not(any_db: Database, clock: FixedClock, billing: Billing) -> None:

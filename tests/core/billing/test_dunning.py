@@ -277,7 +277,8 @@ def test_an_endless_hold_ends_by_its_age() -> None:
 @pytest.mark.parametrize("flag", ["disputed", "estimated"])
 def test_a_disputed_or_estimated_bill_is_not_cut_for(flag: str) -> None:
     month = Month(TUESDAY)
-    month.facts = replace(month.facts, invoices=(replace(month.invoice, **{flag: True}),))
+    flagged = replace(month.invoice, disputed=flag == "disputed", estimated=flag == "estimated")
+    month.facts = replace(month.facts, invoices=(flagged,))
     month.run(30)
     assert month.cut_at is None
     assert flag in codes(month.facts, month.at(date(2026, 3, 24), 9))
