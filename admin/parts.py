@@ -82,6 +82,14 @@ _WEEKDAYS = (
 )
 
 
+def moment(text: str, zone: str) -> str:
+    """A moment or a day that was kept as ISO text among facts; as it is when it is neither."""
+    try:
+        return day_time(datetime.fromisoformat(text), zone) if "T" in text else day(date.fromisoformat(text))
+    except ValueError:
+        return text
+
+
 def day_heading(at: datetime, zone: str) -> str:
     there: date = at.astimezone(ZoneInfo(zone)).date()
     return say(_WEEKDAYS[there.weekday()], date=day(there))
@@ -99,6 +107,14 @@ def age(since: datetime | None, now: datetime) -> str:
     if seconds < 48 * 3600:
         return say(N_("{n} h"), n=seconds // 3600)
     return say(N_("{n} days"), n=seconds // 86_400)
+
+
+def later(at: datetime, begin: datetime) -> str:
+    """How long after the first step: `+3 s`. The steps of one thing matter by their distance."""
+    seconds = max(0.0, (at - begin).total_seconds())
+    if seconds < 1:
+        return f"+{seconds:.1f} s".replace(".", ",")
+    return f"+{age(begin, at)}"
 
 
 def phone(number: str | None) -> str:
@@ -135,7 +151,9 @@ def page(name: str, parts: Parts, **values: Any) -> str:
         day_heading=day_heading,
         grouped=grouped,
         lang=language(),
+        later=later,
         may=_may,
+        moment=moment,
         phone=phone,
         utility=parts.utility,
         who=g.get("who"),

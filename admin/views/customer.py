@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 from flask import Blueprint, Response, g, make_response, request
@@ -14,6 +15,7 @@ from core.desk.model import KINDS, CustomerHead
 from core.i18n import N_
 
 _EXPORT_LIMIT = 2_000
+_PAYMENT_ID = re.compile(r"[0-9a-f-]{1,36}")
 _HEAD = [
     N_("Time"), N_("Kind"), N_("Account"), N_("State"), N_("Currency"), N_("Amount"), N_("Reference"), N_("Text"),
     N_("Details"),
@@ -48,7 +50,7 @@ def add_pages(admin: Blueprint, parts: Parts) -> None:
 
     @admin.get("/receipts/<payment_id>.pdf")
     def receipt(payment_id: str) -> Response:
-        content = parts.receipts.receipt_pdf(payment_id)
+        content = parts.receipts.receipt_pdf(payment_id) if _PAYMENT_ID.fullmatch(payment_id) else None
         if content is None:
             raise NotFound
         response = Response(content, content_type="application/pdf")

@@ -33,7 +33,8 @@ def search(session: Session, words: str, *, wallets: Sequence[str], limit: int) 
 
     `wallets`: the names under which operators' transaction ids are kept; the index wants them.
     """
-    words = " ".join(words.split())[:LONGEST]
+    # Control characters are nobody's name, and PostgreSQL takes no NUL at all.
+    words = " ".join("".join(c if c.isprintable() else " " for c in words).split())[:LONGEST]
     if not words:
         return ()
     found: dict[object, _Found] = {}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, and_, func, or_, select, tuple_
 from sqlalchemy.orm import Session
@@ -39,7 +39,7 @@ from core.turns.tables import TurnRow
 _SCREENS_MAX = 60
 
 
-def scope_of(session: Session, customer_id: int, *, limit: int) -> Scope:
+def scope_of(session: Session, customer_id: int, *, ahead: timedelta, limit: int) -> Scope:
     """Whose story it is: contracts by id, phones that speak for the customer, phones that only claim to."""
     contracts = session.execute(
         select(ContractRow.id, ContractRow.account_number)
@@ -56,6 +56,7 @@ def scope_of(session: Session, customer_id: int, *, limit: int) -> Scope:
         accounts={row[0]: row[1] for row in contracts},
         phones=tuple(phone for phone, confirmed_at in links if confirmed_at is not None),
         claimed=tuple(phone for phone, confirmed_at in links if confirmed_at is None),
+        ahead=ahead,
     )
 
 

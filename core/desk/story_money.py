@@ -25,13 +25,14 @@ def asked(session: Session, scope: Scope, page: Page) -> list[Entry]:
             .outerjoin(ContractRow, ContractRow.id == AttemptRow.contract_id)
             .where(or_(AttemptRow.contract_id.in_(scope.contract_ids), AttemptRow.payer_phone.in_(scope.phones))),
             AttemptRow.created_at,
+            scope.ahead,
         )
     ).all()
     ids = [row[0].id for row in rows]
     steps, posts = _steps(session, ids), _posts(session, ids)
     return [
         Asked(
-            at=row.created_at,
+            at=row.created_at + scope.ahead,
             id=row.id,
             own_ref=row.own_ref,
             wallet=row.wallet,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Select, case, func, literal, or_, select, text
 from sqlalchemy.orm import Session
@@ -19,7 +19,7 @@ FAILED = ("failed", "expired", "needs_attention")
 
 
 def money_in(session: Session, *, since: datetime) -> tuple[MoneyIn, ...]:
-    """Per wallet, brand and currency, most first. Uses ix_payment_received_at."""
+    """Per wallet, brand and currency, most first."""
     stands = PaymentRow.reversed_at.is_(None)
     total = func.coalesce(func.sum(case((stands, PaymentRow.amount_minor), else_=0)), 0)
     rows = session.execute(
@@ -50,7 +50,9 @@ def _lines() -> Select[AttemptRow, int, str, str]:
     )
 
 
-def _line(row: AttemptRow, customer_id: int | None, name: str | None, account: str | None) -> AttemptLine:
+def _line(
+    row: AttemptRow, customer_id: int | None, name: str | None, account: str | None, ahead: timedelta
+) -> AttemptLine:
     return AttemptLine(
         id=row.id,
         own_ref=row.own_ref,
@@ -64,14 +66,14 @@ def _line(row: AttemptRow, customer_id: int | None, name: str | None, account: s
         state=row.state,
         reason=row.reason,
         code=row.code,
-        created_at=row.created_at,
+        created_at=row.created_at + ahead,
     )
 
 
-def open_attempts(session: Session, *, limit: int) -> tuple[AttemptLine, ...]:
-    """Asked and without a final word, oldest first. Uses the index on open attempts."""
+def open_attempts(session: Session, *, ahead: timedelta, limit: int) -> tuple[AttemptLine, ...]:
+    """Asked and without a final word, oldest first. `ahead`: how far business time stands from real time."""
     rows = session.execute(_lines().where(AttemptRow.is_open).order_by(AttemptRow.created_at).limit(limit))
-    return tuple(_line(*row) for row in rows)
+    return tuple(_line(row[0], row[1], row[2], row[3], ahead) for row in rows)
 
 
 def open_count(session: Session) -> int:
@@ -79,7 +81,7 @@ def open_count(session: Session) -> int:
 
 
 def failures(session: Session, *, since: datetime) -> tuple[FailureCount, ...]:
-    """By brand and reason, most first. Uses ix_attempt_created_at."""
+    """By brand and reason, most first. `since`: real time, as attempts are dated."""
     rows = session.execute(
         select(AttemptRow.brand, AttemptRow.state, AttemptRow.reason, func.count())
         .where(AttemptRow.created_at >= since, AttemptRow.state.in_(FAILED))
@@ -90,14 +92,14 @@ def failures(session: Session, *, since: datetime) -> tuple[FailureCount, ...]:
     return tuple(FailureCount(*row) for row in rows)
 
 
-def failed_attempts(session: Session, *, since: datetime, limit: int) -> tuple[AttemptLine, ...]:
+def failed_attempts(session: Session, *, since: datetime, ahead: timedelta, limit: int) -> tuple[AttemptLine, ...]:
     rows = session.execute(
         _lines()
         .where(AttemptRow.created_at >= since, AttemptRow.state.in_(FAILED))
         .order_by(AttemptRow.created_at.desc())
         .limit(limit)
     )
-    return tuple(_line(*row) for row in rows)
+    return tuple(_line(row[0], row[1], row[2], row[3], ahead) for row in rows)
 
 
 def queues(session: Session) -> tuple[QueueAge, ...]:
@@ -124,7 +126,7 @@ def dead_rows(session: Session, *, limit: int) -> tuple[DeadRow, ...]:
 
 
 def notices(session: Session, *, since: datetime) -> tuple[NoticeCount, ...]:
-    """By kind, most first. Uses ix_notice_created_at."""
+    """By kind, most first."""
 
     def counted(*states: str) -> ColumnElement[int]:
         return func.sum(case((NoticeRow.state.in_(states), 1), else_=0))

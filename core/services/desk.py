@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from core.db import Database
@@ -34,6 +34,7 @@ class Desk:
         """The figures since midnight, and what hangs, whenever it began."""
         now = self._clock.now()
         since = datetime.combine(local_date(now, self._zone), time(), ZoneInfo(self._zone)).astimezone(UTC)
+        ahead = self._ahead()
         with self._db.read() as session:
             return Today(
                 now=now,
@@ -41,16 +42,21 @@ class Desk:
                 since=since,
                 zone=self._zone,
                 money=today.money_in(session, since=since),
-                open_attempts=today.open_attempts(session, limit=limit),
+                open_attempts=today.open_attempts(session, ahead=ahead, limit=limit),
                 open_count=today.open_count(session),
-                failures=today.failures(session, since=since),
-                failed_attempts=today.failed_attempts(session, since=since, limit=limit),
+                failures=today.failures(session, since=since - ahead),
+                failed_attempts=today.failed_attempts(session, since=since - ahead, ahead=ahead, limit=limit),
                 queues=today.queues(session),
                 dead=today.dead_rows(session, limit=limit),
                 notices=today.notices(session, since=since),
                 stray=today.stray_meters(session, limit=limit),
                 stray_count=today.stray_count(session),
             )
+
+    def _ahead(self) -> timedelta:
+        """How far business time stands from real time; nothing, outside the sandbox."""
+        ahead = self._clock.now() - self._clock.real_now()
+        return ahead if abs(ahead) > timedelta(seconds=1) else timedelta(0)
 
     def search(self, words: str, *, limit: int = SEARCH_LIMIT) -> tuple[Hit, ...]:
         """Customers (and money without one) that `words` may mean: phone in any spelling, account, meter, receipt,
@@ -73,5 +79,5 @@ class Desk:
         """What happened, newest first. Kinds that do not exist are passed over."""
         wanted = [kind for kind in KINDS if kind in kinds]
         with self._db.read() as session:
-            scope = stories.scope_of(session, customer_id, limit=CONTRACTS_LIMIT)
+            scope = stories.scope_of(session, customer_id, ahead=self._ahead(), limit=CONTRACTS_LIMIT)
             return stories.story(session, scope, kinds=wanted, before=before, limit=limit)

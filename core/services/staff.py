@@ -390,7 +390,8 @@ def _purpose(user: StaffUserRow) -> str:
 
 
 def _tidy(login: str) -> str:
-    return login.strip().casefold()
+    # Control characters are in no login, and PostgreSQL takes no NUL at all.
+    return "".join(c for c in login if c.isprintable()).strip().casefold()
 
 
 def _hash(session_token: str) -> str:

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from argon2 import PasswordHasher
 from flask import Flask
 from sqlalchemy.orm import Session
-from tests import town
 
 from admin.blueprint import admin_blueprint
 from core.billing.tables import DunningDecisionRow, InvoiceRow, ReminderRow
@@ -30,6 +29,7 @@ from core.supply.tables import (
     RelayCommandRow,
 )
 from core.turns.tables import TurnRow
+from tests import town
 
 PASSWORD = "une lampe dans la nuit"
 SECRET = "a secret of the tests, long enough"
@@ -98,7 +98,7 @@ def everything_happened(db: Database, clock: FixedClock, *, name: str = "Mbuyi K
         _attempt(session, home, now - timedelta(minutes=38), "failed", reason="no_funds", code="INS-2006")
         paid = _attempt(session, home, now - timedelta(minutes=9), "succeeded", own_ref=OWN_REF, txn=TXN)
         _payment(session, home, invoice, paid, now - timedelta(minutes=8))
-        _attempt(session, home, now - timedelta(minutes=2), "unknown", is_open=True)
+        _attempt(session, home, now - timedelta(minutes=2), "unknown", is_open=True, own_ref="EUNKNOWN000000000001")
         _light_on(session, home, now - timedelta(minutes=8))
         session.add(
             OutboxRow(
@@ -153,8 +153,8 @@ def _dunning(session: Session, home: town.Home, invoice: InvoiceRow, now: dateti
         )  # fmt: skip
     session.add(
         DunningDecisionRow(
-            contract_id=home.contract.id, at=now - timedelta(days=1), policy_version=1, cause="supply.cut", off_due=True,
-            supply="off",
+            contract_id=home.contract.id, at=now - timedelta(days=1), policy_version=1, cause="cut_batch",
+            off_due=True, supply="off",
             reasons=[{"code": "overdue", "facts": {"days": 14}}],
             facts={"balance_minor": 2_850_000, "invoices": [{"number": "T-000001", "days": 14}], "holds": []},
         )
@@ -164,8 +164,9 @@ def _dunning(session: Session, home: town.Home, invoice: InvoiceRow, now: dateti
 def _command(session: Session, home: town.Home, at: datetime, version: int, supply: str, reason: str) -> None:
     command = RelayCommandRow(
         id=new_uuid(), meter_id=home.meter.id, contract_id=home.contract.id, version=version, supply=supply,
-        reason=reason, state="applied", attempts=1, not_before=at, not_after=at + timedelta(days=3), created_by="system",
-        created_at=at, sent_at=at + timedelta(seconds=1), ended_at=at + timedelta(seconds=3), hold_reasons=[],
+        reason=reason, state="applied", attempts=1, not_before=at, not_after=at + timedelta(days=3),
+        created_by="system", created_at=at,
+        sent_at=at + timedelta(seconds=1), ended_at=at + timedelta(seconds=3), hold_reasons=[],
     )  # fmt: skip
     session.add(command)
     session.flush()
