@@ -216,12 +216,14 @@ class Wiring:
     def supply(self) -> Supply:
         from core.services.supply import Supply, SupplySettings
         from core.settlement.dunning import off_still_due
+        from core.settlement.offs import off_holds
 
         return Supply(
             self.db,
             self.clock,
             sealer=self.sealer,
             off_still_due=off_still_due,
+            off_holds=off_holds,
             settings=SupplySettings(retry_scale=self.settings.query_scale),
         )
 
