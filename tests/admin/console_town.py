@@ -155,7 +155,7 @@ def _dunning(session: Session, home: town.Home, invoice: InvoiceRow, now: dateti
         DunningDecisionRow(
             contract_id=home.contract.id, at=now - timedelta(days=1), policy_version=1, cause="cut_batch",
             off_due=True, supply="off",
-            reasons=[{"code": "overdue", "facts": {"days": 14}}],
+            reasons=[{"code": "small_balance", "invoice_id": 2, "until": "2026-03-24T08:00:00+00:00"}],
             facts={"balance_minor": 2_850_000, "invoices": [{"number": "T-000001", "days": 14}], "holds": []},
         )
     )  # fmt: skip
@@ -181,7 +181,7 @@ def _command(session: Session, home: town.Home, at: datetime, version: int, supp
 
 
 def _cut(session: Session, home: town.Home, invoice: InvoiceRow, now: datetime) -> None:
-    _command(session, home, now - timedelta(days=1), 1, "off", "overdue")
+    _command(session, home, now - timedelta(days=1), 1, "off", "nonpayment")
 
 
 def _light_on(session: Session, home: town.Home, at: datetime) -> None:
@@ -197,7 +197,7 @@ def _light_on(session: Session, home: town.Home, at: datetime) -> None:
     )  # fmt: skip
     session.add(
         CrewTaskRow(
-            kind="relay_stuck", key=f"{home.meter.id}:2", meter_id=home.meter.id, contract_id=home.contract.id,
+            kind="relay_fault", key=f"{home.meter.id}:2", meter_id=home.meter.id, contract_id=home.contract.id,
             detail="The meter has not confirmed for ten minutes.", created_at=at + timedelta(minutes=7),
         )
     )  # fmt: skip
