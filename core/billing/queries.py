@@ -29,19 +29,6 @@ IS_OPEN = text("invoice.state = 'sent' AND invoice.paid_minor < invoice.total_mi
 IS_PRESENT_CYCLE = and_(DunningCycleRow.invoice_id == InvoiceRow.id, DunningCycleRow.cycle == InvoiceRow.cycle)
 
 
-def open_invoices_for_update(session: Session, contract_id: int) -> list[InvoiceRow]:
-    """Sent and not paid, oldest first, locked and read afresh. The caller holds the contract's lock."""
-    return list(
-        session.scalars(
-            select(InvoiceRow)
-            .where(InvoiceRow.contract_id == contract_id, IS_OPEN)
-            .order_by(InvoiceRow.sent_on, InvoiceRow.id)
-            .with_for_update()
-            .execution_options(populate_existing=True)
-        )
-    )
-
-
 def policy_on(session: Session, day: date) -> DunningPolicy:
     """The version valid on a day: the newest that had begun; the built-in default where there is none."""
     row = session.scalars(
@@ -107,9 +94,7 @@ def facts_of(
     }
 
 
-def sweep_candidates(
-    session: Session, *, policy: DunningPolicy, today: date, after: int, limit: int, only: Collection[int] | None = None
-) -> Sequence[int]:
+def sweep_candidates(session: Session, *, policy: DunningPolicy, today: date, after: int, limit: int) -> Sequence[int]:
     """Contracts with an open invoice for which a step may be due on `today`, by id, above `after`. Set-based.
 
     A superset: the pure function decides. `today` is the latest of the country's days. Uses ix_invoice_open.
@@ -144,8 +129,6 @@ def sweep_candidates(
         .order_by(InvoiceRow.contract_id)
         .limit(limit)
     )
-    if only is not None:
-        found = found.where(InvoiceRow.contract_id.in_(only))
     return session.scalars(found).all()
 
 

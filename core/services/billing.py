@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import structlog
 from sqlalchemy import select
@@ -403,8 +402,3 @@ def _credit_in_full(
 def _reminders(session: Session, contract_id: int) -> int:
     found = select(ReminderRow.id).join(InvoiceRow, InvoiceRow.id == ReminderRow.invoice_id)
     return len(session.scalars(found.where(InvoiceRow.contract_id == contract_id)).all())
-
-
-def local_moment(day: date, hour: int, zone: str) -> datetime:
-    """An hour of a local day as a moment: for the console's dry run at a date."""
-    return datetime.combine(day, time(), ZoneInfo(zone)) + timedelta(hours=hour)

@@ -1,0 +1,73 @@
+"""Scheduled runs by name: each plan has its work, a busy database is waited for, nonsense is a person's."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import pytest
+
+from core.kernel.clock import EAST, WEST
+from core.kernel.errors import NotRecorded
+from core.outbox import Dead, Done, Leased, Retry
+from core.services.billing import Billing, CutBatch, Swept
+from core.services.supply import Reconciled, Supply
+from workers.jobs.schedule import runs
+from workers.schedule import PLANS
+
+
+class FakeBilling:
+    def __init__(self) -> None:
+        self.zones: list[str] = []
+        self.busy = False
+
+    def sweep(self) -> Swept:
+        if self.busy:
+            raise NotRecorded("the database is busy")
+        return Swept(looked_at=4, steps=2)
+
+    def cut_batch(self, zone: str) -> CutBatch:
+        self.zones.append(zone)
+        return CutBatch(cut=(1, 2), held=((3, ("hours",)),))
+
+
+class FakeSupply:
+    def reconcile(self) -> Reconciled:
+        return Reconciled(expired=1)
+
+
+def row(name: str, **body: Any) -> Leased:
+    return Leased(1, "schedule.run", "bulk", "t", {"name": name, **body}, 1, datetime(2026, 3, 10, tzinfo=UTC))
+
+
+@pytest.fixture
+def billing() -> FakeBilling:
+    return FakeBilling()
+
+
+def work(billing: FakeBilling) -> dict[str, Any]:
+    return dict(runs(cast("Billing", billing), cast("Supply", FakeSupply()), lambda: "balances agree"))
+
+
+def test_every_plan_has_its_work(billing: FakeBilling) -> None:
+    assert {plan.name for plan in PLANS} <= set(work(billing))
+
+
+def test_each_run_says_what_it_did(billing: FakeBilling) -> None:
+    named = work(billing)
+    assert named["dunning.sweep"](row("dunning.sweep")) == Done("looked at 4, steps 2, given back 0")
+    assert named["supply.reconcile"](row("supply.reconcile")) == Done("expired 1, sent again 0, tickets 0")
+    assert named["ledger.check"](row("ledger.check")) == Done("balances agree")
+    for zone in (WEST, EAST):
+        assert named["supply.cut"](row("supply.cut", zone=zone)) == Done("cut 2, held 1")
+    assert billing.zones == [WEST, EAST]
+
+
+def test_a_batch_without_a_zone_is_for_a_person(billing: FakeBilling) -> None:
+    assert isinstance(work(billing)["supply.cut"](row("supply.cut")), Dead)
+    assert billing.zones == []
+
+
+def test_a_busy_database_is_waited_for(billing: FakeBilling) -> None:
+    billing.busy = True
+    assert isinstance(work(billing)["dunning.sweep"](row("dunning.sweep")), Retry)
