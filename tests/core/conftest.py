@@ -1,7 +1,8 @@
-"""Both databases, emptied between tests instead of made anew: a PostgreSQL database takes a second to make."""
+"""Both databases, copied or emptied between tests instead of made anew: making every table takes too long."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,25 @@ import pytest
 from core.db import Database
 from core.db.tables import metadata
 from tests.realparts import PostgresServer
+
+
+@pytest.fixture(scope="session")
+def sqlite_with_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A closed SQLite file with every table, to be copied."""
+    path = tmp_path_factory.mktemp("template") / "mwolo.db"
+    database = Database(f"sqlite:///{path}")
+    metadata.create_all(database.engine)
+    database.dispose()
+    return path
+
+
+@pytest.fixture
+def db(tmp_path: Path, sqlite_with_tables: Path) -> Iterator[Database]:
+    """An empty SQLite database with every table."""
+    shutil.copyfile(sqlite_with_tables, tmp_path / "mwolo.db")
+    database = Database(f"sqlite:///{tmp_path / 'mwolo.db'}")
+    yield database
+    database.dispose()
 
 
 @pytest.fixture(scope="session")
@@ -22,13 +42,10 @@ def postgres_with_tables(postgres: PostgresServer) -> Iterator[Database]:
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def clean_db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+def clean_db(request: pytest.FixtureRequest) -> Iterator[Database]:
     """An empty database with every table: the same test on SQLite and on PostgreSQL."""
     if request.param == "sqlite":
-        database = Database(f"sqlite:///{tmp_path / 'mwolo.db'}")
-        metadata.create_all(database.engine)
-        yield database
-        database.dispose()
+        yield request.getfixturevalue("db")
         return
     database = request.getfixturevalue("postgres_with_tables")
     names = ", ".join(f'"{name}"' for name in metadata.tables)
