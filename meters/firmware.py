@@ -81,6 +81,13 @@ class Firmware:
             return [self._refuse(read.command, "rejected", "bad_sig")]
         return self._obey(read)
 
+    def repair(self) -> None:
+        """Somebody freed the relay: it follows what the meter is set to."""
+        self._count_energy()
+        self.memory.relay_stuck = False
+        self.memory.relay = "open" if self.memory.supply == "off" else "closed"
+        self._save(self.memory)
+
     def report(self) -> Message:
         """The whole document on itself."""
         memory = self.memory

@@ -122,6 +122,9 @@ class MeterSimulator:
         with self._lock:
             meter = self._meter(meter_id)
             was_online = meter.memory.online
+            freed = meter.memory.relay_stuck and flags.get("relay_stuck") is False
+            if freed:
+                meter.repair()
             for name, value in flags.items():
                 setattr(meter.memory, name, value)
             self._save(meter.memory)
@@ -129,6 +132,8 @@ class MeterSimulator:
             self._jobs.put(lambda: self._birth(meter))
         elif was_online and not meter.memory.online:
             self._jobs.put(lambda: self._say_status(meter, online=False))
+        elif freed and meter.memory.online:
+            self._jobs.put(lambda: self._say_report(meter))
 
     def fault(self, name: str, times: int, params: Mapping[str, Any]) -> None:
         """Let commands be dropped, duplicated, delayed (`seconds`) or replayed, for one `meter` or for all.
@@ -282,8 +287,12 @@ class MeterSimulator:
     def _birth(self, meter: Firmware) -> None:
         with self._lock:
             meter.connect()
-            report = meter.report()
         self._say_status(meter, online=True)
+        self._say_report(meter)
+
+    def _say_report(self, meter: Firmware) -> None:
+        with self._lock:
+            report = meter.report()
         self._publish(meter.memory.id, report)
 
     def _say_status(self, meter: Firmware, *, online: bool) -> None:
@@ -303,9 +312,7 @@ class MeterSimulator:
             meters = _all(self._meters)
         for meter in meters:
             if meter.memory.online and self.connected.is_set():
-                with self._lock:
-                    report = meter.report()
-                self._publish(meter.memory.id, report)
+                self._say_report(meter)
         self._later.put(self._beat_s, self._beat)
 
     def _publish(self, meter_id: str, message: Message) -> None:

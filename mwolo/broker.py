@@ -176,10 +176,12 @@ def main(arguments: list[str] | None = None) -> int:
         os.execv(chosen.command[0], chosen.command)  # noqa: S606 (signals of the supervisor reach it directly)
     # amqtt tells every client that leaves as an error.
     logging.basicConfig(level=logging.CRITICAL)
+    from amqtt.errors import BrokerError
+
     try:
         asyncio.run(_serve_amqtt(asked.port))
-    except OSError as error:
-        parser.exit(2, f"Port {asked.port} cannot be opened: {error.strerror}.\n")
+    except (BrokerError, OSError):
+        parser.exit(2, f"Port {asked.port} cannot be opened; is another broker running there?\n")
     return 0
 
 

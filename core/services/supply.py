@@ -80,6 +80,11 @@ class Supply:
 
     # What the bridge calls.
 
+    @property
+    def shares_one_writer(self) -> bool:
+        """Whether everybody who writes waits for everybody else (SQLite): whoever writes much must leave gaps."""
+        return self._db.is_sqlite
+
     def hold_bridge(self, holder: str, *, for_s: float) -> bool:
         """Take or keep the right to be the bridge for so many real seconds. False: another one has it."""
         now = self._clock.real_now()

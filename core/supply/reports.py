@@ -34,6 +34,8 @@ def take_report(session: Session, *, clock: Clock, meter_id: str, report: MeterR
     known = reported_of(session, meter_id)
     if known is not None and _is_older(report, known):
         return Heard("stale")
+    # A report that was under way when we sent the newer version is no reason to send it twice; a new connection is.
+    just_back = known is None or report.session_no > known.session_no
     _write_down(session, clock, meter_id, known, report)
     desired = desired_of(session, meter_id)
     if desired is None:
@@ -41,7 +43,8 @@ def take_report(session: Session, *, clock: Clock, meter_id: str, report: MeterR
     if report.version > desired.version:
         return _ahead(session, clock, desired, report)
     if report.version < desired.version:
-        _fire_again(session, clock, meter_id)
+        if just_back:
+            _fire_again(session, clock, meter_id)
         return Heard("noted")
     if report.contradicts_itself or report.supply != desired.supply:
         return _fault(session, clock, desired, report)

@@ -245,6 +245,16 @@ def test_a_meter_that_is_away_gets_no_repetition_until_it_is_back(desk: Desk) ->
     assert desk.lease().attempts == 2
 
 
+def test_a_report_that_was_under_way_is_no_reason_to_send_again(lite: Desk) -> None:
+    lite.report(0, "on", at=100)
+    lite.want("off")
+    lite.send()
+    lite.report(0, "on", at=101)
+    assert lite.supply.lease_commands(10) == []
+    lite.report(0, "on", session_no=2, at=102)
+    assert lite.lease().attempts == 2
+
+
 def test_a_late_will_of_an_older_connection_says_nothing(lite: Desk) -> None:
     lite.report(0, "on", session_no=5)
     assert lite.supply.take_status(lite.home.meter_id, online=False, session_no=4) == "stale"
