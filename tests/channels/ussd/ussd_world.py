@@ -109,7 +109,7 @@ class Site:
         def count(outcome: str) -> None:
             self.counts[outcome] += 1
 
-        turns = UssdTurns(store, states(), self.customers, payments, payments, clock, count=count)
+        self.turns = turns = UssdTurns(store, states(), self.customers, payments, payments, clock, count=count)
         self.app = Flask("ussd")
         self.app.register_blueprint(
             ussd_blueprint(
