@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionLeft
 from sqlalchemy.orm import Session, sessionmaker
 
 from core.kernel.errors import NotRecorded
@@ -56,30 +57,21 @@ class Database:
         """One transaction that writes. Raises NotRecorded when the database did not take it in time."""
         _NESTED.enter()
         try:
-            with self._write.begin() as session:
+            with _in_time(), self._write.begin() as session:
                 yield session
-        except OperationalError as error:
-            if _is_busy(error):
-                raise NotRecorded("the database is busy") from error
-            raise
         finally:
             _NESTED.leave()
 
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A session that only looks. On PostgreSQL each statement stands alone."""
-        try:
-            with self._read() as session:
-                yield session
-        except OperationalError as error:
-            if _is_busy(error):
-                raise NotRecorded("the database is busy") from error
-            raise
+        with _in_time(), self._read() as session:
+            yield session
 
     @contextmanager
     def connect_read(self) -> Iterator[Connection]:
         """A bare connection for the hot path: Core statements built once, no unit of work."""
-        with self._reader.connect() as connection:
+        with _in_time(), self._reader.connect() as connection:
             yield connection
 
     def dispose(self) -> None:
@@ -108,9 +100,21 @@ def assert_outside_transaction() -> None:
         raise AssertionError("a partner or a queue was about to be called inside a transaction")
 
 
-def _is_busy(error: OperationalError) -> bool:
-    text = str(error.orig).lower()
-    return any(word in text for word in ("database is locked", "lock timeout", "statement timeout", "database is busy"))
+# A lost deadlock is rolled back whole by the database: nothing was recorded, and trying again is right.
+_BUSY = ("database is locked", "database is busy", "lock timeout", "statement timeout", "deadlock detected")
+
+
+@contextmanager
+def _in_time() -> Iterator[None]:
+    """A database that is too slow, or has no connection left, becomes NotRecorded; other troubles stay as they are."""
+    try:
+        yield
+    except NoConnectionLeft as error:
+        raise NotRecorded("the database has no connection left") from error
+    except OperationalError as error:
+        if any(word in str(error.orig).lower() for word in _BUSY):
+            raise NotRecorded("the database is busy") from error
+        raise
 
 
 def _with_driver(url: URL) -> URL:
@@ -149,6 +153,7 @@ def _postgres_engine(url: URL, busy_timeout_s: float, pool_size: int, *, autocom
         url,
         pool_size=pool_size,
         max_overflow=pool_size,
+        pool_timeout=busy_timeout_s,
         pool_pre_ping=True,
         isolation_level="AUTOCOMMIT" if autocommit else "READ COMMITTED",
         connect_args={
