@@ -10,7 +10,7 @@ import random
 from dataclasses import dataclass
 from typing import Literal
 
-from core.payments.ports import (
+from core.payments.answers import (
     Accepted,
     Capabilities,
     Failed,
