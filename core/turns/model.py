@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 _dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
@@ -33,7 +33,26 @@ class TurnEntry:
     seen_contract_id: int | None
 
     def to_json(self) -> str:
-        return _dumps(astuple(self))
+        # Written out: `astuple` copies deeply and costs as much as a read of the database.
+        return _dumps(
+            (
+                self.gateway,
+                self.session_id,
+                self.phone,
+                self.service_code,
+                self.day,
+                self.position,
+                self.state,
+                self.prefix_length,
+                self.prefix_hash,
+                self.typed,
+                self.screen,
+                self.ended,
+                self.contract_id,
+                self.at,
+                self.seen_contract_id,
+            )
+        )
 
     @classmethod
     def from_json(cls, text: bytes | str) -> TurnEntry:

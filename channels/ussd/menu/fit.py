@@ -30,7 +30,8 @@ MORE = "<more>"
 _BACK_LABEL = N_("Back")
 _MORE_LABEL = N_("More")
 
-_PLAIN = re.compile(r"[\n !-Z_a-z]*")
+# Every character of one septet: most texts are made of nothing else, and need no second look.
+_PLAIN = re.compile("[" + re.escape("".join(c for c in map(chr, range(0x3C0)) if gsm7.septets(c) == 1)) + "]*")
 
 
 class TooLong(ValueError):
@@ -86,9 +87,9 @@ def cost(text: str) -> int:
 def words(sentence: Line, language: str, network: Network, room: int = _NAME_ROOM[0]) -> str:
     """One sentence as the phone shows it."""
     text = _fill(sentence, language, room)
-    if _PLAIN.fullmatch(text):
-        return text
-    return gsm7.ascii_only(text) if network.ascii_only else gsm7.fold(text)
+    if network.ascii_only:
+        return gsm7.ascii_only(text)
+    return text if _PLAIN.fullmatch(text) else gsm7.fold(text)
 
 
 def _fill(sentence: Line, language: str, room: int) -> str:
