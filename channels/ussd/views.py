@@ -55,6 +55,8 @@ def ussd_blueprint(
     for name, valid in known.items():
         if not valid:
             raise ValueError(f"the USSD door of {name} needs at least one secret")
+        if not gateways[name].accumulates:
+            raise ValueError(f"{name} sends only the latest reply: copies cannot be told from keys pressed twice")
     door = Blueprint("ussd", __name__, url_prefix="/ussd")
 
     def opened(aggregator: str, secret: str) -> UssdGateway | None:

