@@ -48,7 +48,8 @@ T = TypeVar("T")
 
 # Telemetry that meters send while a new version is being installed is queued for so long.
 SESSION_S = 24 * 3600
-INBOUND_MAX = 2000
+# Some 5 MB. amqtt hands over without waiting for answers, so a town that reports at once must fit in here.
+INBOUND_MAX = 10_000
 # A broker that has not answered a publication by then gets the command again; versions make that harmless.
 PUBACK_WAIT_S = 10.0
 HEARTBEAT_S = 15.0

@@ -85,7 +85,7 @@ class SiteRow(Base):
 
 
 class MeterRow(Base):
-    """`secret` is the meter's signing key, sealed with the product's own (core.kernel.seal); None until provisioned."""
+    """`secret` is the meter's signing key, sealed with the product's own (core.sealing); None until provisioned."""
 
     __tablename__ = "meter"
     __table_args__ = (
