@@ -59,7 +59,7 @@ class Dispatcher:
                 stop.wait(PAUSE_S)
 
     def once(self) -> int:
-        """One round. Returns how many rows were handed out."""
+        """One round. Returns how many rows an executor took: with the queue away that is none, and `run` pauses."""
         self.payments.stage_due_queries()
         self.schedule.open_due()
         self._do_chores()
@@ -80,11 +80,14 @@ class Dispatcher:
                 return 0
         with self.db.begin() as session:
             rows = outbox.lease(session, queue=queue, clock=self.clock, limit=room, scale=self.lease_scale)
+        taken = 0
         for batch in batches(rows):
-            if not self.executor.submit(queue, batch):
-                with self.db.begin() as session:
-                    outbox.release(session, batch)
-        return len(rows)
+            if self.executor.submit(queue, batch):
+                taken += len(batch)
+                continue
+            with self.db.begin() as session:
+                outbox.release(session, batch)
+        return taken
 
 
 def batches(rows: Sequence[Leased]) -> list[list[Leased]]:
