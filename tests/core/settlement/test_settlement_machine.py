@@ -1,0 +1,244 @@
+"""Random events in random order against a model of plain dictionaries that shares no code with the books."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from core.db import Database
+from core.db.tables import metadata
+from core.kernel.clock import FixedClock
+from core.kernel.errors import StateConflict
+from core.kernel.money import Money
+from core.ledger.errors import BelowFloor
+from core.ledger.model import Account
+from core.settlement import events as e
+from tests.core.settlement.books import Books
+
+UNITS = st.integers(1, 400)
+CONTRACTS = st.integers(0, 1)
+
+
+@dataclass
+class Naive:
+    """What a careful clerk would write: invoices as [owed, paid], everything in francs."""
+
+    invoices: dict[int, list[int]] = field(default_factory=dict)
+    of: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
+    credit: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+    went: dict[str, list[tuple[int, int | None, int]]] = field(default_factory=dict)
+    waiting: dict[str, int] = field(default_factory=dict)
+    float_held: int = 0
+    clearing: int = 0
+    suspense: int = 0
+    refunds: int = 0
+    lost: int = 0
+
+    def place(self, c: int, units: int, chosen: tuple[int, ...] = ()) -> list[tuple[int, int | None, int]]:
+        """Chosen first, then oldest; the rest is credit. Returns what went where: (contract, invoice, units)."""
+        gone: list[tuple[int, int | None, int]] = []
+        still_open = [i for i in self.of[c] if self.invoices[i][0] > self.invoices[i][1]]
+        for i in [i for i in chosen if i in still_open] + [i for i in still_open if i not in chosen]:
+            part = min(units, self.invoices[i][0] - self.invoices[i][1])
+            if part:
+                self.invoices[i][1] += part
+                gone.append((c, i, part))
+                units -= part
+        if units:
+            self.credit[c] += units
+            gone.append((c, None, units))
+        return gone
+
+
+class Settlement(RuleBasedStateMachine):
+    @initialize()
+    def begin(self) -> None:
+        self.folder = tempfile.TemporaryDirectory(prefix="mwolo-machine-")
+        self.db = Database(f"sqlite:///{Path(self.folder.name) / 'books.db'}")
+        metadata.create_all(self.db.engine)
+        self.books = Books(self.db, FixedClock(datetime(2026, 3, 10, 8, 0, tzinfo=UTC)))
+        self.naive = Naive()
+        self.contracts = [self.books.contract(), self.books.contract(phone="+243815557777")]
+        self.number = 0
+
+    def teardown(self) -> None:
+        if hasattr(self, "db"):
+            self.db.dispose()
+            self.folder.cleanup()
+
+    def key(self) -> str:
+        self.number += 1
+        return f"event:{self.number}"
+
+    @staticmethod
+    def francs(units: int) -> Money:
+        return Money.units(units, "CDF")
+
+    @rule(c=CONTRACTS, units=UNITS)
+    def send_an_invoice(self, c: int, units: int) -> None:
+        invoice_id = self.books.invoice(self.contracts[c], self.francs(units), tax_minor=units * 10)
+        used = min(max(self.naive.credit[c], 0), units)
+        self.naive.invoices[invoice_id] = [units, used]
+        self.naive.of[c].append(invoice_id)
+        self.naive.credit[c] -= used
+
+    @rule(c=CONTRACTS, units=UNITS, backwards=st.booleans())
+    def pay_by_wallet(self, c: int, units: int, backwards: bool) -> None:
+        chosen = tuple(reversed(self.naive.of[c][-2:])) if backwards else ()
+        payment = self.books.pay(self.contracts[c], self.francs(units), chosen=chosen)
+        self.naive.clearing += units
+        self.naive.went[payment] = self.naive.place(c, units, chosen)
+
+    @precondition(lambda self: self.naive.went)
+    @rule(data=st.data())
+    def the_operator_takes_it_back(self, data: st.DataObject) -> None:
+        payment = data.draw(st.sampled_from(sorted(self.naive.went, key=list(self.naive.went).index)))
+        gone = self.naive.went.pop(payment)
+        event = e.OperatorReversed(key=self.key(), payment_id=payment, contract_id=self.contracts[gone[0][0]])
+        self.books.post(event)
+        for c, invoice_id, units in gone:
+            if invoice_id is None:
+                self.naive.credit[c] -= units
+            else:
+                self.naive.invoices[invoice_id][1] -= units
+            self.naive.clearing -= units
+        again = e.OperatorReversed(key=self.key(), payment_id=payment, contract_id=event.contract_id)
+        with pytest.raises(StateConflict):
+            self.books.post(again)
+
+    @rule(units=UNITS)
+    def money_nobody_knows(self, units: int) -> None:
+        payment = self.books.payment(self.francs(units), in_suspense=True)
+        self.books.post(
+            e.UnplacedMoney(key=self.key(), payment_id=payment, wallet="vodacom", amount=self.francs(units))
+        )
+        self.naive.waiting[payment] = units
+        self.naive.clearing += units
+        self.naive.suspense += units
+
+    @precondition(lambda self: self.naive.waiting)
+    @rule(data=st.data(), c=CONTRACTS)
+    def somebody_places_it(self, data: st.DataObject, c: int) -> None:
+        payment = data.draw(st.sampled_from(sorted(self.naive.waiting, key=list(self.naive.waiting).index)))
+        units = self.naive.waiting.pop(payment)
+        self.books.post(
+            e.SuspensePlaced(
+                key=self.key(),
+                payment_id=payment,
+                wallet="vodacom",
+                contract_id=self.contracts[c],
+                amount=self.francs(units),
+            )
+        )
+        self.naive.suspense -= units
+        self.naive.place(c, units)
+
+    @rule(units=UNITS)
+    def an_agent_hands_over_cash(self, units: int) -> None:
+        self.books.post(e.CashHandedOver(key=self.key(), cashier="4", agent_id=9, amount=self.francs(units)))
+        self.naive.float_held += units
+
+    @rule(c=CONTRACTS, units=UNITS)
+    def an_agent_sells(self, c: int, units: int) -> None:
+        payment = self.books.payment(self.francs(units), wallet="agent", contract_id=self.contracts[c])
+        event = e.AgentSale(
+            key=self.key(), payment_id=payment, agent_id=9, contract_id=self.contracts[c], amount=self.francs(units)
+        )
+        if units > self.naive.float_held:
+            with pytest.raises(BelowFloor):
+                self.books.post(event)
+            return
+        self.books.post(event)
+        self.naive.float_held -= units
+        self.naive.place(c, units)
+
+    @precondition(lambda self: self.naive.invoices)
+    @rule(data=st.data(), share=st.integers(1, 100))
+    def an_invoice_is_corrected(self, data: st.DataObject, share: int) -> None:
+        invoice_id = data.draw(st.sampled_from(sorted(self.naive.invoices)))
+        total, paid = self.naive.invoices[invoice_id]
+        units = max(1, total * share // 100)
+        c = next(c for c, ids in self.naive.of.items() if invoice_id in ids)
+        self.books.post(
+            e.CreditNote(
+                key=self.key(), invoice_id=invoice_id, contract_id=self.contracts[c], amount=self.francs(units)
+            )
+        )
+        on_invoice = min(units, total - paid)
+        self.naive.invoices[invoice_id][1] += on_invoice
+        self.naive.credit[c] += units - on_invoice
+
+    @precondition(lambda self: self.naive.invoices)
+    @rule(data=st.data())
+    def a_debt_is_given_up(self, data: st.DataObject) -> None:
+        invoice_id = data.draw(st.sampled_from(sorted(self.naive.invoices)))
+        total, paid = self.naive.invoices[invoice_id]
+        c = next(c for c, ids in self.naive.of.items() if invoice_id in ids)
+        self.books.post(
+            e.WrittenOff(
+                key=self.key(), invoice_id=invoice_id, contract_id=self.contracts[c], amount=self.francs(total)
+            )
+        )
+        self.naive.invoices[invoice_id][1] = total
+        self.naive.lost += total - paid
+
+    @rule(c=CONTRACTS, units=UNITS)
+    def credit_is_used(self, c: int, units: int) -> None:
+        self.books.post(e.CreditApplied(key=self.key(), contract_id=self.contracts[c], amount=self.francs(units)))
+        spend = min(units, max(self.naive.credit[c], 0))
+        self.naive.credit[c] -= spend
+        # What no invoice takes comes back as credit.
+        self.naive.place(c, spend)
+
+    @rule(c=CONTRACTS, units=UNITS)
+    def a_refund(self, c: int, units: int) -> None:
+        contract_id = self.contracts[c]
+        owed = e.RefundOwed(key=self.key(), contract_id=contract_id, amount=self.francs(units))
+        if units > self.naive.credit[c]:
+            with pytest.raises(StateConflict):
+                self.books.post(owed)
+            return
+        self.books.post(owed)
+        self.books.post(
+            e.RefundPaid(key=self.key(), wallet="vodacom", contract_id=contract_id, amount=self.francs(units))
+        )
+        self.naive.credit[c] -= units
+        self.naive.clearing -= units
+
+    @rule(days=st.integers(1, 20))
+    def time_passes(self, days: int) -> None:
+        self.books.clock.advance(days=days)
+
+    @invariant()
+    def the_books_say_what_the_clerk_says(self) -> None:
+        if not hasattr(self, "naive"):
+            return
+        self.books.check()
+        for invoice_id, (_, paid) in self.naive.invoices.items():
+            assert self.books.paid(invoice_id) == self.francs(paid)
+        for c, contract_id in enumerate(self.contracts):
+            assert self.books.balance(Account("credit", str(contract_id))) == self.francs(self.naive.credit[c])
+            owed = sum(self.naive.invoices[i][0] - self.naive.invoices[i][1] for i in self.naive.of[c])
+            assert self.books.balance(Account("receivable", str(contract_id))) == self.francs(owed)
+        assert self.books.balance(Account("agent_float", "9")) == self.francs(self.naive.float_held)
+        assert self.books.balance(Account("wallet_clearing", "vodacom")) == self.francs(self.naive.clearing)
+        assert self.books.balance(Account("suspense", "vodacom")) == self.francs(-self.naive.suspense)
+        assert self.books.balance(Account("write_off")) == self.francs(self.naive.lost)
+        assert self.books.balance(Account("refund_payable")) == self.francs(0)
+
+
+Settlement.TestCase.settings = settings(
+    max_examples=12,
+    stateful_step_count=20,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+TestSettlement = Settlement.TestCase
