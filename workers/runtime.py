@@ -7,7 +7,9 @@ row by row. RQ's own recovery is never waited for: a killed worker's rows are ha
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol, runtime_checkable
 
 import structlog
 from redis import Redis
@@ -15,12 +17,20 @@ from rq import Queue, SimpleWorker
 from rq.serializers import JSONSerializer
 from rq.timeouts import TimerDeathPenalty
 
+from core.kernel.errors import PartnerError
 from workers.executor import Runner
 from workers.rq_executor import queue_name
 
 log = structlog.get_logger(__name__)
 
 PUSH_THREADS = 16
+
+
+@runtime_checkable
+class Warm(Protocol):
+    """A wallet that can get ready ahead of need."""
+
+    def prepare(self) -> None: ...
 
 
 class _Worker(SimpleWorker):
@@ -56,6 +66,25 @@ def carry_out(rows: list[list[object]]) -> None:
             room.release()
 
     _Process.pool.submit(carry)
+
+
+def keep_warm(wallets: Iterable[object], stop: threading.Event, *, every_s: float = 60.0) -> threading.Thread:
+    """Have the wallets' sessions live before somebody needs one: a new one may take half a minute to work."""
+    able = [wallet for wallet in wallets if isinstance(wallet, Warm)]
+
+    def warm() -> None:
+        while True:
+            for wallet in able:
+                try:
+                    wallet.prepare()
+                except PartnerError as error:
+                    log.warning("wallet.not_warm", partner=error.partner, code=error.code)
+            if stop.wait(every_s):
+                return
+
+    thread = threading.Thread(target=warm, name="keep-warm", daemon=True)
+    thread.start()
+    return thread
 
 
 def work(queue: str, runner: Runner, redis: Redis, *, worker_ttl_s: int = 45) -> None:

@@ -23,6 +23,7 @@ class NoticeRow(Base):
             name="state",
         ),
         Index("ix_notice_to", "recipient", "created_at"),
+        Index("ix_notice_created_at", "created_at"),
         Index("ix_notice_gateway_ref", "gateway", "gateway_ref"),
         Index("ix_notice_contract_id", "contract_id", "created_at"),
     )

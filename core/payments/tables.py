@@ -63,6 +63,7 @@ class AttemptRow(Base):
         ),
         Index("ix_attempt_next_query_at", "next_query_at"),
         Index("ix_attempt_payer_phone", "payer_phone", "created_at"),
+        Index("ix_attempt_created_at", "created_at"),
         Index("ix_attempt_contract_id", "contract_id", "created_at"),
         Index("ix_attempt_provider_ref", "wallet", "provider_ref"),
     )
@@ -152,6 +153,7 @@ class PaymentRow(Base):
         UniqueConstraint("wallet", "provider_txn_id"),
         CheckConstraint("amount_minor > 0", name="amount"),
         Index("ix_payment_contract_id", "contract_id", "received_at"),
+        Index("ix_payment_received_at", "received_at"),
     )
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)

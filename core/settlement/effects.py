@@ -58,7 +58,7 @@ def standing(session: Session, contract: ContractRow) -> tuple[Money, Money]:
 
 
 def holders(session: Session, contract: ContractRow) -> list[Addressee]:
-    """The confirmed phones of a contract's customer, holder first; stale links too: the SMS tells of money that came."""
+    """The confirmed phones of a contract's customer, holder first, stale links too: it tells of money that came."""
     language = func.coalesce(PhoneLinkRow.language, PhoneRow.language, CustomerRow.language)
     rows = session.execute(
         select(PhoneLinkRow.phone, language, PhoneLinkRow.customer_id)

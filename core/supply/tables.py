@@ -97,7 +97,7 @@ class CrewTaskRow(Base):
     """Work for a person on the road: switching a manual meter, a relay that is stuck, a notice to hand over."""
 
     __tablename__ = "crew_task"
-    __table_args__ = (UniqueConstraint("kind", "key"),)
+    __table_args__ = (UniqueConstraint("kind", "key"), Index("ix_crew_task_contract_id", "contract_id"))
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     kind: Mapped[str] = mapped_column(String(20))

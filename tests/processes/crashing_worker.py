@@ -15,6 +15,7 @@ import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from core.db import Database
@@ -24,7 +25,7 @@ from core.payments.ports import StartAnswer, Wallet, WalletAttempt
 from core.payments.tables import AttemptRow
 from mwolo.wiring import Wiring
 from workers.executor import Handler, Runner
-from workers.runtime import work
+from workers.runtime import keep_warm, work
 
 POINTS = ("before_call", "after_call", "after_record")
 
@@ -82,6 +83,7 @@ class MortalWiring(Wiring):
 def main() -> int:
     wiring = MortalWiring.from_environment()
     assert isinstance(wiring, MortalWiring)
+    keep_warm(wiring.wallets.values(), Event())
     work("push", wiring.mortal_runner, wiring.redis)
     return 0
 

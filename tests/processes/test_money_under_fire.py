@@ -35,7 +35,7 @@ FAULTS: Mapping[str, tuple[str, ...]] = {
 BRANDS = {"vodacom": "mpesa", "pawapay": "airtel"}
 PARAMS: Mapping[str, Mapping[str, float]] = {"slow": {"seconds": 1}, "late_success": {"seconds": 3}}
 AMOUNT = 5000
-AT_ONCE = 6
+AT_ONCE = 12
 ROUNDS = 12
 
 

@@ -26,7 +26,7 @@ from tests.realparts import exercised, free_port, redis_binary, wait_until
 # Query slots of minutes become seconds; leases of three minutes nine seconds; prompts answer or expire soon.
 FAST = {
     "MWOLO_QUERY_SCALE": "0.05",
-    "MWOLO_LEASE_SCALE": "0.05",
+    "MWOLO_LEASE_SCALE": "0.08",
     "MWOLO_PUSH_DELAY_S": "0.2",
     "MWOLO_SANDBOX_PROMPT_LIFETIME_S": "6",
     "MWOLO_LOG_LEVEL": "warning",

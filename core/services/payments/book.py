@@ -5,10 +5,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from core.customers.tables import ContractRow
+from core.customers.tables import ContractRow, PhoneLinkRow
 from core.kernel.clock import WEST, Clock, local_time
 from core.kernel.ids import ALPHABET, new_uuid, verification_code
 from core.kernel.money import Money
@@ -118,8 +118,22 @@ def _pay(
     session.add(payment)
     session.flush()
     event = _event(session, attempt, payment, amount, clock)
+    _remember_brand(session, attempt)
     payment.in_suspense = isinstance(event, UnplacedMoney)
     post(session, event, clock=clock)
+
+
+def _remember_brand(session: Session, attempt: AttemptRow) -> None:
+    """The wallet that worked is proposed next time, where somebody paid from the phone that asked."""
+    if attempt.contract_id is None or attempt.payer_phone != attempt.asked_by_phone:
+        return
+    customer = select(ContractRow.customer_id).where(ContractRow.id == attempt.contract_id).scalar_subquery()
+    session.execute(
+        update(PhoneLinkRow)
+        .where(PhoneLinkRow.phone == attempt.payer_phone, PhoneLinkRow.customer_id == customer)
+        .values(last_brand=attempt.brand)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def _receipt_number(day: str) -> str:

@@ -440,6 +440,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("attempt", schema=None) as batch_op:
         batch_op.create_index("ix_attempt_contract_id", ["contract_id", "created_at"], unique=False)
+        batch_op.create_index("ix_attempt_created_at", ["created_at"], unique=False)
         batch_op.create_index("ix_attempt_next_query_at", ["next_query_at"], unique=False)
         batch_op.create_index("ix_attempt_payer_phone", ["payer_phone", "created_at"], unique=False)
         batch_op.create_index("ix_attempt_provider_ref", ["wallet", "provider_ref"], unique=False)
@@ -468,6 +469,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_crew_task")),
         sa.UniqueConstraint("kind", "key", name=op.f("uq_crew_task_kind_key")),
     )
+    with op.batch_alter_table("crew_task", schema=None) as batch_op:
+        batch_op.create_index("ix_crew_task_contract_id", ["contract_id"], unique=False)
+
     op.create_table(
         "dunning_decision",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -637,6 +641,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("payment", schema=None) as batch_op:
         batch_op.create_index("ix_payment_contract_id", ["contract_id", "received_at"], unique=False)
+        batch_op.create_index("ix_payment_received_at", ["received_at"], unique=False)
 
     op.create_table(
         "relay_command",
@@ -729,6 +734,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("notice", schema=None) as batch_op:
         batch_op.create_index("ix_notice_contract_id", ["contract_id", "created_at"], unique=False)
+        batch_op.create_index("ix_notice_created_at", ["created_at"], unique=False)
         batch_op.create_index("ix_notice_gateway_ref", ["gateway", "gateway_ref"], unique=False)
         batch_op.create_index("ix_notice_to", ["recipient", "created_at"], unique=False)
 
@@ -855,6 +861,7 @@ def downgrade() -> None:
     with op.batch_alter_table("notice", schema=None) as batch_op:
         batch_op.drop_index("ix_notice_to")
         batch_op.drop_index("ix_notice_gateway_ref")
+        batch_op.drop_index("ix_notice_created_at")
         batch_op.drop_index("ix_notice_contract_id")
 
     op.drop_table("notice")
@@ -865,6 +872,7 @@ def downgrade() -> None:
 
     op.drop_table("relay_command")
     with op.batch_alter_table("payment", schema=None) as batch_op:
+        batch_op.drop_index("ix_payment_received_at")
         batch_op.drop_index("ix_payment_contract_id")
 
     op.drop_table("payment")
@@ -897,12 +905,16 @@ def downgrade() -> None:
         batch_op.drop_index("ix_dunning_decision_contract_id")
 
     op.drop_table("dunning_decision")
+    with op.batch_alter_table("crew_task", schema=None) as batch_op:
+        batch_op.drop_index("ix_crew_task_contract_id")
+
     op.drop_table("crew_task")
     with op.batch_alter_table("attempt", schema=None) as batch_op:
         batch_op.drop_index("uq_attempt_open", sqlite_where=sa.text("is_open = 1"), postgresql_where=sa.text("is_open"))
         batch_op.drop_index("ix_attempt_provider_ref")
         batch_op.drop_index("ix_attempt_payer_phone")
         batch_op.drop_index("ix_attempt_next_query_at")
+        batch_op.drop_index("ix_attempt_created_at")
         batch_op.drop_index("ix_attempt_contract_id")
 
     op.drop_table("attempt")
