@@ -124,10 +124,18 @@ class Sessions:
 class Till:
     """One contract with one sent invoice, one payer who is not its holder, one wallet."""
 
-    def __init__(self, db: Database, clock: FixedClock, *, currency: str = "CDF", scale: float = 1.0) -> None:
+    def __init__(
+        self,
+        db: Database,
+        clock: FixedClock,
+        *,
+        currency: str = "CDF",
+        scale: float = 1.0,
+        wallet: ScriptedWallet | None = None,
+    ) -> None:
         self.db = db
         self.clock = clock
-        self.wallet = ScriptedWallet()
+        self.wallet = wallet or ScriptedWallet()
         self.sessions = Sessions()
         self.payments = Payments(
             db,
