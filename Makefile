@@ -21,7 +21,7 @@ $(STAMP)-$(LOCKED): requirements/run.lock requirements/test.lock pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check "uv>=0.9" 2>/dev/null || true
 	@if [ -x $(BIN)/uv ]; then \
-	  VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip sync --quiet --require-hashes --allow-empty-requirements requirements/test.lock; \
+	  VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes requirements/test.lock; \
 	else \
 	  $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/test.lock; \
 	fi

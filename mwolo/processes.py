@@ -51,7 +51,8 @@ class Child:
             self._out = self.log.open("ab")
         self.process = subprocess.Popen(  # noqa: S603 (our own commands)
             list(self.command),
-            env={**os.environ, **self.env},
+            # Many processes start from the same files: each must find them compiled.
+            env={n: v for n, v in {**os.environ, **self.env}.items() if n != "PYTHONDONTWRITEBYTECODE"},
             stdin=subprocess.DEVNULL,
             stdout=self._out,
             stderr=subprocess.STDOUT,
