@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from redis import Redis
+from sqlalchemy import select
 
+from core.customers.tables import ContractRow
 from mwolo import demo
 from mwolo.broker import mosquitto_binary
 from mwolo.processes import Supervisor
@@ -43,8 +45,11 @@ class Town:
     redis: Redis
 
     def customers(self, count: int, *, brand: str | None = None) -> list[Mapping[str, Any]]:
-        """Customers with a meter and a debt, the first `count` of a brand."""
-        fit = [c for c in self.ready["customers"] if brand is None or c["wallet"] == brand]
+        """The first `count` customers of a brand who pay in francs."""
+        with self.wiring.db.read() as session:
+            in_francs = set(session.scalars(select(ContractRow.account_number).where(ContractRow.currency == "CDF")))
+        people = [c for c in self.ready["customers"] if c["account"] in in_francs]
+        fit = [c for c in people if brand is None or c["wallet"] == brand]
         assert len(fit) >= count, f"the seed has only {len(fit)} customers of {brand}"
         return fit[:count]
 

@@ -169,7 +169,10 @@ def test_a_failed_transaction_does_not_end_the_session() -> None:
     ("answer", "expected"),
     [
         (says("vodacom_session_wrong_key", 401), Failed("configuration", "INS-2")),
-        (says("vodacom_session_wrong_key", 503, output_ResponseCode="INS-989"), NotAccepted("no_session_INS-989", 15, posted=False)),
+        (
+            says("vodacom_session_wrong_key", 503, output_ResponseCode="INS-989"),
+            NotAccepted("no_session_INS-989", 15, posted=False),
+        ),
         (httpx.Response(502), NotAccepted("no_session_502", 15, posted=False)),
         (httpx.Response(200, html="hello"), NotAccepted("no_session_unreadable", 15, posted=False)),
         (httpx.Response(429), NotAccepted("no_session_429", 15, posted=False)),
