@@ -23,6 +23,10 @@ def _comma_list(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def _pairs(text: str) -> dict[str, str]:
+    return {name: value for name, _, value in (part.partition("=") for part in _comma_list(text))}
+
+
 class Settings(BaseSettings):
     """The environment, typed. Field `database_url` is the variable MWOLO_DATABASE_URL, and so on."""
 
@@ -83,6 +87,10 @@ class Settings(BaseSettings):
     pawapay_api_token: SecretStr = Field(SecretStr(""), description="pawaPay API token")
     pawapay_base_url: str = Field("https://api.sandbox.pawapay.io", description="pawaPay address")
     pawapay_public_authority: str = Field("", description="host under which pawaPay signs its callbacks to us")
+    pawapay_providers: str = Field(
+        "mpesa=VODACOM_MPESA_COD,airtel=AIRTEL_COD,orange=ORANGE_COD", description="pawaPay's provider of each brand"
+    )
+    pawapay_decimals: str = Field("CDF=0,USD=2", description="decimals pawaPay takes in each currency")
     pawapay_start_timeout_s: int = Field(30, ge=1, le=60, description="a deposit request")
     pawapay_query_timeout_s: int = Field(30, ge=1, le=60, description="a status query")
     pawapay_keys_timeout_s: int = Field(10, ge=1, le=60, description="fetching the keys that sign callbacks")
@@ -122,11 +130,18 @@ class Settings(BaseSettings):
             raise ValueError("must start with mqtt:// or mqtts://")
         return value
 
-    @field_validator("wallet_routes")
+    @field_validator("wallet_routes", "pawapay_providers", "pawapay_decimals")
     @classmethod
-    def _readable_routes(cls, value: str) -> str:
+    def _readable_pairs(cls, value: str) -> str:
         if any(part.count("=") != 1 for part in _comma_list(value)):
-            raise ValueError("must look like brand=wallet,brand=wallet")
+            raise ValueError("must look like name=value,name=value")
+        return value
+
+    @field_validator("pawapay_decimals")
+    @classmethod
+    def _known_decimals(cls, value: str) -> str:
+        if any(decimals not in ("0", "2") for decimals in _pairs(value).values()):
+            raise ValueError("must give 0 or 2 for each currency")
         return value
 
     @property
@@ -136,7 +151,17 @@ class Settings(BaseSettings):
     @property
     def routes(self) -> dict[str, str]:
         """brand → wallet."""
-        return dict(part.split("=") for part in _comma_list(self.wallet_routes))
+        return _pairs(self.wallet_routes)
+
+    @property
+    def pawapay_provider_of(self) -> dict[str, str]:
+        """brand → pawaPay's provider."""
+        return _pairs(self.pawapay_providers)
+
+    @property
+    def pawapay_decimals_of(self) -> dict[str, int]:
+        """currency → decimals."""
+        return {currency: int(decimals) for currency, decimals in _pairs(self.pawapay_decimals).items()}
 
     def secrets_for(self, door: Literal["ussd", "sms", "hook"]) -> tuple[str, ...]:
         """The secrets valid at a door. Raises BadSetting when there is none: an open door is a mistake."""

@@ -139,6 +139,8 @@ class Wiring:
                 api_token=s.pawapay_api_token.get_secret_value(),
                 base_url=s.pawapay_base_url,
                 public_authority=s.pawapay_public_authority or None,
+                providers=s.pawapay_provider_of,
+                decimals=s.pawapay_decimals_of,
                 start_timeout_s=s.pawapay_start_timeout_s,
                 query_timeout_s=s.pawapay_query_timeout_s,
                 keys_timeout_s=s.pawapay_keys_timeout_s,
