@@ -7,17 +7,21 @@ done. Measured: `docs/decisions/0002-sqlite-writers.md`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import CompoundSelect, Engine, Select, create_engine, event
 from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionLeft
 from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import PoolProxiedConnection
 
+from core.db.prepared import Prepared
 from core.kernel.errors import NotRecorded
+
+Runs = Callable[[Prepared, Mapping[str, Any]], list[Any]]
 
 # What a caller of the web can bear; a bulk job gives its own.
 BUSY_TIMEOUT_S = 2.0
@@ -73,6 +77,31 @@ class Database:
         """A bare connection for the hot path: Core statements built once, no unit of work."""
         with _in_time(), self._reader.connect() as connection:
             yield connection
+
+    def prepare(self, statement: Select[*tuple[Any, ...]] | CompoundSelect[*tuple[Any, ...]]) -> Prepared:
+        """A select for `prepared_read`, of this database only."""
+        return Prepared(statement, self._reader.dialect)
+
+    @contextmanager
+    def prepared_read(self) -> Iterator[Runs]:
+        """A pooled connection without SQLAlchemy around it: run prepared selects, each with its values by name.
+
+        No BEGIN, on SQLite either (50 to 60 us): each statement stands alone and sees one state of the database, as on
+        PostgreSQL. Raises what `connect_read` raises.
+        """
+        driver = self._reader.dialect.loaded_dbapi
+        pooled: PoolProxiedConnection | None = None
+        with _in_time():
+            try:
+                pooled = connection = self._reader.raw_connection()
+                yield lambda select, values: select.rows(connection, values)
+            except driver.Error as error:
+                if pooled is not None and self._reader.dialect.is_disconnect(error, pooled.driver_connection, None):
+                    pooled.invalidate(error)
+                raise DBAPIError.instance(None, None, error, driver.Error, dialect=self._reader.dialect) from error
+            finally:
+                if pooled is not None:
+                    pooled.close()
 
     def dispose(self) -> None:
         self._writer.dispose()

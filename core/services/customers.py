@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any
 
-from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError
 
 from core.customers import queries
@@ -36,6 +34,7 @@ class Customers:
     def __init__(self, db: Database, clock: Clock) -> None:
         self._db = db
         self._clock = clock
+        self._who, self._who_and_account, self._done = map(db.prepare, (WHO, WHO_AND_ACCOUNT, ACTIVITY))
         self._cut_dates = CutDates(db, clock)
         self._agencies: tuple[float, tuple[AgencyView, ...]] | None = None
         self._agencies_lock = threading.Lock()
@@ -51,12 +50,15 @@ class Customers:
         # Attempts live in real time, invoices and links in business time.
         real = self._clock.real_now()
         activity = {**who, "horizon": real - _HORIZON, "since": real - RECENT}
-        with self._reading() as connection:
-            if account is None:
-                rows: Sequence[Any] = connection.execute(WHO, who).all()
-            else:
-                rows = connection.execute(WHO_AND_ACCOUNT, {**who, "account": account}).all()
-            done = connection.execute(ACTIVITY, activity).all()
+        try:
+            with self._db.prepared_read() as run:
+                if account is None:
+                    rows = run(self._who, who)
+                else:
+                    rows = run(self._who_and_account, {**who, "account": account})
+                done = run(self._done, activity)
+        except OperationalError as error:
+            raise NotRecorded("the database did not answer") from error
         contracts, other = self._contracts(rows)
         caller = next((r for r in rows if not r.is_other and r.last_brand), rows[0])
         attempts, receipts = _activity(done)
@@ -76,9 +78,12 @@ class Customers:
         """All agencies by city, at most five minutes old. Raises NotRecorded."""
         kept = self._agencies
         if kept is None or kept[0] < time.monotonic():
-            with self._agencies_lock, self._reading() as connection:
-                kept = (time.monotonic() + _AGENCIES_KEPT_S, queries.agencies(connection))
-                self._agencies = kept
+            try:
+                with self._agencies_lock, self._db.connect_read() as connection:
+                    kept = (time.monotonic() + _AGENCIES_KEPT_S, queries.agencies(connection))
+                    self._agencies = kept
+            except OperationalError as error:
+                raise NotRecorded("the database did not answer") from error
         return kept[1]
 
     def set_language(self, phone: str, language: str) -> None:
@@ -87,14 +92,6 @@ class Customers:
             raise ValueError(f"no such language: {language!r}")
         with self._db.begin() as session:
             queries.set_language(session, phone=phone, language=language, now=self._clock.now())
-
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        try:
-            with self._db.connect_read() as connection:
-                yield connection
-        except OperationalError as error:
-            raise NotRecorded("the database did not answer") from error
 
     def _contracts(self, rows: Sequence[Any]) -> tuple[tuple[ContractView, ...], ContractView | None]:
         first: dict[int, Any] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 import pytest
-from sqlalchemy import event, func, select
+from sqlalchemy import func, select
 
 from core.billing.tables import DunningPolicyRow, ReminderRow
 from core.customers.tables import PhoneRow
@@ -20,6 +20,7 @@ from core.services.turns import Turns
 from core.turns.model import TurnEntry
 from core.turns.tables import TurnRow
 from tests import town
+from tests.core.statements import statements_of
 
 STRANGER = "+243999000111"
 
@@ -112,10 +113,10 @@ def test_attempts_and_receipts(any_db: Database, clock: FixedClock, homes: list[
 def test_a_snapshot_is_two_reads(any_db: Database, clock: FixedClock, homes: list[town.Home]) -> None:
     customers = Customers(any_db, clock)
     customers.snapshot(homes[0].phone)
-    said: list[str] = []
-    event.listen(any_db._reader, "before_cursor_execute", lambda *a: said.append(a[2]))
-    customers.snapshot(homes[0].phone, homes[1].account_number)
-    assert len([s for s in said if "SELECT" in s]) == 2
+    with statements_of(any_db) as said:
+        customers.snapshot(homes[0].phone, homes[1].account_number)
+    assert len(said) == 2, said
+    assert all("SELECT" in statement for statement in said)
 
 
 def test_what_is_never_cut_names_no_date(any_db: Database, clock: FixedClock, homes: list[town.Home]) -> None:
