@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
 import tempfile
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -25,6 +28,17 @@ from tests.core.settlement.books import Books
 
 UNITS = st.integers(1, 400)
 CONTRACTS = st.integers(0, 1)
+
+
+@cache
+def _template() -> Path:
+    """A closed database with every table, made once and copied for each story."""
+    path = Path(tempfile.mkdtemp(prefix="mwolo-machine-")) / "template.db"
+    db = Database(f"sqlite:///{path}")
+    metadata.create_all(db.engine)
+    db.dispose()
+    atexit.register(shutil.rmtree, path.parent, ignore_errors=True)
+    return path
 
 
 @dataclass
@@ -62,12 +76,18 @@ class Settlement(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.folder = tempfile.TemporaryDirectory(prefix="mwolo-machine-")
-        self.db = Database(f"sqlite:///{Path(self.folder.name) / 'books.db'}")
-        metadata.create_all(self.db.engine)
+        path = Path(self.folder.name) / "books.db"
+        shutil.copyfile(_template(), path)
+        self.db = Database(f"sqlite:///{path}")
         self.books = Books(self.db, FixedClock(datetime(2026, 3, 10, 8, 0, tzinfo=UTC)))
         self.naive = Naive()
         self.contracts = [self.books.contract(), self.books.contract(phone="+243815557777")]
         self.number = 0
+        # A month that every story shares, so that none is about nothing: two invoices, one overpaid.
+        for units in (60, 40):
+            self.send_an_invoice(0, units)
+        self.pay_by_wallet(0, 130, False)
+        self.send_an_invoice(1, 90)
 
     def teardown(self) -> None:
         if hasattr(self, "db"):
@@ -236,7 +256,7 @@ class Settlement(RuleBasedStateMachine):
 
 
 Settlement.TestCase.settings = settings(
-    max_examples=12,
+    max_examples=20,
     stateful_step_count=20,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
