@@ -81,7 +81,7 @@ class BusinessClock:
     def _next_moment(self, target: datetime) -> datetime:
         """The next moment at which anything becomes due, at most `target`."""
         now = self._now()
-        moments = [plan.next_due(now) for plan in PLANS]
+        moments = [plan.next_due(now) for plan in PLANS if plan.stop]
         with self._db.read() as session:
             for column, condition in (
                 (OutboxRow.business_at, OutboxRow.state == text("'pending'")),

@@ -154,7 +154,7 @@ def test_a_row_that_comes_back_too_often_is_dead_with_its_last_words(box: Box) -
 
 def test_a_row_whose_workers_always_die_is_dead_too(box: Box) -> None:
     box.stage("a", kind="attempt.query")
-    for _ in range(3):
+    for _ in range(KINDS["attempt.query"].attempts_max):
         (row,) = box.lease(queue="push")
         box.clock.advance(seconds=LEASE_CAP_S)
     assert box.lease(queue="push") == []
