@@ -7,19 +7,18 @@ Redis may be emptied at any time; `docs/ussd.md` says what that costs.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Final
+from typing import Final
 
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from channels.ussd.gateway import EndNotice
+from channels.ussd.scripts import Script, Scripts
 
 # Carriers drop a session after 90 to 180 s. Keeping ours longer only brings dead menus back to life.
 SESSION_TTL_S = 180
@@ -34,7 +33,8 @@ RESUME_TTL_S = 600
 JOURNAL_MAX = 100_000
 JOURNAL = "ussd:journal"
 
-_CLAIM = """
+_CLAIM = Script(
+    """
 local r = redis.call('HMGET', KEYS[1], 'owner', 'length', 'hash', 'state', 'answer', 'turns', 'day', 'ended', 'at',
                      'j:' .. ARGV[2] .. ':' .. ARGV[3])
 local now = tonumber(redis.call('TIME')[1])
@@ -49,9 +49,12 @@ if held and held ~= ARGV[4] then return {'wait'} end
 redis.call('SET', KEYS[2], ARGV[4], 'PX', ARGV[5])
 if r[1] then return {'run', r[2], r[3], r[4], r[5], r[6], r[7]} end
 return {'new', redis.call('GET', KEYS[3])}
-"""
+""",
+    keys=3,
+)
 
-_WRITE = """
+_WRITE = Script(
+    """
 local field = 'j:' .. ARGV[3] .. ':' .. ARGV[4]
 local r = redis.call('HMGET', KEYS[1], 'turns', field)
 if r[2] then return r[2] end
@@ -71,10 +74,12 @@ if ARGV[12] == '' then redis.call('DEL', KEYS[4]) elseif ARGV[12] ~= '=' then
 end
 if redis.call('RPUSH', KEYS[5], ARGV[14]) > tonumber(ARGV[15]) then redis.call('LPOP', KEYS[5]) end
 return ARGV[5]
-"""
+""",
+    keys=5,
+)
 
 # A session that is over frees the phone; one that was replaced by a newer one on the same phone does not.
-_CLOSE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+_CLOSE = Script("if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0", keys=1)
 _RELEASE = _CLOSE
 
 KEEP_RESUME: Final = "="
@@ -156,9 +161,8 @@ class SessionStore:
     """The Redis side of turns. Every method may raise redis.exceptions.RedisError."""
 
     def __init__(self, client: redis.Redis, secret: bytes) -> None:
-        self._execute: Callable[..., Any] = client.execute_command
+        self._run = Scripts(client).run
         self._key = hmac.digest(secret, b"ussd", "sha256")
-        self._shas = {s: hashlib.sha1(s.encode(), usedforsecurity=False).hexdigest() for s in (_CLAIM, _WRITE, _CLOSE)}
 
     def digest(self, text: str) -> str:
         """A keyed hash: what is stored instead of a transcript, a session id or a number."""
@@ -176,9 +180,7 @@ class SessionStore:
     ) -> Claimed | Stored | Busy | OtherCaller | Over:
         """Take the turn whose transcript has this length and hash, or say why not. `token` is the same on a retry."""
         what, *rest = self._run(
-            _CLAIM,
-            (keys.session, keys.lock, keys.resume),
-            (keys.owner, length, digest, token, LOCK_MS, SESSION_TTL_S),
+            _CLAIM, keys.session, keys.lock, keys.resume, keys.owner, length, digest, token, LOCK_MS, SESSION_TTL_S
         )
         match what:
             case b"answer":
@@ -200,42 +202,36 @@ class SessionStore:
         somebody else has taken the turn over and is not done."""
         stored: bytes | None = self._run(
             _WRITE,
-            (keys.session, keys.lock, keys.opened, keys.resume, JOURNAL),
-            (
-                claimed.token,
-                keys.owner,
-                outcome.length,
-                outcome.digest,
-                outcome.answer,
-                outcome.state,
-                "1" if outcome.ended else "0",
-                claimed.turns,
-                claimed.day.isoformat(),
-                REPLAY_TTL_S,
-                OPEN_TTL_S,
-                outcome.resume,
-                RESUME_TTL_S,
-                outcome.journal,
-                JOURNAL_MAX,
-            ),
+            keys.session,
+            keys.lock,
+            keys.opened,
+            keys.resume,
+            JOURNAL,
+            claimed.token,
+            keys.owner,
+            outcome.length,
+            outcome.digest,
+            outcome.answer,
+            outcome.state,
+            "1" if outcome.ended else "0",
+            claimed.turns,
+            claimed.day.isoformat(),
+            REPLAY_TTL_S,
+            OPEN_TTL_S,
+            outcome.resume,
+            RESUME_TTL_S,
+            outcome.journal,
+            JOURNAL_MAX,
         )
         return stored
 
     def release(self, keys: SessionKeys, claimed: Claimed) -> None:
         """Give a claimed turn back without running it."""
-        self._run(_RELEASE, (keys.lock,), (claimed.token,))
+        self._run(_RELEASE, keys.lock, claimed.token)
 
     def close(self, keys: SessionKeys) -> None:
         """The network says that the session is over: the phone is free."""
-        self._run(_CLOSE, (keys.opened,), (keys.session,))
-
-    def _run(self, script: str, keys: tuple[str, ...], arguments: tuple[Any, ...]) -> Any:
-        sha = self._shas[script]
-        try:
-            return self._execute("EVALSHA", sha, len(keys), *keys, *arguments)
-        except NoScriptError:
-            # A new or emptied server. EVAL also teaches it the script.
-            return self._execute("EVAL", script, len(keys), *keys, *arguments)
+        self._run(_CLOSE, keys.opened, keys.session)
 
 
 class RedisSessionEnds:
