@@ -321,7 +321,7 @@ class Wiring:
             RqExecutor(self.redis),
             self.payments,
             self.schedule,
-            chores=(self._drain_turns,),
+            chores=(self._drain_turns, self.payments.rescue_stuck),
             lease_scale=self.settings.lease_scale,
         )
 

@@ -7,12 +7,24 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from core.db import Database
 from core.db.tables import metadata
 from core.kernel.clock import FixedClock
 from tests.realparts import PostgresServer, postgres_server
+
+# No test may depend on speed: an example that takes long on a busy machine is no failure. CI draws the same examples
+# every time, so that a red run means a change; elsewhere each run draws new ones.
+hypothesis.settings.register_profile(
+    "mwolo",
+    deadline=None,
+    derandomize=bool(os.environ.get("CI")),
+    print_blob=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("mwolo")
 
 
 @pytest.fixture

@@ -63,6 +63,10 @@ class Payments:
         """Turn due questions into errands. Called by the dispatcher."""
         return carry.stage_due_queries(self._ctx, limit)
 
+    def rescue_stuck(self, limit: int = 50) -> int:
+        """End attempts whose errand died on the way (a bug, a row given up): asked ones are queried, others fail."""
+        return carry.rescue_stuck(self._ctx, limit)
+
     def store(self, wallet: str, raw: RawCallback, source: str) -> None:
         """Keep a callback as it came, and the errand to settle it."""
         callbacks.store(self._ctx, wallet, raw, source)

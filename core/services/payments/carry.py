@@ -39,6 +39,8 @@ log = structlog.get_logger(__name__)
 SESSION_WAIT_S, SESSION_WAIT_MAX_S = 5.0, 60.0
 # An attempt that could not leave for so long is not what the customer expects any more.
 STALE_S = 900.0
+# Longer than any lease of its errand: whatever became of that errand, somebody must end the attempt.
+STUCK_S = 3600.0
 # Should the errand be lost all the same, the question is due again after this.
 REQUERY_S = 300.0
 
@@ -240,3 +242,32 @@ def stage_due_queries(ctx: Context, limit: int) -> int:
                 clock=ctx.clock,
             )
         return len(due)
+
+
+def rescue_stuck(ctx: Context, limit: int) -> int:
+    """See `Payments.rescue_stuck`."""
+    now = ctx.clock.real_now()
+    before = now - timedelta(seconds=STUCK_S)
+    stuck = (
+        select(AttemptRow.id)
+        .where(
+            AttemptRow.is_open.is_(True),
+            AttemptRow.state.in_(("created", "submitting")),
+            AttemptRow.created_at <= before,
+        )
+        .limit(limit)
+    )
+    with ctx.db.read() as session:
+        ids = session.scalars(stuck).all()
+    for attempt_id in ids:
+        with ctx.db.begin() as session:
+            attempt = queries.lock_attempt(session, attempt_id)
+            if attempt is None or attempt.state not in ("created", "submitting"):
+                continue
+            log.warning("attempt.rescued", attempt=attempt.id, wallet=attempt.wallet, state=attempt.state)
+            if attempt.state == "created":
+                _give_up(ctx, session, attempt, "other", "nobody carried it")
+                continue
+            queries.note(session, attempt, to_state="unknown", by="rescue", at=now, detail="nobody came back")
+            attempt.state, attempt.code, attempt.next_query_at = "unknown", "cut_off", now
+    return len(ids)

@@ -325,3 +325,20 @@ def test_schedules_shrink_in_the_sandbox_and_mean_the_same(db: Database, clock: 
     assert till.attempt(attempt_id).state == "expired"
     assert isinstance(till.try_begin(), Begun)
     assert isinstance(till.try_begin(), BeginRefused)
+
+
+def test_an_attempt_whose_errand_died_is_ended_by_somebody(till: Till) -> None:
+    """Never carried: it fails and the payer may try anew. Perhaps asked: it is questioned, never asked again."""
+    forgotten = till.begin()
+    asked = till.begin(payer_phone="+243820000077", asked_by_phone="+243820000077")
+    till.wallet.to_start = deque([Killed()])
+    with pytest.raises(Killed):
+        till.payments.push(asked)
+    assert till.payments.rescue_stuck() == 0
+    till.clock.advance(hours=2)
+    assert till.payments.rescue_stuck() == 2
+    assert till.attempt(forgotten).state == "failed"
+    assert till.attempt(asked).state == "unknown"
+    assert till.attempt(asked).next_query_at == till.clock.real_now()
+    assert till.payments.rescue_stuck() == 0
+    assert len(till.wallet.starts) == 1
