@@ -47,6 +47,7 @@ WAIT_S = 7.0
 _POLL_S = (0.01, 0.02, 0.04, 0.08)
 # Where a payment stands while its wallet is being chosen.
 _CHOOSING_WALLET = frozenset({"pay.confirm", "pay.wallet", "pay.number"})
+_RECEIPTS = frozenset({"receipts", "receipt"})
 _TYPED_KEPT = 40
 
 NOT_RECORDED = N_("Not recorded. Nothing was charged. Please dial again in a moment.")
@@ -60,7 +61,7 @@ _log = structlog.get_logger("ussd")
 class CustomerReads(Protocol):
     """Who is calling. Each may raise NotRecorded."""
 
-    def snapshot(self, phone: str, account: str | None = None) -> Snapshot: ...
+    def snapshot(self, phone: str, account: str | None = None, *, receipts: bool = True) -> Snapshot: ...
     def agencies(self) -> tuple[AgencyView, ...]: ...
     def set_language(self, phone: str, language: str) -> None: ...
 
@@ -206,7 +207,9 @@ class UssdTurns:
         replies = [typed] if known else typed.split("*") if typed else []
         resume = memory.resume if known else None if typed else Memory.read_resume(claimed.resume)
         try:
-            snapshot = self._customers.snapshot(turn.phone, _account(replies, memory.place, resume))
+            account = _account(replies, memory.place, resume)
+            receipts = _may_show_receipts(replies, memory.place)
+            snapshot = self._customers.snapshot(turn.phone, account, receipts=receipts)
             ctx = Context(snapshot, turn.service_code, resume=resume, agencies=self._customers.agencies())
             language = memory.language or snapshot.language or DEFAULT_LANGUAGE
             memory = replace(memory, language=language, resume=resume)
@@ -333,3 +336,10 @@ def _account(replies: list[str], place: Place, resume: Resume | None) -> str | N
     if chosen is not None:
         return str(chosen)
     return resume.account if resume is not None else None
+
+
+def _may_show_receipts(replies: list[str], place: Place) -> bool:
+    """Whether this turn can reach a screen with receipts: not a bare dial, which shows the home screen, nor a step of
+    a payment, whose ways lead on or back the way one came. Reading them costs 30 to 40 us."""
+    keys = (place.key, *(key for key, _params in place.trail))
+    return bool(replies) and not (place.key.startswith("pay.") and not _RECEIPTS.intersection(keys))

@@ -1,7 +1,7 @@
 """The two reads behind a caller's snapshot. Statements are built once, at import: building costs more than running.
 
 `WHO` (or `WHO_AND_ACCOUNT`) answers who is calling, for which contracts, and what is open on them; `ACTIVITY` what was
-asked of wallets lately and what arrived.
+asked of wallets lately and what arrived, `ATTEMPTS` only the former.
 """
 
 from __future__ import annotations
@@ -210,23 +210,26 @@ def _payments() -> Select[*tuple[Any, ...]]:
     )
 
 
-def _activity() -> Any:
-    """Attempts this phone pays or that pay for its contracts, and the last payments of either kind.
+def _activity(*, receipts: bool) -> Any:
+    """Attempts this phone pays or that pay for its contracts; with `receipts` the last payments of either kind.
 
     Each arm walks one index; an attempt that is in both arms comes twice.
     """
     arms: list[Subquery] = [
         _attempts(AttemptRow.payer_phone == _PHONE).subquery("paid_by_me"),
         _attempts(AttemptRow.contract_id.in_(_own_contracts())).subquery("paid_for_me"),
+    ]
+    arrived: list[Subquery] = [
         _payments().where(PaymentRow.contract_id.in_(_own_contracts())).subquery("arrived_for_me"),
         _payments()
         .join(AttemptRow, AttemptRow.id == PaymentRow.attempt_id)
         .where(AttemptRow.payer_phone == _PHONE)
         .subquery("sent_by_me"),
     ]
-    return union_all(*(select(arm) for arm in arms))
+    return union_all(*(select(arm) for arm in (arms + arrived if receipts else arms)))
 
 
 WHO = _who()
 WHO_AND_ACCOUNT = union_all(_who(), _account())
-ACTIVITY = _activity()
+ACTIVITY = _activity(receipts=True)
+ATTEMPTS = _activity(receipts=False)

@@ -17,7 +17,7 @@ from core.i18n import LANGUAGES
 from core.kernel.clock import Clock
 from core.kernel.errors import NotRecorded
 from core.kernel.money import Money
-from core.services.customer_reads import ACTIVITY, RECEIPTS, WHO, WHO_AND_ACCOUNT
+from core.services.customer_reads import ACTIVITY, ATTEMPTS, RECEIPTS, WHO, WHO_AND_ACCOUNT
 from core.services.cut_dates import CutDates
 
 # An attempt that ended badly is spoken of for so long.
@@ -34,16 +34,17 @@ class Customers:
     def __init__(self, db: Database, clock: Clock) -> None:
         self._db = db
         self._clock = clock
-        self._who, self._who_and_account, self._done = map(db.prepare, (WHO, WHO_AND_ACCOUNT, ACTIVITY))
+        self._who, self._who_and_account = db.prepare(WHO), db.prepare(WHO_AND_ACCOUNT)
+        self._done, self._attempts = db.prepare(ACTIVITY), db.prepare(ATTEMPTS)
         self._cut_dates = CutDates(db, clock)
         self._agencies: tuple[float, tuple[AgencyView, ...]] | None = None
         self._agencies_lock = threading.Lock()
 
-    def snapshot(self, phone: str, account: str | None = None) -> Snapshot:
+    def snapshot(self, phone: str, account: str | None = None, *, receipts: bool = True) -> Snapshot:
         """What is known of the caller `phone` (E.164), in two reads.
 
-        `account`: an account number the caller typed; its contract comes as `other`, masked. Raises NotRecorded when
-        the database does not answer in time.
+        `account`: an account number the caller typed; its contract comes as `other`, masked. `receipts` False: the
+        caller is sure to show none, and none are read. Raises NotRecorded when the database does not answer in time.
         """
         now = self._clock.now()
         who = {"phone": phone, "now": now}
@@ -56,12 +57,12 @@ class Customers:
                     rows = run(self._who, who)
                 else:
                     rows = run(self._who_and_account, {**who, "account": account})
-                done = run(self._done, activity)
+                done = run(self._done if receipts else self._attempts, activity)
         except OperationalError as error:
             raise NotRecorded("the database did not answer") from error
         contracts, other = self._contracts(rows)
         caller = next((r for r in rows if not r.is_other and r.last_brand), rows[0])
-        attempts, receipts = _activity(done)
+        attempts, newest = _activity(done)
         return Snapshot(
             phone=phone,
             at=now,
@@ -71,7 +72,7 @@ class Customers:
             contracts=contracts,
             other=other,
             attempts=attempts,
-            receipts=receipts,
+            receipts=newest,
         )
 
     def agencies(self) -> tuple[AgencyView, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -108,6 +109,8 @@ def test_attempts_and_receipts(any_db: Database, clock: FixedClock, homes: list[
     assert [(a.state, a.is_open) for a in seen.attempts] == [("failed", False), ("pending", True)]
     assert [r.number for r in seen.receipts] == ["R-0", "R-9", "R-1"]
     assert seen.receipts[1].account_number == homes[1].account_number
+    without = Customers(any_db, clock).snapshot(homes[0].phone, receipts=False)
+    assert without == replace(seen, receipts=())
 
 
 def test_a_snapshot_is_two_reads(any_db: Database, clock: FixedClock, homes: list[town.Home]) -> None:

@@ -306,11 +306,11 @@ def test_a_duplicate_waits_for_the_first_ones_answer(phone: Phone, site: Site, m
     look = site.customers.snapshot
     looks: list[str] = []
 
-    def held(number: str, account: str | None = None) -> object:
+    def held(number: str, account: str | None = None, *, receipts: bool = True) -> object:
         looks.append(number)
         inside.set()
         assert go_on.wait(20)
-        return look(number, account)
+        return look(number, account, receipts=receipts)
 
     phone.dial()
     monkeypatch.setattr(site.customers, "snapshot", held)

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date
 from random import Random
 from typing import Protocol
@@ -22,7 +23,7 @@ from channels.ussd.menu.journeys import menu
 from channels.ussd.sessions import RedisSessionEnds, SessionStore
 from channels.ussd.turns import EndTexts, PaymentDoor, UssdTurns
 from channels.ussd.views import ussd_blueprint
-from core.customers.model import AgencyView, Snapshot
+from core.customers.model import AgencyView, ReceiptView, Snapshot
 from core.db import Database
 from core.kernel.clock import Clock
 from core.kernel.errors import NotRecorded
@@ -87,6 +88,16 @@ class Line:
         return [self.send(text).decode() for text in transcripts]
 
 
+class Unread(tuple[ReceiptView, ...]):
+    """Receipts that were not read: a screen that looks at them anyway must not say that there are none."""
+
+    def __bool__(self) -> bool:
+        raise AssertionError("receipts were shown that nobody read")
+
+    def __iter__(self) -> Iterator[ReceiptView]:
+        raise AssertionError("receipts were shown that nobody read")
+
+
 class SlowCustomers:
     """The real reads, each a random while later."""
 
@@ -96,12 +107,13 @@ class SlowCustomers:
         self._random = Random(7)
         self.fail = False
 
-    def snapshot(self, phone: str, account: str | None = None) -> Snapshot:
+    def snapshot(self, phone: str, account: str | None = None, *, receipts: bool = True) -> Snapshot:
         if self.fail:
             raise NotRecorded("busy")
         if self._most_s:
             time.sleep(self._random.random() * self._most_s)
-        return self._customers.snapshot(phone, account)
+        seen = self._customers.snapshot(phone, account, receipts=receipts)
+        return seen if receipts else replace(seen, receipts=Unread())
 
     def agencies(self) -> tuple[AgencyView, ...]:
         return self._customers.agencies()
