@@ -92,11 +92,9 @@ class Wiring:
     @cached_property
     def turn_redis(self) -> Redis:
         """For turns: a customer waits, so this one gives up soon."""
-        from redis import Redis
+        from channels.ussd.sessions import connect
 
-        return Redis.from_url(
-            self.settings.redis_url, socket_connect_timeout=REDIS_TIMEOUT_S, socket_timeout=REDIS_TIMEOUT_S
-        )
+        return connect(self.settings.redis_url)
 
     @cached_property
     def sealer(self) -> Sealer:
