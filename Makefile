@@ -16,7 +16,7 @@ help: ## list the commands
 setup: $(STAMP)-$(LOCKED) ## prepare .venv from the hashed lock
 
 $(STAMP)-$(LOCKED): requirements/run.lock requirements/test.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Mwolo needs Python 3.11 or newer: make PYTHON=/path/to/python3.11"; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { echo "Mwolo needs Python 3.11, 3.12 or 3.13: make PYTHON=/path/to/python3.11"; exit 2; }
 	@echo "Preparing $(VENV) (about a minute, once) ..."
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check "uv>=0.9" 2>/dev/null || true

@@ -34,22 +34,26 @@ from core.kernel.ids import new_uuid
 
 @dataclass(frozen=True, slots=True)
 class KindPolicy:
-    """How rows of one kind are handed out: rows per job, first lease (it doubles up to LEASE_CAP_S), hand-outs."""
+    """How rows of one kind are handed out: rows per job, first lease (it doubles up to LEASE_CAP_S), hand-outs.
+
+    `call_s`: the longest one row may take. It is not begun with less of its lease left: better late than twice.
+    """
 
     queue: str
     batch: int
     lease_s: int
     attempts_max: int
+    call_s: int
 
 
-# A wallet call may last 120 s: its lease is longer than the call, and it never shares a job.
+# A wallet call waits for a session (65 s) and for the payer's PIN (120 s); a question for a session and 30 s.
 KINDS = {
-    "attempt.push": KindPolicy("push", 1, 180, 20),
-    "attempt.query": KindPolicy("push", 1, 90, 12),
-    "callback.settle": KindPolicy("settle", 20, 60, 12),
-    "notice.send": KindPolicy("notices", 20, 60, 8),
-    "document.receipt": KindPolicy("bulk", 20, 60, 8),
-    "schedule.run": KindPolicy("bulk", 1, 300, 5),
+    "attempt.push": KindPolicy("push", 1, 300, 20, 200),
+    "attempt.query": KindPolicy("push", 1, 180, 12, 100),
+    "callback.settle": KindPolicy("settle", 1, 180, 12, 100),
+    "notice.send": KindPolicy("notices", 20, 60, 8, 15),
+    "document.receipt": KindPolicy("bulk", 20, 60, 8, 10),
+    "schedule.run": KindPolicy("bulk", 1, 600, 5, 60),
 }
 QUEUES = ("push", "settle", "notices", "bulk")
 LEASE_CAP_S = 900
@@ -206,6 +210,18 @@ def stage(
     return True
 
 
+def stage_again(session: Session, *, kind: str, key: str, body: dict[str, Any], clock: Clock) -> bool:
+    """Stage an effect that is due until it was carried out: one that waits already stays as it is, one that was given
+    up or ended without its effect is taken up anew. False when it waits already."""
+    row = session.scalar(select(OutboxRow).where(OutboxRow.key == key).with_for_update(key_share=True))
+    if row is None:
+        return stage(session, kind=kind, key=key, body=body, clock=clock)
+    if row.state == "pending":
+        return False
+    row.state, row.attempts, row.available_at, row.done_at = "pending", 0, clock.real_now(), None
+    return True
+
+
 def lease(session: Session, *, queue: str, clock: Clock, limit: int, scale: float = 1.0) -> list[Leased]:
     """Take up to `limit` due rows of a queue, by priority, then oldest first, each with a new token.
 
@@ -218,7 +234,7 @@ def lease(session: Session, *, queue: str, clock: Clock, limit: int, scale: floa
         .where(*_due(queue, clock))
         .order_by(OutboxRow.priority, OutboxRow.available_at, OutboxRow.id)
         .limit(limit)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True, key_share=True)
     )
     taken: list[Leased] = []
     for row in session.scalars(due).all():

@@ -296,7 +296,7 @@ class Wiring:
 
         from core.ledger.queries import differences
 
-        with self.db.read() as session:
+        with self.db.snapshot() as session:
             found = differences(session)
         if found:
             structlog.get_logger(__name__).critical("ledger.difference", found=[str(d) for d in found[:20]])

@@ -199,10 +199,10 @@ def redis_server() -> Iterator[str]:
 
         try:
             wait_until(up, what="the Redis server to answer")
+            client.close()
             exercised("Redis", binary)
             yield url
         finally:
-            client.close()
             stop(process)
 
 

@@ -6,23 +6,21 @@ A job may be lost, repeated and reordered by its queue; the lease and its fencin
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from typing import Protocol
 
 import structlog
+from sqlalchemy.exc import DBAPIError
 
 from core import outbox
 from core.db import Database
 from core.kernel.clock import Clock
 from core.kernel.errors import NotRecorded
-from core.outbox import Dead, Leased, Outcome, Retry
+from core.outbox import KINDS, Dead, Leased, Outcome, Retry
 
 log = structlog.get_logger(__name__)
 
 Handler = Callable[[Leased], Outcome]
 
-# A row is not begun when its lease has less than this left: better late than twice.
-MARGIN = timedelta(seconds=2)
 # After a bug in a handler: again, with patience, until the row is dead.
 BUG_PAUSE_S = 5.0
 
@@ -42,7 +40,7 @@ class Runner:
         self._db = db
         self._clock = clock
         self._handlers = handlers
-        self._margin = MARGIN * min(1.0, lease_scale)
+        self._lease_scale = lease_scale
 
     def run(self, tokens: dict[int, str]) -> None:
         """Carry out those rows of a job (row id → token) that are still ours."""
@@ -52,7 +50,11 @@ class Runner:
             self.run_one(row)
 
     def run_one(self, row: Leased) -> None:
-        if row.lease_until - self._clock.real_now() < self._margin:
+        left_s = (row.lease_until - self._clock.real_now()).total_seconds()
+        if left_s < KINDS[row.kind].call_s * min(1.0, self._lease_scale):
+            # It waited too long in the queue. Given back untried, it counts as no hand-out.
+            with self._db.begin() as session:
+                outbox.release(session, [row])
             return
         outcome = self._outcome(row)
         try:
@@ -77,7 +79,9 @@ class Runner:
             return Retry(1.0, "the database was busy", counts=False)
         except Exception as error:
             log.exception("outbox.bug", row=row.id, kind=row.kind)
-            return Retry(BUG_PAUSE_S * row.attempts, f"{type(error).__name__}: {error}"[:500])
+            # A driver's message may carry the values of a row: names and numbers have no place here.
+            words = type(error).__name__ if isinstance(error, DBAPIError) else f"{type(error).__name__}: {error}"
+            return Retry(BUG_PAUSE_S * row.attempts, words[:500])
 
 
 class InLine:

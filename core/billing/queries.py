@@ -42,14 +42,14 @@ def policy_on(session: Session, day: date) -> DunningPolicy:
 
 def next_number(session: Session, series: str) -> int:
     """The next number of a series without gaps or twins: the row stays locked until the caller's transaction ends."""
-    row = session.get(NumberSeriesRow, series, with_for_update=True, populate_existing=True)
+    row = session.get(NumberSeriesRow, series, with_for_update={"key_share": True}, populate_existing=True)
     if row is None:
         try:
             with session.begin_nested():
                 session.add(NumberSeriesRow(name=series, last=0))
         except IntegrityError:
             pass  # another transaction began the series at the same moment; its row is locked and read below
-        row = session.get_one(NumberSeriesRow, series, with_for_update=True, populate_existing=True)
+        row = session.get_one(NumberSeriesRow, series, with_for_update={"key_share": True}, populate_existing=True)
     row.last += 1
     session.flush()
     return row.last

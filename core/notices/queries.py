@@ -14,7 +14,7 @@ from core.notices.tables import DeliveryReportRow, NoticeRow
 
 def locked(session: Session, notice_id: int) -> NoticeRow | None:
     """One notice, locked until the caller commits."""
-    return session.get(NoticeRow, notice_id, with_for_update=True)
+    return session.get(NoticeRow, notice_id, with_for_update={"key_share": True})
 
 
 def by_reference(session: Session, gateway: str, reference: str) -> NoticeRow | None:
@@ -24,7 +24,7 @@ def by_reference(session: Session, gateway: str, reference: str) -> NoticeRow | 
         .where(NoticeRow.gateway == gateway, NoticeRow.gateway_ref == reference)
         .order_by(NoticeRow.id)
         .limit(1)
-        .with_for_update()
+        .with_for_update(key_share=True)
     ).first()
 
 
@@ -54,7 +54,7 @@ def the_one_in_doubt(session: Session, gateway: str, phone: str, since: datetime
             NoticeRow.gateway_ref.is_(None),
             NoticeRow.state.in_(("unknown", "sending")),
         )
-        .with_for_update()
+        .with_for_update(key_share=True)
     ).all()
     if len(open_ones) != 1 or open_ones[0].state != "unknown":
         return None

@@ -161,6 +161,7 @@ class Capabilities:
     `decimals`: currency → decimals it accepts. `limits`: currency → (lowest, highest) in minor units, None: unknown.
     `query_slots_s`: seconds after the POST (or after the doubt) at which the operator is asked; the last repeats hourly
     until a person takes over. `prompt_lifetime_s`: when the prompt on the phone is considered over.
+    `not_found_after_s`: when "never heard of it" counts, counted from the request: before, it may not be indexed yet.
     """
 
     decimals: Mapping[str, int]
@@ -168,6 +169,7 @@ class Capabilities:
     signed_callbacks: bool
     query_slots_s: tuple[int, ...]
     prompt_lifetime_s: int
+    not_found_after_s: int = 120
     refunds: bool = False
     statements: bool = False
     limits: Mapping[str, tuple[int | None, int | None]] = field(default_factory=dict)

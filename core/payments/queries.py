@@ -17,7 +17,7 @@ def lock_attempt(session: Session, attempt_id: str) -> AttemptRow | None:
     return session.scalar(
         select(AttemptRow)
         .where(AttemptRow.id == attempt_id)
-        .with_for_update()
+        .with_for_update(key_share=True)
         .execution_options(populate_existing=True)
     )
 
@@ -64,7 +64,7 @@ def due_for_query(session: Session, *, now: datetime, limit: int) -> Sequence[At
         .where(AttemptRow.next_query_at <= now)
         .order_by(AttemptRow.next_query_at)
         .limit(limit)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True, key_share=True)
     ).all()
 
 

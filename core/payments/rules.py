@@ -32,8 +32,6 @@ OPEN: frozenset[str] = frozenset({"created", "submitting", "pending", "unknown"}
 SOFT: frozenset[str] = frozenset({"expired", "failed", "needs_attention"})
 
 POSTS_MAX = 2
-# "Never heard of it" counts only when the operator had time to index what we sent.
-NOT_FOUND_AFTER_S = 120
 # After a soft end: money has been seen to arrive minutes and hours later.
 WATCH_S = (900, 3600, 86_400)
 HOURLY_S = 3600
@@ -103,7 +101,10 @@ def judge(
                 return _still_open("pending", "", age_s, queries, can)
             return _unmoved(state, age_s, queries, can)
         case NotFound():
-            if state in OPEN and age_s >= NOT_FOUND_AFTER_S:
+            if state == "pending":
+                # It took the request on and does not know it now: that is doubt, while the prompt may be on the phone.
+                return _still_open("pending", "not_found", age_s, queries, can)
+            if state in OPEN and age_s >= can.not_found_after_s:
                 return Verdict("failed", "not_found", "not_found", _watch(queries, can), "failed")
             if state in OPEN:
                 return Verdict("unknown", code="not_found", next_query_in_s=_next(queries, can))

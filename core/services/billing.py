@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import select
@@ -18,7 +18,7 @@ from core.billing.tables import DunningCycleRow, InvoiceLineRow, InvoiceRow, Rem
 from core.customers.tables import ContractRow, CustomerRow, SiteRow
 from core.db import Database
 from core.kernel.clock import EAST, WEST, Clock, local_date
-from core.kernel.errors import StateConflict
+from core.kernel.errors import NotRecorded, StateConflict
 from core.kernel.ids import new_uuid
 from core.kernel.money import Money
 from core.settlement import offs, post
@@ -52,6 +52,9 @@ class Line:
     amount: Money
     quantity: str = "1"
     levy: str | None = None
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,14 +211,25 @@ class Billing:
         for contract_id, verdict in self._judged(candidates, now):
             looked += 1
             if verdict.steps:
-                steps += self._step(contract_id)
+                steps += self._guarded(self._step, contract_id) or 0
         for contract_id, verdict in self._judged(cut, now):
             if not verdict.off_due:
                 back += 1
-                self._step(contract_id)
+                self._guarded(self._step, contract_id)
         if steps or back:
             log.info("dunning.swept", looked_at=looked, steps=steps, given_back=back)
         return Swept(looked, steps, back)
+
+    @staticmethod
+    def _guarded(act: Callable[[int], T], contract_id: int) -> T | None:
+        """Do one contract's part. A fault in one must not stop all that come after it, every night anew."""
+        try:
+            return act(contract_id)
+        except NotRecorded:
+            raise
+        except Exception:
+            log.exception("dunning.contract_failed", contract=contract_id)
+            return None
 
     def cut_batch(self, zone: str) -> CutBatch:
         """Command off where it is due and books and guards allow it now, in one time zone.
@@ -232,7 +246,9 @@ class Billing:
         for contract_id, verdict in self._judged(announced, self._clock.now()):
             if not verdict.cut_now:
                 continue
-            codes = self._cut(contract_id)
+            codes = self._guarded(self._cut, contract_id)
+            if codes is None:
+                continue
             if codes:
                 held.append((contract_id, codes))
             else:
@@ -280,7 +296,7 @@ class Billing:
     def notice_handed_over(self, task_id: int, *, by: str) -> bool:
         """A crew handed a notice over: that is evidence. False when the task is no open notice; nothing changed."""
         with self._db.begin() as session:
-            task = session.get(CrewTaskRow, task_id, with_for_update=True)
+            task = session.get(CrewTaskRow, task_id, with_for_update={"key_share": True})
             if task is None or task.kind != "notice" or task.state != "open":
                 return False
             task.state, task.done_at, task.done_by = "done", self._clock.now(), by
@@ -361,7 +377,7 @@ class Billing:
         if contract_id is None:
             raise StateConflict(f"there is no invoice {invoice_id}")
         lock_contract(session, contract_id)
-        invoice = session.get_one(InvoiceRow, invoice_id, with_for_update=True, populate_existing=True)
+        invoice = session.get_one(InvoiceRow, invoice_id, with_for_update={"key_share": True}, populate_existing=True)
         return invoice, session.get_one(ContractRow, contract_id, populate_existing=True)
 
     def _today(self, session: Session, contract: ContractRow) -> date:

@@ -306,10 +306,10 @@ class Notices:
                 _apply_all(session, row)
 
     def _opt_out(self, session: Session, phone: str) -> None:
-        row = session.get(PhoneRow, phone, with_for_update=True)
+        row = session.get(PhoneRow, phone, with_for_update={"key_share": True})
         if row is None and _added(session, PhoneRow(phone=phone, opted_out_at=self._clock.now())):
             return
-        row = row or session.get(PhoneRow, phone, with_for_update=True)
+        row = row or session.get(PhoneRow, phone, with_for_update={"key_share": True})
         if row is not None and row.opted_out_at is None:
             row.opted_out_at = self._clock.now()
 

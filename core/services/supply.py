@@ -89,7 +89,7 @@ class Supply:
         """Take or keep the right to be the bridge for so many real seconds. False: another one has it."""
         now = self._clock.real_now()
         with self._db.begin() as session:
-            row = session.get(LeaseRow, BRIDGE_LEASE, with_for_update=True)
+            row = session.get(LeaseRow, BRIDGE_LEASE, with_for_update={"key_share": True})
             if row is not None and row.holder != holder and row.until > now:
                 return False
             if row is None:
@@ -101,7 +101,7 @@ class Supply:
     def leave_bridge(self, holder: str) -> None:
         """Give the right back, so that a successor need not wait for its end."""
         with self._db.begin() as session:
-            row = session.get(LeaseRow, BRIDGE_LEASE, with_for_update=True)
+            row = session.get(LeaseRow, BRIDGE_LEASE, with_for_update={"key_share": True})
             if row is not None and row.holder == holder:
                 row.until = self._clock.real_now()
 
@@ -127,7 +127,7 @@ class Supply:
     def mark_sent(self, command_id: str, token: str) -> bool:
         """The broker has it. That proves nothing about the meter; the next attempt is set."""
         with self._db.begin() as session:
-            row = session.get(RelayCommandRow, command_id, with_for_update=True)
+            row = session.get(RelayCommandRow, command_id, with_for_update={"key_share": True})
             if row is None or row.lease_token != token or row.state != "publishing":
                 return False
             row.sent_at = row.sent_at or self._clock.now()
@@ -140,7 +140,7 @@ class Supply:
     def mark_unsent(self, command_id: str, token: str, why: str) -> bool:
         """The broker did not take it, or did not say so in time. It goes back into the queue."""
         with self._db.begin() as session:
-            row = session.get(RelayCommandRow, command_id, with_for_update=True)
+            row = session.get(RelayCommandRow, command_id, with_for_update={"key_share": True})
             if row is None or row.lease_token != token or row.state != "publishing":
                 return False
             commands.move(session, row, "queued", clock=self._clock, actor="bridge", detail=why)
@@ -205,7 +205,7 @@ class Supply:
     def crew_switched(self, task_id: int, *, by: str) -> bool:
         """A person switched a meter that has no radio. False when the task is not open: nothing changed."""
         with self._db.begin() as session:
-            task = session.get(CrewTaskRow, task_id, with_for_update=True)
+            task = session.get(CrewTaskRow, task_id, with_for_update={"key_share": True})
             if task is None or task.kind != "switch" or task.state != "open" or task.meter_id is None:
                 return False
             desired = queries.desired_of(session, task.meter_id)
@@ -233,7 +233,7 @@ class Supply:
         meter = queries.lock_meter(session, seen.meter_id, wait=False)
         if meter is None:
             return None
-        session.refresh(seen, with_for_update=True)
+        session.refresh(seen, with_for_update={"key_share": True})
         if not self._is_due(seen):
             return None
         if seen.supply == "off" and seen.contract_id is not None and not self._off_may_leave(session, seen):
@@ -309,7 +309,7 @@ class Supply:
             seen = session.get(RelayCommandRow, command_id)
             if seen is None or queries.lock_meter(session, seen.meter_id) is None:
                 return False
-            session.refresh(seen, with_for_update=True)
+            session.refresh(seen, with_for_update={"key_share": True})
             if seen.not_after > self._clock.now():
                 return False
             if not commands.move(session, seen, "expired", clock=self._clock, actor="clock"):
@@ -373,7 +373,7 @@ class Supply:
         blanks = {"account": grouped(contract.account_number)}
         if row.supply == "off" and row.reason not in WITHOUT_DEBT:
             blanks["amount"] = standing(session, contract)[0].text
-        for person in holders(session, contract):
+        for person in holders(session, contract, clock=self._clock):
             stage_notice(
                 session,
                 clock=self._clock,

@@ -43,7 +43,7 @@ _KINDS = {"reminder": "dunning.reminder", "warning": "dunning.warning", "announc
 
 def lock_contract(session: Session, contract_id: int) -> None:
     """Take the row that is locked first when money moves. SQLite's writer holds the whole database already."""
-    row = select(ContractRow.id).where(ContractRow.id == contract_id).with_for_update()
+    row = select(ContractRow.id).where(ContractRow.id == contract_id).with_for_update(key_share=True)
     if session.scalar(row) is None:
         raise StateConflict(f"there is no contract {contract_id}")
 
@@ -255,7 +255,7 @@ def _make(session: Session, clock: Clock, facts: DunningFacts, policy: DunningPo
     session.add(row)
     session.flush()
     contract = session.get_one(ContractRow, facts.contract_id)
-    told = effects.holders(session, contract)
+    told = [person for person in effects.holders(session, contract, clock=clock) if person.fresh]
     if step.channel == "crew" or not told:
         _ask_crew(session, clock, contract, row)
         return row

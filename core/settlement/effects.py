@@ -30,6 +30,7 @@ class Addressee:
     phone: str
     language: str
     customer_id: int
+    fresh: bool
 
 
 def stage(session: Session, event: Event, *, clock: Clock) -> None:
@@ -57,24 +58,32 @@ def standing(session: Session, contract: ContractRow) -> tuple[Money, Money]:
     return Money(int(due or 0), contract.currency), ledger.balance(session, credit(contract.id), contract.currency)
 
 
-def holders(session: Session, contract: ContractRow) -> list[Addressee]:
-    """The confirmed phones of a contract's customer, holder first, stale links too: it tells of money that came."""
+def holders(session: Session, contract: ContractRow, *, clock: Clock) -> list[Addressee]:
+    """The confirmed phones of a contract's customer, fresh ones before stale ones, holder first.
+
+    A stale one (months of silence, another SIM) may be somebody else's by now: it is told no amount that is owed.
+    """
     language = func.coalesce(PhoneLinkRow.language, PhoneRow.language, CustomerRow.language)
     rows = session.execute(
-        select(PhoneLinkRow.phone, language, PhoneLinkRow.customer_id)
+        select(PhoneLinkRow.phone, language, PhoneLinkRow.customer_id, PhoneLinkRow.fresh_until)
         .join(CustomerRow, CustomerRow.id == PhoneLinkRow.customer_id)
         .outerjoin(PhoneRow, PhoneRow.phone == PhoneLinkRow.phone)
         .where(PhoneLinkRow.customer_id == contract.customer_id, PhoneLinkRow.confirmed_at.is_not(None))
         .order_by(case((PhoneLinkRow.role == "holder", 0), else_=1), PhoneLinkRow.id)
     )
-    return [Addressee(*row) for row in rows]
+    now = clock.now()
+    people = [
+        Addressee(phone, tongue, customer_id, fresh=until is not None and until > now)
+        for phone, tongue, customer_id, until in rows
+    ]
+    return sorted(people, key=lambda person: not person.fresh)
 
 
 def _receipts(session: Session, payment: PaymentRow, contract_id: int, clock: Clock) -> None:
     contract = session.get_one(ContractRow, contract_id)
     zone = session.scalars(select(SiteRow.time_zone).where(SiteRow.id == contract.site_id)).one()
     due, left_over = standing(session, contract)
-    known = holders(session, contract)
+    known = holders(session, contract, clock=clock)
     attempt = session.get(AttemptRow, payment.attempt_id) if payment.attempt_id else None
     payer = attempt.payer_phone if attempt else payment.payer_phone
     blanks = {
@@ -85,24 +94,25 @@ def _receipts(session: Session, payment: PaymentRow, contract_id: int, clock: Cl
         "due": due.text if due else "",
         "credit": left_over.text if left_over.minor > 0 and not due else "",
     }
+    # Proof of the money, nothing about what the account still owes.
+    proof = {key: blanks[key] for key in ("amount", "account", "receipt", "verification")}
     own = next((a for a in known if a.phone == payer), None)
     told = own or (known[0] if known else None)
     if told is not None:
         stage_notice(
             session,
             clock=clock,
-            kind="payment.receipt",
+            kind="payment.receipt" if told.fresh else "payment.receipt_payer",
             key=f"receipt:{payment.id}:account",
             recipient=told.phone,
             language=told.language if own is None or attempt is None else attempt.language,
-            blanks=blanks,
+            blanks=blanks if told.fresh else proof,
             zone=zone,
             customer_id=told.customer_id,
             contract_id=contract.id,
             payment_id=payment.id,
         )
     if own is None and attempt is not None:
-        # Somebody else paid: proof of the money, nothing about what the account still owes.
         stage_notice(
             session,
             clock=clock,
@@ -110,7 +120,7 @@ def _receipts(session: Session, payment: PaymentRow, contract_id: int, clock: Cl
             key=f"receipt:{payment.id}:payer",
             recipient=attempt.payer_phone,
             language=attempt.language,
-            blanks={key: blanks[key] for key in ("amount", "account", "receipt", "verification")},
+            blanks=proof,
             zone=zone,
             contract_id=contract.id,
             payment_id=payment.id,

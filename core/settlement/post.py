@@ -112,7 +112,7 @@ def _lock_contract(session: Session, contract_id: int) -> ContractRow:
     contract = session.scalar(
         select(ContractRow)
         .where(ContractRow.id == contract_id)
-        .with_for_update()
+        .with_for_update(key_share=True)
         .execution_options(populate_existing=True)
     )
     if contract is None:
@@ -177,7 +177,7 @@ def _check_placing(session: Session, event: SuspensePlaced) -> None:
 
 
 def _lock_payment(session: Session, payment_id: str) -> PaymentRow:
-    payment = session.get(PaymentRow, payment_id, with_for_update=True, populate_existing=True)
+    payment = session.get(PaymentRow, payment_id, with_for_update={"key_share": True}, populate_existing=True)
     if payment is None:
         raise StateConflict(f"there is no payment {payment_id}")
     return payment
@@ -204,7 +204,7 @@ def open_invoices(session: Session, contract_id: int) -> list[OpenInvoice]:
         select(InvoiceRow.id, InvoiceRow.total_minor - InvoiceRow.paid_minor)
         .where(InvoiceRow.contract_id == contract_id, text("invoice.state = 'sent' AND paid_minor < total_minor"))
         .order_by(InvoiceRow.sent_on, InvoiceRow.id)
-        .with_for_update()
+        .with_for_update(key_share=True)
     )
     return [OpenInvoice(invoice_id, balance) for invoice_id, balance in rows]
 

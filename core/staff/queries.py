@@ -16,12 +16,12 @@ _CHAIN_LOCK = 0x6D776F6C6F
 
 def user_by_login(session: Session, login: str, *, lock: bool = False) -> StaffUserRow | None:
     asked = select(StaffUserRow).where(StaffUserRow.login == login)
-    return session.scalar(asked.with_for_update() if lock else asked)
+    return session.scalar(asked.with_for_update(key_share=True) if lock else asked)
 
 
 def user_by_id(session: Session, staff_id: int, *, lock: bool = False) -> StaffUserRow | None:
     asked = select(StaffUserRow).where(StaffUserRow.id == staff_id)
-    return session.scalar(asked.with_for_update() if lock else asked)
+    return session.scalar(asked.with_for_update(key_share=True) if lock else asked)
 
 
 def session_and_user(session: Session, token_hash: str) -> tuple[StaffSessionRow, StaffUserRow] | None:

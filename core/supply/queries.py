@@ -21,14 +21,14 @@ def lock_meter(session: Session, meter_id: str, *, wait: bool = True) -> MeterRo
     return session.scalars(
         select(MeterRow)
         .where(MeterRow.id == meter_id)
-        .with_for_update(skip_locked=not wait)
+        .with_for_update(skip_locked=not wait, key_share=True)
         .execution_options(populate_existing=True)
     ).one_or_none()
 
 
 def lock_contract(session: Session, contract_id: int) -> bool:
     """Lock the contract that money locks first. False when somebody else has it just now."""
-    row = select(ContractRow.id).where(ContractRow.id == contract_id).with_for_update(skip_locked=True)
+    row = select(ContractRow.id).where(ContractRow.id == contract_id).with_for_update(skip_locked=True, key_share=True)
     return session.scalar(row) is not None
 
 

@@ -25,10 +25,10 @@ from mwolo.scenarios.story import Box
 from mwolo.wiring import Wiring
 from tests.realparts import exercised, free_port, redis_binary, wait_until
 
-# Query slots of minutes become seconds; leases of three minutes nine seconds; prompts answer or expire soon.
+# Query slots of minutes become seconds; leases of five minutes fifteen seconds; prompts answer or expire soon.
 FAST = {
     "MWOLO_QUERY_SCALE": "0.05",
-    "MWOLO_LEASE_SCALE": "0.08",
+    "MWOLO_LEASE_SCALE": "0.05",
     "MWOLO_PUSH_DELAY_S": "0.2",
     "MWOLO_SANDBOX_PROMPT_LIFETIME_S": "6",
     "MWOLO_LOG_LEVEL": "warning",

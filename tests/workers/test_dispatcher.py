@@ -126,7 +126,7 @@ def test_a_worker_that_dies_in_the_call_costs_a_lease_and_no_second_request(engi
     till.clock.advance(seconds=3)
     with pytest.raises(Killed):
         engine.dispatcher().once()
-    engine.run_for(170, step=10)
+    engine.run_for(280, step=10)
     assert till.attempt(attempt_id).state == "submitting"
     engine.run_for(60, step=5)
     assert till.attempt(attempt_id).state == "succeeded"

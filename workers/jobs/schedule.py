@@ -54,7 +54,7 @@ def _patient(run: Run) -> Run:
         try:
             return run(row)
         except NotRecorded as error:
-            return Retry(BUSY_AGAIN_S, str(error))
+            return Retry(BUSY_AGAIN_S, str(error), counts=False)
 
     return again
 

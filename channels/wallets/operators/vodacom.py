@@ -143,6 +143,8 @@ class VodacomWallet:
             signed_callbacks=False,
             query_slots_s=(15, 45, 120, 300, 900, 3600) if waits else (60, 120, 300, 900, 3600),
             prompt_lifetime_s=180 if waits else 300,
+            # A request may leave a minute after its attempt was claimed (a new session), and is indexed later still.
+            not_found_after_s=240 if waits else 180,
         )
 
     def prepare(self) -> None:

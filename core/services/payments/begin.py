@@ -40,7 +40,9 @@ def _begin(ctx: Context, session: Session, request: PaymentRequest, wallet: Wall
     repeated = _repeated(session, request)
     if repeated is not None:
         return repeated
-    contract = session.scalar(select(ContractRow).where(ContractRow.id == request.contract_id).with_for_update())
+    contract = session.scalar(
+        select(ContractRow).where(ContractRow.id == request.contract_id).with_for_update(key_share=True)
+    )
     # Once more under the lock: a twin of this turn may have committed while we waited for it.
     repeated = _repeated(session, request)
     if repeated is not None:
@@ -84,6 +86,8 @@ def _begin(ctx: Context, session: Session, request: PaymentRequest, wallet: Wall
         body={"attempt_id": attempt.id},
         clock=ctx.clock,
         delay_s=ctx.push_delay_s,
+        # A customer holds the phone in her hand: before any question about an older attempt.
+        priority=1,
     )
     return Begun(attempt.id, request.end_text)
 

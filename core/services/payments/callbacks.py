@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import datetime
 
 import structlog
 from sqlalchemy.orm import Session
@@ -11,7 +12,17 @@ from core import outbox
 from core.db.engine import assert_outside_transaction
 from core.outbox import Dead, Done, Outcome, Retry
 from core.payments import queries
-from core.payments.ports import Failed, Hint, Malformed, Paid, QueryAnswer, RawCallback
+from core.payments.ports import (
+    Failed,
+    Hint,
+    Malformed,
+    NotFound,
+    Paid,
+    Pending,
+    QueryAnswer,
+    RawCallback,
+    Unknown,
+)
 from core.payments.tables import CallbackRow
 from core.services.payments import carry
 from core.services.payments.context import Context
@@ -20,6 +31,8 @@ log = structlog.get_logger(__name__)
 
 # A callback may come before the answer whose ids it carries: it is matched again every minute for an hour.
 REMATCH_S, REMATCH_FOR_S = 60.0, 3600.0
+# One that was matched is asked about for so long, should the operator not answer.
+INSIST_FOR_S = 86_400.0
 
 
 def store(ctx: Context, wallet: str, raw: RawCallback, source: str) -> None:
@@ -79,7 +92,7 @@ def settle(ctx: Context, callback_id: int) -> Outcome:
         return _unmatched(ctx, callback_id, raw)
     if state == "duplicate":
         return Done("duplicate")
-    return _ask(ctx, callback_id, attempt_id, hint)
+    return _ask(ctx, callback_id, attempt_id, hint, raw.received_at)
 
 
 def _match(session: Session, callback_id: int, wallet: str, hint: Hint, raw: RawCallback) -> tuple[str | None, str]:
@@ -102,15 +115,26 @@ def _unmatched(ctx: Context, callback_id: int, raw: RawCallback) -> Outcome:
     return Retry(REMATCH_S * ctx.query_scale, "no attempt has these ids yet", counts=False)
 
 
-def _ask(ctx: Context, callback_id: int, attempt_id: str, hint: Hint) -> Outcome:
+def _ask(ctx: Context, callback_id: int, attempt_id: str, hint: Hint, received_at: datetime) -> Outcome:
     """A verified signature may skip the question; everything else is asked of the operator."""
-    claim: QueryAnswer | None = hint.claim if hint.authentic else None
-    if isinstance(claim, Paid | Failed):
-        outcome = carry.record(ctx, attempt_id, claim, by="callback")
-    else:
-        outcome = carry.query(ctx, attempt_id, by="callback")
-    note = outcome.note if isinstance(outcome, Done) else ""
-    return _close(ctx, callback_id, "done", note)
+    if hint.authentic and isinstance(hint.claim, Paid | Failed):
+        outcome = carry.record(ctx, attempt_id, hint.claim, by="callback")
+        return _close(ctx, callback_id, "done", outcome.note if isinstance(outcome, Done) else "")
+    outcome, answer = carry.ask(ctx, attempt_id, by="callback")
+    if _was_no_word(answer, hint):
+        # It may be the last hint of money that came: it stays open until the operator has said something.
+        age = (ctx.clock.real_now() - received_at).total_seconds() / ctx.query_scale
+        if age < INSIST_FOR_S:
+            return Retry(REMATCH_S * ctx.query_scale, "the operator gave no word yet", counts=False)
+        return _close(ctx, callback_id, "unmatched", "the operator gave no word")
+    return _close(ctx, callback_id, "done", outcome.note if isinstance(outcome, Done) else "")
+
+
+def _was_no_word(answer: QueryAnswer | None, hint: Hint) -> bool:
+    """Whether the operator left open what the callback claims."""
+    if isinstance(answer, Unknown):
+        return True
+    return isinstance(answer, Pending | NotFound) and isinstance(hint.claim, Paid | Failed)
 
 
 def _close(ctx: Context, callback_id: int, state: str, note: str) -> Outcome:

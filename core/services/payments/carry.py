@@ -40,7 +40,7 @@ SESSION_WAIT_S, SESSION_WAIT_MAX_S = 5.0, 60.0
 # An attempt that could not leave for so long is not what the customer expects any more.
 STALE_S = 900.0
 # Longer than any lease of its errand: whatever became of that errand, somebody must end the attempt.
-STUCK_S = 3600.0
+STUCK_S = 1800.0
 # Should the errand be lost all the same, the question is due again after this.
 REQUERY_S = 300.0
 
@@ -133,19 +133,24 @@ def _code(answer: StartAnswer | QueryAnswer) -> str | None:
 
 def query(ctx: Context, attempt_id: str, *, by: str) -> Outcome:
     """See `Payments.query`."""
+    return ask(ctx, attempt_id, by=by)[0]
+
+
+def ask(ctx: Context, attempt_id: str, *, by: str) -> tuple[Outcome, QueryAnswer | None]:
+    """Ask the wallet, write its answer down, and hand both back. No answer where there was nothing to ask."""
     with ctx.db.read() as session:
         attempt = session.get(AttemptRow, attempt_id)
         if attempt is None:
-            return Dead("there is no such attempt")
+            return Dead("there is no such attempt"), None
         if attempt.state in ("created", "cancelled") or (attempt.state == "succeeded" and by == "query"):
-            return Done(f"nothing to ask: {attempt.state}")
+            return Done(f"nothing to ask: {attempt.state}"), None
         wallet = ctx.wallets.get(attempt.wallet)
         if wallet is None:
-            return Dead("the wallet is not configured")
+            return Dead("the wallet is not configured"), None
         asked = ctx.for_wallet(session, attempt)
     assert_outside_transaction()
     answer = wallet.query(asked)
-    return record(ctx, attempt_id, answer, by=by)
+    return record(ctx, attempt_id, answer, by=by), answer
 
 
 def record(ctx: Context, attempt_id: str, answer: QueryAnswer, *, by: str) -> Outcome:
@@ -154,6 +159,9 @@ def record(ctx: Context, attempt_id: str, answer: QueryAnswer, *, by: str) -> Ou
         attempt = queries.lock_attempt(session, attempt_id)
         if attempt is None:
             return Dead("there is no such attempt")
+        if by == "query":
+            # Counted when it was asked, not when it was planned: a stuck queue must not use the schedule up.
+            attempt.queries += 1
         verdict = _apply(ctx, session, attempt, answer, by=by, posts=POSTS_MAX)
     return Done(verdict.state)
 
@@ -232,12 +240,11 @@ def stage_due_queries(ctx: Context, limit: int) -> int:
     with ctx.db.begin() as session:
         due = queries.due_for_query(session, now=now, limit=limit)
         for attempt in due:
-            attempt.queries += 1
             attempt.next_query_at = now + timedelta(seconds=scaled(REQUERY_S, ctx.query_scale))
-            outbox.stage(
+            outbox.stage_again(
                 session,
                 kind="attempt.query",
-                key=f"query:{attempt.id}:{attempt.queries}",
+                key=f"query:{attempt.id}:{attempt.queries + 1}",
                 body={"attempt_id": attempt.id},
                 clock=ctx.clock,
             )

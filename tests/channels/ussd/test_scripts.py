@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -13,10 +14,18 @@ from redis.exceptions import TimeoutError as TooSlow
 
 from channels.ussd.scripts import Script, Scripts
 from channels.ussd.sessions import connect
+from tests.realparts import redis_server
 
 ECHO = Script("return {KEYS[1], ARGV[1]}", keys=1)
 COUNT = Script("return redis.call('INCR', KEYS[1])", keys=1)
 WRONG = Script("return redis.call('INCR', KEYS[1], 'too', 'many')", keys=1)
+
+
+@pytest.fixture
+def redis_url() -> Iterator[str]:
+    """A server of its own: these tests count connections, and others' may go at any moment."""
+    with redis_server() as url:
+        yield url
 
 
 def connections(client: redis.Redis) -> list[str]:

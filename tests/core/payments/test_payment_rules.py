@@ -43,8 +43,8 @@ TABLE: dict[str, Case] = {
         Pending(), DAY, 1,
         "needs_attention needs_attention needs_attention needs_attention needs_attention . . . .",
     ),
-    "not found yet": (NotFound(), 119, 1, "unknown unknown unknown . . . . . ."),
-    "not found": (NotFound(), 120, 1, "failed failed failed failed . . . . ."),
+    "not found yet": (NotFound(), 119, 1, "unknown unknown . . . . . . ."),
+    "not found": (NotFound(), 120, 1, "failed failed . failed . . . . ."),
     "nobody knows": (Unknown("timeout"), 600, 1, "unknown unknown unknown . . . . . ."),
     "nobody knows for a day": (
         Unknown("timeout"), DAY, 1,

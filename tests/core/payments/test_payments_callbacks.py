@@ -25,9 +25,41 @@ def test_a_callback_is_stored_raw_before_anybody_judges_it(till: Till) -> None:
 def test_an_unsigned_claim_is_asked_about(till: Till) -> None:
     attempt_id = till.submitted()
     till.wallet.to_query = deque([Pending()])
-    assert till.settle({"attempt": attempt_id, "status": "paid", "txn": "TX1", "amount": 28_500}) == Done("pending")
+    callback = till.callback({"attempt": attempt_id, "status": "paid", "txn": "TX1", "amount": 28_500})
+    # It claims more than the operator says: asked again until it says something, for a day.
+    assert isinstance(till.payments.settle(callback), Retry)
     assert till.money() == []
     assert len(till.wallet.queries) == 1
+    till.wallet.to_query = deque([PAID])
+    assert till.payments.settle(callback) == Done("succeeded")
+    assert till.money() == [BILL.minor]
+
+
+def test_the_last_hint_waits_for_an_operator_that_does_not_answer(till: Till) -> None:
+    """A day without a word, nobody asks any more; then a callback comes while the operator is still away."""
+    attempt_id = till.submitted()
+    till.clock.advance(days=1, minutes=5)
+    till.ask(attempt_id, Unknown("down"))
+    assert till.attempt(attempt_id).state == "needs_attention"
+    callback = till.callback({"attempt": attempt_id, "status": "paid", "txn": "TX1"})
+    for _ in range(3):
+        assert isinstance(till.payments.settle(callback), Retry)
+        till.clock.advance(minutes=1)
+    till.wallet.to_query = deque([PAID])
+    assert till.payments.settle(callback) == Done("succeeded")
+    assert till.money() == [BILL.minor]
+    till.clock.advance(days=2)
+    assert till.payments.settle(callback) == Done("done")
+
+
+def test_a_hint_that_is_never_confirmed_ends_on_a_persons_list(till: Till) -> None:
+    attempt_id = till.submitted()
+    till.wallet.to_query = deque([Unknown("down")])
+    callback = till.callback({"attempt": attempt_id, "status": "paid", "txn": "TX1"})
+    assert isinstance(till.payments.settle(callback), Retry)
+    till.clock.advance(days=1, minutes=1)
+    assert till.payments.settle(callback) == Done("the operator gave no word")
+    assert till.callback_row(callback).state == "unmatched"
 
 
 def test_a_signed_claim_is_believed(till: Till) -> None:

@@ -60,7 +60,6 @@ def test_what_an_answer_to_the_request_makes(till: Till, answer: StartAnswer, st
         (PAID, "succeeded"),
         (Pending(), "pending"),
         (Failed("cancelled", "17"), "failed"),
-        (NotFound(), "unknown"),
         (Unknown("500"), "unknown"),
     ],
 )
@@ -193,7 +192,7 @@ def test_a_second_request_after_not_accepted_may_succeed(till: Till) -> None:
     till.clock.advance(seconds=15)
     # Two minutes after the first request, a quarter of one after the second: too early for "never heard of it".
     till.ask(attempt_id, NotFound())
-    assert till.attempt(attempt_id).state == "unknown"
+    assert till.attempt(attempt_id).state == "pending"
     till.ask(attempt_id, PAID)
     assert till.money() == [BILL.minor]
 
@@ -244,11 +243,41 @@ def test_questions_are_staged_once_each(till: Till) -> None:
     till.clock.advance(seconds=20)
     assert till.payments.stage_due_queries() == 1
     assert till.payments.stage_due_queries() == 0
-    # The errand was lost: the question is due again by itself.
-    till.clock.advance(seconds=400)
-    assert till.payments.stage_due_queries() == 1
+    # The queue is stuck: the question is due again, and waits once.
+    for _ in range(5):
+        till.clock.advance(seconds=400)
+        assert till.payments.stage_due_queries() == 1
+    assert [row.key for row in till.rows(OutboxRow) if row.kind == "attempt.query"] == [f"query:{attempt_id}:1"]
+    assert till.attempt(attempt_id).queries == 0
+    till.ask(attempt_id, Unknown("500"))
+    assert till.attempt(attempt_id).queries == 1
+    till.clock.advance(seconds=4000)
+    till.payments.stage_due_queries()
     keys = [row.key for row in till.rows(OutboxRow) if row.kind == "attempt.query"]
     assert keys == [f"query:{attempt_id}:1", f"query:{attempt_id}:2"]
+
+
+def test_a_question_whose_errand_was_given_up_is_taken_up_anew(till: Till) -> None:
+    till.submitted()
+    till.clock.advance(seconds=20)
+    till.payments.stage_due_queries()
+    with till.db.begin() as session:
+        row = session.scalars(select(OutboxRow).where(OutboxRow.kind == "attempt.query")).one()
+        row.state, row.attempts = "dead", 12
+    till.clock.advance(seconds=400)
+    till.payments.stage_due_queries()
+    row = next(row for row in till.rows(OutboxRow) if row.kind == "attempt.query")
+    assert (row.state, row.attempts) == ("pending", 0)
+
+
+def test_never_heard_of_it_does_not_end_what_was_accepted(till: Till) -> None:
+    """The prompt may still be on the phone: a second attempt now would be paid twice."""
+    attempt_id = till.submitted(Accepted("REF"))
+    till.clock.advance(seconds=150)
+    till.ask(attempt_id, NotFound())
+    assert till.attempt(attempt_id).is_open
+    assert isinstance(till.try_begin(), BeginRefused)
+    assert till.notices("payment.failed") == []
 
 
 def test_a_prompt_that_is_gone_frees_the_customer_and_a_late_success_is_taken(till: Till) -> None:
