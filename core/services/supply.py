@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -179,9 +179,12 @@ class Supply:
         now, real = self._clock.now(), self._clock.real_now()
         with self._db.read() as session:
             over = list(queries.overdue_commands(session, business=now, limit=limit))
-            behind = list(queries.out_of_step(session, limit=limit))
         expired = sum(self._expire(command_id) for command_id in over)
-        again = sum(self._say_again(meter_id) for meter_id in behind)
+        again, last = 0, ""
+        # All of them, page by page: those that need nothing must not hide those behind them.
+        while behind := self._behind(after=last, limit=limit):
+            again += sum(self._say_again(meter_id) for meter_id in behind)
+            last = behind[-1]
         tickets = 0
         with self._db.begin() as session:
             for row in queries.slow_ons(session, created_before=now - ON_LATE, limit=limit):
@@ -190,6 +193,10 @@ class Supply:
                 key = f"{silent.meter_id}:{silent.at.date().isoformat()}"
                 tickets += self._ticket(session, "meter_silent", key, silent.meter_id, None, "Not heard for 48 h.")
         return Reconciled(expired, again, tickets)
+
+    def _behind(self, *, after: str, limit: int) -> Sequence[str]:
+        with self._db.read() as session:
+            return queries.out_of_step(session, after=after, limit=limit)
 
     def provision(self, meter_id: str) -> str:
         """Give a meter a new signing key; the key in hexadecimal, shown this once. Raises UnknownMeter."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import and_, case, or_, select
+from sqlalchemy import and_, case, exists, or_, select
 from sqlalchemy.orm import Session
 
 from core.customers.tables import ContractRow, MeterRow
 from core.supply.model import LIVE
-from core.supply.tables import MeterDesiredRow, MeterReportedRow, RelayCommandRow
+from core.supply.tables import CrewTaskRow, MeterDesiredRow, MeterReportedRow, RelayCommandRow
 
 
 def lock_meter(session: Session, meter_id: str, *, wait: bool = True) -> MeterRow | None:
@@ -86,11 +86,15 @@ def overdue_commands(session: Session, *, business: datetime, limit: int) -> Seq
 
 
 def slow_ons(session: Session, *, created_before: datetime, limit: int) -> Sequence[RelayCommandRow]:
-    """Commands to give supply back that no meter has carried out for too long."""
+    """Commands to give supply back that no meter has carried out for too long, and nobody has a ticket for."""
+    ticketed = exists().where(CrewTaskRow.kind == "on_late", CrewTaskRow.key == RelayCommandRow.id)
     return session.scalars(
         select(RelayCommandRow)
         .where(
-            RelayCommandRow.state.in_(LIVE), RelayCommandRow.supply == "on", RelayCommandRow.created_at < created_before
+            RelayCommandRow.state.in_(LIVE),
+            RelayCommandRow.supply == "on",
+            RelayCommandRow.created_at < created_before,
+            ~ticketed,
         )
         .order_by(RelayCommandRow.created_at)
         .limit(limit)
@@ -115,11 +119,16 @@ def out_of_step(session: Session, *, limit: int, after: str = "") -> Sequence[st
 
 
 def silent_meters(session: Session, *, unheard_since: datetime, limit: int) -> Sequence[MeterReportedRow]:
-    """Meters with a radio that were last heard before `unheard_since` (real time)."""
+    """Meters with a radio that were last heard before `unheard_since` (real time), and have no open ticket for it."""
+    ticketed = exists().where(
+        CrewTaskRow.kind == "meter_silent",
+        CrewTaskRow.meter_id == MeterReportedRow.meter_id,
+        CrewTaskRow.state == "open",
+    )
     return session.scalars(
         select(MeterReportedRow)
         .join(MeterRow, MeterRow.id == MeterReportedRow.meter_id)
-        .where(MeterReportedRow.at < unheard_since, MeterRow.control_kind == "mqtt_relay")
+        .where(MeterReportedRow.at < unheard_since, MeterRow.control_kind == "mqtt_relay", ~ticketed)
         .order_by(MeterReportedRow.at)
         .limit(limit)
     ).all()
