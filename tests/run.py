@@ -1,11 +1,13 @@
 """`make test`: run everything this machine can prove, and say at the end which real parts were exercised.
 
+The tests that start the real processes mostly wait: they run beside all others, and their words come after.
 With MWOLO_TEST_STRICT=1 (CI) a real part that was not exercised, or a skipped test, fails the run.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,8 +22,7 @@ def main(arguments: list[str]) -> int:
         parts = Path(folder) / "parts"
         skips = Path(folder) / "skips"
         env = {**os.environ, "MWOLO_TEST_PARTS": str(parts), "MWOLO_TEST_SKIPS": str(skips)}
-        coverage = ["--cov", "--cov-report=term:skip-covered"] if not arguments else []
-        code = subprocess.call([sys.executable, "-m", "pytest", "-q", *coverage, *arguments], env=env)
+        code = _pytest(arguments, env) if arguments else _everything(Path(folder), env)
         found: dict[str, set[str]] = defaultdict(set)
         if parts.exists():
             for line in parts.read_text().splitlines():
@@ -29,6 +30,28 @@ def main(arguments: list[str]) -> int:
                 found[part].add(detail)
         skipped = skips.read_text().splitlines() if skips.exists() else []
     return report(code, found, skipped, whole=not arguments)
+
+
+def _pytest(arguments: list[str], env: dict[str, str]) -> int:
+    return subprocess.call([sys.executable, "-m", "pytest", "-q", *arguments], env=env)
+
+
+def _everything(folder: Path, env: dict[str, str]) -> int:
+    words = folder / "processes.txt"
+    with words.open("wb") as out:
+        beside = subprocess.Popen(
+            [sys.executable, "-m", "pytest", "-q", "tests/processes"], env=env, stdout=out, stderr=subprocess.STDOUT
+        )
+        try:
+            code = _pytest(["--ignore=tests/processes", "--cov", "--cov-report=term:skip-covered"], env)
+            print("\nThe real processes:", flush=True)
+            other = beside.wait()
+        except BaseException:
+            beside.send_signal(signal.SIGINT)
+            beside.wait()
+            raise
+    print(words.read_text(errors="replace"))
+    return code or other
 
 
 def report(code: int, found: dict[str, set[str]], skipped: list[str], *, whole: bool) -> int:
