@@ -62,6 +62,7 @@ class Phone:
     box: Box
     number: str
     _seen: int = 0
+    _unread: list[str] = field(default_factory=list)
 
     @property
     def _path(self) -> str:
@@ -80,22 +81,24 @@ class Phone:
         return str(answer["text"])
 
     def new_sms(self) -> list[str]:
-        """Texts that came since the last look."""
-        rows = self.box.get("sms", phone=self.number, after=str(self._seen))
-        for row in rows:
+        """Texts that came and were not taken yet."""
+        for row in self.box.get("sms", phone=self.number, after=str(self._seen)):
             self._seen = max(self._seen, int(row["id"]))
-        return [str(row["text"]) for row in rows]
+            self._unread.append(str(row["text"]))
+        return list(self._unread)
 
-    def waits_for_sms(self, what: str, timeout_s: float = 60) -> str:
-        """The next text."""
+    def waits_for_sms(self, what: str, having: str = "", timeout_s: float = 60) -> str:
+        """Take the first text that has these words in it. Others that came meanwhile stay for whoever waits for them:
+        a receipt and the news that the light is back may arrive together."""
         found: list[str] = []
 
         def come() -> bool:
-            found.extend(self.new_sms())
+            found.extend(text for text in self.new_sms() if having in text)
             return bool(found)
 
         wait_for(come, f"an SMS: {what}", timeout_s)
-        return found[-1]
+        self._unread.remove(found[0])
+        return found[0]
 
     def waits_for_prompt(self, timeout_s: float = 60) -> Mapping[str, Any]:
         """The operator's PIN prompt."""
