@@ -69,7 +69,15 @@ def any_db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Every skip is noted, so that the end of a run can say what was not proven."""
+    _note_skip(report)
+
+
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    _note_skip(report)
+
+
+def _note_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Every skip is noted, of one test or of a whole file, so that a run's end can say what was not proven."""
     target = os.environ.get("MWOLO_TEST_SKIPS")
     if target and report.skipped and isinstance(report.longrepr, tuple):
         with Path(target).open("a", encoding="utf-8") as out:
