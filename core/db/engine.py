@@ -6,7 +6,9 @@ done. Measured: `docs/decisions/0002-sqlite-writers.md`.
 
 from __future__ import annotations
 
+import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -173,13 +175,10 @@ def _sqlite_engine(url: URL, begin: str, busy_timeout_s: float) -> Engine:
         # The driver's own BEGIN comes late and deferred: a reader that turns writer fails at once, timeout or not.
         connection.isolation_level = None
         cursor = connection.cursor()
-        for pragma in (
-            f"PRAGMA busy_timeout={int(busy_timeout_s * 1000)}",
-            "PRAGMA journal_mode=WAL",
-            "PRAGMA synchronous=NORMAL",
-            "PRAGMA foreign_keys=ON",
-        ):
-            cursor.execute(pragma)
+        cursor.execute(f"PRAGMA busy_timeout={int(busy_timeout_s * 1000)}")
+        _write_ahead(cursor, busy_timeout_s)
+        cursor.execute("PRAGMA synchronous=NORMAL")
+        cursor.execute("PRAGMA foreign_keys=ON")
         cursor.close()
 
     @event.listens_for(engine, "begin")
@@ -187,6 +186,24 @@ def _sqlite_engine(url: URL, begin: str, busy_timeout_s: float) -> Engine:
         connection.exec_driver_sql(begin)
 
     return engine
+
+
+def _write_ahead(cursor: sqlite3.Cursor, patience_s: float) -> None:
+    """Turn the write-ahead log on, waiting for whoever is in the file.
+
+    A new file changes its journal under an exclusive lock, and SQLite refuses that lock at once, busy timeout or not,
+    when two connections ask for it together: two processes at their first start.
+    """
+    give_up = time.monotonic() + patience_s
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() >= give_up:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _postgres_engine(url: URL, busy_timeout_s: float, pool_size: int, *, autocommit: bool) -> Engine:

@@ -6,9 +6,10 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 from sqlalchemy.exc import OperationalError, StatementError
 
 from core.clock_offset import clock_for, read_offset, write_offset
@@ -125,6 +126,22 @@ def test_business_time_is_moved_for_everybody(db: Database) -> None:
     clock = clock_for(db, movable=True)
     assert timedelta(days=4) - (clock.now() - clock.real_now()) < timedelta(seconds=5)
     assert isinstance(clock_for(db, movable=False), SystemClock)
+
+
+def test_a_new_file_may_be_opened_by_many_at_once(tmp_path: Path) -> None:
+    """Changing a new file's journal is the one thing that SQLite refuses at once, whatever the busy timeout."""
+    with ThreadPoolExecutor(4) as pool:
+        for round_ in range(40):
+            together = threading.Barrier(4)
+
+            def open_it(_: int, file: Path = tmp_path / f"{round_}.db", start: threading.Barrier = together) -> None:
+                database = Database(f"sqlite:///{file}", busy_timeout_s=30)
+                start.wait()
+                with database.begin() as session:
+                    session.execute(text("SELECT 1"))
+                database.dispose()
+
+            list(pool.map(open_it, range(4)))
 
 
 def test_a_fixed_clock_moves_both_times() -> None:
