@@ -58,7 +58,8 @@ class Settings(BaseSettings):
 
     # Money
     wallet_routes: str = Field(
-        "mpesa=vodacom,airtel=pawapay,orange=pawapay", description="which wallet collects for which brand"
+        "mpesa=vodacom|pawapay|mpesa_ke,airtel=airtel|pawapay,orange=orange|pawapay",
+        description="which wallets collect for which brand; the first that is set up, takes the currency and is well",
     )
     push_delay_s: float = Field(3.0, ge=0, le=30, description="seconds between the end of a turn and the request")
     query_scale: float = Field(1.0, gt=0, le=10, description="stretches every query and retry schedule; 1 is real")
@@ -149,17 +150,17 @@ class Settings(BaseSettings):
         return self.secret_key.get_secret_value()
 
     @property
-    def routes(self) -> dict[str, str]:
-        """brand → wallet."""
-        return _pairs(self.wallet_routes)
+    def routes(self) -> dict[str, tuple[str, ...]]:
+        """brand → wallets that collect for it, the first that can."""
+        return {brand: tuple(names.split("|")) for brand, names in _pairs(self.wallet_routes).items()}
 
     @property
-    def pawapay_provider_of(self) -> dict[str, str]:
+    def pawapay_providers_read(self) -> dict[str, str]:
         """brand → pawaPay's provider."""
         return _pairs(self.pawapay_providers)
 
     @property
-    def pawapay_decimals_of(self) -> dict[str, int]:
+    def pawapay_decimals_read(self) -> dict[str, int]:
         """currency → decimals."""
         return {currency: int(decimals) for currency, decimals in _pairs(self.pawapay_decimals).items()}
 

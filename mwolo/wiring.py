@@ -5,9 +5,12 @@ Build it after a fork, never before: connections do not survive one.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+from pydantic import SecretStr
 
 from core import settings as settings_module
 from core.clock_offset import clock_for
@@ -57,9 +60,7 @@ class Wiring:
         settings = settings_module.read()
         secrets = (
             settings.key,
-            settings.vodacom_api_key.get_secret_value(),
-            settings.pawapay_api_token.get_secret_value(),
-            settings.africastalking_api_key.get_secret_value(),
+            *(value.get_secret_value() for _, value in settings if isinstance(value, SecretStr)),
             *settings.ussd_secrets.split(","),
             *settings.sms_secrets.split(","),
             *settings.hook_secrets.split(","),
@@ -108,50 +109,26 @@ class Wiring:
     def wallets(self) -> dict[str, Wallet]:
         """Those with credentials. A wallet without any is not offered; one that is half configured is a BadSetting."""
         from channels.wallets import registry
-        from channels.wallets.operators.pawapay import PawapayConfig
-        from channels.wallets.operators.vodacom import VodacomConfig
         from core.partner_http import PartnerHttp
 
-        s = self.settings
-        configs: dict[str, object] = {}
-        if s.vodacom_api_key.get_secret_value():
-            configs["vodacom"] = VodacomConfig(
-                api_key=s.vodacom_api_key.get_secret_value(),
-                public_key=s.vodacom_public_key,
-                base_url=s.vodacom_base_url,
-                environment=s.vodacom_environment,
-                market=s.vodacom_market,
-                country=s.vodacom_country,
-                origin=s.vodacom_origin,
-                service_provider_code=s.vodacom_service_provider_code,
-                mode=s.vodacom_mode,
-                sync_timeout_s=s.vodacom_sync_timeout_s,
-                async_timeout_s=s.vodacom_async_timeout_s,
-                query_timeout_s=s.vodacom_query_timeout_s,
-                session_timeout_s=s.vodacom_session_timeout_s,
-                session_lifetime_s=s.vodacom_session_lifetime_s,
-                session_warmup_s=s.vodacom_session_warmup_s,
-            )
-        if s.pawapay_api_token.get_secret_value():
-            configs["pawapay"] = PawapayConfig(
-                api_token=s.pawapay_api_token.get_secret_value(),
-                base_url=s.pawapay_base_url,
-                public_authority=s.pawapay_public_authority or None,
-                providers=s.pawapay_provider_of,
-                decimals=s.pawapay_decimals_of,
-                start_timeout_s=s.pawapay_start_timeout_s,
-                query_timeout_s=s.pawapay_query_timeout_s,
-                keys_timeout_s=s.pawapay_keys_timeout_s,
-                keys_lifetime_s=s.pawapay_keys_lifetime_s,
-                signature_window_s=s.pawapay_signature_window_s,
-            )
         built: dict[str, Wallet] = {}
-        for name, config in configs.items():
+        for name, entry in registry.WALLETS.items():
+            if not self._wallet_setting(name, entry.configured_by):
+                continue
+            values = {f.name: self._wallet_setting(name, f.name) for f in dataclasses.fields(entry.config)}
             try:
+                config = entry.config(**values)
                 built[name] = registry.build(name, config, http=PartnerHttp(name), clock=self.clock)
             except ValueError as error:
                 raise BadSetting(f"MWOLO_{name.upper()}_* is wrong: {error}.") from error
         return built
+
+    def _wallet_setting(self, name: str, field: str) -> object:
+        """What the settings say of one field of a wallet's configuration, read where it is text for something else."""
+        value = getattr(self.settings, f"{name}_{field}_read", None)
+        if value is None:
+            value = getattr(self.settings, f"{name}_{field}")
+        return value.get_secret_value() if isinstance(value, SecretStr) else value
 
     @cached_property
     def sms_aggregators(self) -> dict[str, SmsAggregator]:

@@ -17,15 +17,21 @@ from core.payments.ports import Wallet
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """`config`: the dataclass the wiring fills. `make`: called with it, and `http` and `clock` by keyword."""
+    """`config`: the dataclass the wiring fills from the settings `<name>_<field>`. `make`: called with it, and `http`
+    and `clock` by keyword, and `session_store` where `shares_sessions`: its token is one for all processes.
+
+    `configured_by`: the field without which the wallet is not offered.
+    """
 
     config: type
     make: Callable[..., Wallet]
+    configured_by: str
+    shares_sessions: bool = False
 
 
 WALLETS: Mapping[str, Entry] = {
-    "vodacom": Entry(VodacomConfig, VodacomWallet),
-    "pawapay": Entry(PawapayConfig, PawapayWallet),
+    "vodacom": Entry(VodacomConfig, VodacomWallet, "api_key", shares_sessions=True),
+    "pawapay": Entry(PawapayConfig, PawapayWallet, "api_token"),
 }
 
 

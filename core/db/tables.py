@@ -11,9 +11,23 @@ from core.documents import tables as documents
 from core.ledger import tables as ledger
 from core.notices import tables as notices
 from core.payments import tables as payments
+from core.reconciliation import tables as reconciliation
 from core.staff import tables as staff
 from core.supply import tables as supply
 from core.turns import tables as turns
 
-MODULES = (agents, billing, customers, documents, ledger, notices, outbox, payments, staff, supply, turns)
+MODULES = (
+    agents,
+    billing,
+    customers,
+    documents,
+    ledger,
+    notices,
+    outbox,
+    payments,
+    reconciliation,
+    staff,
+    supply,
+    turns,
+)
 metadata = Base.metadata

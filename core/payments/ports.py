@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol, runtime_checkable
 
 from core.payments.answers import (
     Accepted,
     Ack,
+    BillPayment,
+    BillRefusal,
     Capabilities,
     Failed,
     FailureReason,
+    Finding,
     Hint,
     Malformed,
     NotAccepted,
@@ -18,17 +23,27 @@ from core.payments.answers import (
     Pending,
     QueryAnswer,
     RawCallback,
+    RefundAnswer,
+    RefundHint,
+    RefundQueryAnswer,
     StartAnswer,
+    StatementLine,
     Unknown,
     WalletAttempt,
+    WalletRefund,
 )
 
 __all__ = [
     "Accepted",
     "Ack",
+    "BillNumbers",
+    "BillPayment",
+    "BillRefusal",
     "Capabilities",
+    "Checkable",
     "Failed",
     "FailureReason",
+    "Finding",
     "Hint",
     "Malformed",
     "NotAccepted",
@@ -37,10 +52,17 @@ __all__ = [
     "Pending",
     "QueryAnswer",
     "RawCallback",
+    "RefundAnswer",
+    "RefundHint",
+    "RefundQueryAnswer",
+    "Refunds",
     "StartAnswer",
+    "StatementLine",
+    "Statements",
     "Unknown",
     "Wallet",
     "WalletAttempt",
+    "WalletRefund",
 ]
 
 
@@ -57,8 +79,46 @@ class Wallet(Protocol):
 
     def query(self, attempt: WalletAttempt) -> QueryAnswer: ...
 
-    def read_callback(self, raw: RawCallback) -> Hint | Malformed: ...
+    def read_callback(self, raw: RawCallback) -> Hint | RefundHint | BillPayment | Malformed: ...
 
     def acknowledge(self, raw: RawCallback) -> Ack:
         """Answer at once, from the bytes alone: no network, no database."""
+        ...
+
+
+@runtime_checkable
+class Refunds(Protocol):
+    """A wallet whose `can.refunds` is not `none`."""
+
+    def refund(self, refund: WalletRefund) -> RefundAnswer:
+        """POST one refund, once. The rules of `Wallet.start` hold."""
+        ...
+
+    def query_refund(self, refund: WalletRefund) -> RefundQueryAnswer: ...
+
+
+@runtime_checkable
+class Statements(Protocol):
+    """A wallet whose `can.statements` is true: its report can be fetched."""
+
+    def statement(self, start: datetime, end: datetime) -> Sequence[StatementLine]:
+        """All lines of [start, end). Raises PartnerError."""
+        ...
+
+
+@runtime_checkable
+class BillNumbers(Protocol):
+    """A wallet whose `can.bill_number` is true. `validate` asks before the payer pays, `confirm` tells that he has."""
+
+    def read_validation(self, raw: RawCallback) -> BillPayment | Malformed: ...
+
+    def answer_validation(self, raw: RawCallback, refusal: BillRefusal | None) -> Ack: ...
+
+
+@runtime_checkable
+class Checkable(Protocol):
+    """A wallet that can say, without moving money, what of its configuration works."""
+
+    def check(self) -> Sequence[Finding]:
+        """Never raises for what a network or an operator does."""
         ...

@@ -169,7 +169,13 @@ class PaymentRow(Base):
     found_by: Mapped[str] = mapped_column(String(12))
     receipt_number: Mapped[str] = mapped_column(String(24), unique=True)
     verification_code: Mapped[str] = mapped_column(String(12), unique=True)
+    # What the payer typed, where he came by himself.
+    reference: Mapped[str | None] = mapped_column(String(40))
     in_suspense: Mapped[bool] = mapped_column(default=False)
+    # Refunds under way or done; raised only where the whole stays at most `amount_minor`.
+    refunded_minor: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    # When it was found in the operator's own statement, with equal amount and currency.
+    reconciled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     reversed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
@@ -196,3 +202,85 @@ class CallbackRow(Base):
     note: Mapped[str] = mapped_column(String(200), default="")
     attempt_id: Mapped[str | None] = mapped_column(ForeignKey("attempt.id"))
     processed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class RefundRow(Base):
+    """Money on its way back to a payer. Asked for by one person, approved by another; the payment itself stays.
+
+    `source`: where the money is taken from, the contract's credit or the wallet's suspense. One open refund a payment.
+    """
+
+    __tablename__ = "refund"
+    __table_args__ = (
+        CheckConstraint(
+            "state IN ('requested', 'rejected', 'approved', 'submitting', 'pending', 'unknown', 'paid', 'failed',"
+            " 'needs_attention')",
+            name="state",
+        ),
+        CheckConstraint("amount_minor > 0", name="amount"),
+        CheckConstraint("source IN ('credit', 'suspense')", name="source"),
+        CheckConstraint("decided_by IS NULL OR decided_by <> requested_by", name="two_people"),
+        Index(
+            "uq_refund_open",
+            "payment_id",
+            unique=True,
+            sqlite_where=text("is_open = 1"),
+            postgresql_where=text("is_open"),
+        ),
+        Index("ix_refund_next_query_at", "next_query_at"),
+        Index("ix_refund_requested_at", "requested_at"),
+    )
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    own_ref: Mapped[str] = mapped_column(String(20), unique=True)
+    payment_id: Mapped[str] = mapped_column(ForeignKey("payment.id"), index=True)
+    contract_id: Mapped[int | None] = mapped_column(ForeignKey("contract.id"))
+    wallet: Mapped[str] = mapped_column(String(16))
+    source: Mapped[str] = mapped_column(String(8))
+    currency: Mapped[str] = mapped_column(String(3))
+    amount_minor: Mapped[int] = mapped_column(BigInteger)
+    payer_phone: Mapped[str] = mapped_column(String(40))
+    reason: Mapped[str] = mapped_column(String(200))
+    state: Mapped[str] = mapped_column(String(16))
+    is_open: Mapped[bool]
+    requested_by: Mapped[str] = mapped_column(String(40))
+    requested_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    decided_by: Mapped[str | None] = mapped_column(String(40))
+    decided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    decision_note: Mapped[str] = mapped_column(String(200), default="")
+    provider_ref: Mapped[str | None] = mapped_column(String(80))
+    provider_txn_id: Mapped[str | None] = mapped_column(String(80))
+    code: Mapped[str | None] = mapped_column(String(80))
+    posts: Mapped[int] = mapped_column(default=0)
+    submitted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    next_query_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    queries: Mapped[int] = mapped_column(default=0)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class CircuitRow(Base):
+    """How an operator fares. `open_until` in the future: it is left alone, and customers are offered others."""
+
+    __tablename__ = "wallet_circuit"
+
+    wallet: Mapped[str] = mapped_column(String(16), primary_key=True)
+    failures: Mapped[int] = mapped_column(default=0)
+    trips: Mapped[int] = mapped_column(default=0)
+    open_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    why: Mapped[str] = mapped_column(String(80), default="")
+
+
+class NumberRangeRow(Base):
+    """Which wallet to propose for numbers that begin so. What the office has written here goes before our own table.
+
+    `prefix`: E.164 without the plus, two to nine digits. `brand` None: no wallet we reach.
+    """
+
+    __tablename__ = "number_range"
+
+    prefix: Mapped[str] = mapped_column(String(9), primary_key=True)
+    operator: Mapped[str] = mapped_column(String(40))
+    brand: Mapped[str | None] = mapped_column(String(16))
+    changed_by: Mapped[str] = mapped_column(String(40))
+    changed_at: Mapped[datetime] = mapped_column(UtcDateTime)

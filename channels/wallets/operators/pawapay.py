@@ -106,7 +106,7 @@ class PawapayWallet:
         self.can = Capabilities(
             decimals=config.decimals,
             query_by_own_id=True,
-            signed_callbacks=True,
+            callback_proof="signature",
             query_slots_s=(10, 20, 60, 180, 600, 1800, 3600),
             prompt_lifetime_s=600,
         )

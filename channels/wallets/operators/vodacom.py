@@ -140,7 +140,7 @@ class VodacomWallet:
         self.can = Capabilities(
             decimals={"CDF": 0, "USD": 2},
             query_by_own_id=True,
-            signed_callbacks=False,
+            callback_proof="none",
             query_slots_s=(15, 45, 120, 300, 900, 3600) if waits else (60, 120, 300, 900, 3600),
             prompt_lifetime_s=180 if waits else 300,
             # A request may leave a minute after its attempt was claimed (a new session), and is indexed later still.

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from wallet_cases import NOW, Bench, shape
+from wallet_bench import NOW, Bench, shape
 
 from channels.wallets.registry import slug_of, slugs
 from channels.wallets.views import MAX_BODY_BYTES, hooks_blueprint

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from wallet_cases import attempt
+from wallet_bench import attempt
 
 from channels.wallets.operators.pawapay import PawapayConfig
 from channels.wallets.operators.vodacom import VodacomConfig

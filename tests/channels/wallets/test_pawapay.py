@@ -11,11 +11,12 @@ from typing import Any
 
 import httpx
 import pytest
+from cases_pawapay import TOKEN
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from wallet_cases import ATTEMPT_ID, NOW, PAWAPAY_TOKEN, Bench, attempt, says, shape
+from wallet_bench import ATTEMPT_ID, NOW, Bench, attempt, says, shape
 
 from channels.wallets.http_signatures import NotAuthentic, check_digest
 from channels.wallets.operators.pawapay import customer_message
@@ -122,7 +123,7 @@ def test_the_deposit_on_the_wire() -> None:
     bench.run("start", brand="airtel", payer_phone="+243970000001")
     (sent,) = bench.network.asked
     assert str(sent.url) == "https://api.sandbox.pawapay.io/v2/deposits"
-    assert sent.headers["authorization"] == f"Bearer {PAWAPAY_TOKEN}"
+    assert sent.headers["authorization"] == f"Bearer {TOKEN}"
     assert bench.network.bodies == [
         {
             "depositId": ATTEMPT_ID,

@@ -7,21 +7,8 @@ from datetime import timedelta
 
 import httpx
 import pytest
-from wallet_cases import (
-    ATTEMPT_ID,
-    CONVERSATION,
-    NOW,
-    VODACOM_API_KEY,
-    WARMUP,
-    Answer,
-    Bench,
-    attempt,
-    fails,
-    public_key_text,
-    says,
-    shape,
-    unsealed,
-)
+from cases_vodacom import API_KEY, CONVERSATION, WARMUP, public_key_text, unsealed
+from wallet_bench import ATTEMPT_ID, NOW, Answer, Bench, attempt, fails, says, shape
 
 from channels.wallets.operators.vodacom import VodacomConfig
 from channels.wallets.registry import build
@@ -193,7 +180,7 @@ def test_the_key_is_sealed_when_a_session_is_asked_for() -> None:
     bench.wallet.prepare()  # type: ignore[attr-defined]
     (asked,) = bench.network.asked_for_sessions
     assert str(asked.url) == "https://openapi.m-pesa.com/sandbox/ipg/v2/vodacomDRC/getSession/"
-    assert unsealed(asked) == VODACOM_API_KEY
+    assert unsealed(asked) == API_KEY
 
 
 @pytest.mark.parametrize("changed", [{"public_key": "not a key"}, {"session_lifetime_s": 60}])

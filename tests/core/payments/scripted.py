@@ -44,7 +44,7 @@ from tests.core.settlement.books import check_books, francs
 CAN = Capabilities(
     decimals={"CDF": 0, "USD": 2},
     query_by_own_id=True,
-    signed_callbacks=True,
+    callback_proof="signature",
     query_slots_s=(15, 45, 120, 300, 900, 3600),
     prompt_lifetime_s=180,
 )

@@ -1,0 +1,1 @@
+"""What an operator's own report says, beside what our books say: matched, theirs only, ours only, or different."""
