@@ -20,7 +20,7 @@ import structlog
 from core.kernel.clock import Clock
 from core.kernel.errors import PartnerError
 
-# Not used in its last seconds: it must still be alive when the operator reads the request.
+# Not used in its last seconds (a quarter of a very short life): it must be alive when the operator reads the request.
 _LAST_SECONDS = timedelta(seconds=10)
 # While somebody else creates a session, look again this often.
 _LOOK_AGAIN_S = 0.2
@@ -30,12 +30,24 @@ _log = structlog.get_logger("wallet_sessions")
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """`live_at`: not to be used before. `proven`: the operator has taken it at least once."""
+    """`live_at`: not to be used before. `proven`: the operator has taken it at least once.
+
+    `lifetime_s`: what the operator said of this one; None: what the pool knows.
+    """
 
     id: str = field(repr=False)
     created_at: datetime
     live_at: datetime
     proven: bool = False
+    lifetime_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """A session just made, and how many seconds it lives by the operator's word, which overrides the pool's."""
+
+    id: str = field(repr=False)
+    lifetime_s: int
 
 
 class SessionNotReady(Exception):
@@ -89,19 +101,21 @@ class InProcessStore:
 
 
 class SessionPool:
-    """Hands out live sessions. `create` asks the operator for one and returns its id, or raises PartnerError.
+    """Hands out live sessions. `create` asks the operator for one and returns it, or raises PartnerError.
 
     `patience_s`: how long `take` waits beyond the warm-up, for somebody else's `create` to come back.
+    `single`: at this operator a new session ends the one before, for everybody who shares the application.
     """
 
     def __init__(
         self,
-        create: Callable[[], str],
+        create: Callable[[], str | Fresh],
         clock: Clock,
         *,
         lifetime_s: int,
         warmup_s: int,
         patience_s: int = 30,
+        single: bool = False,
         store: SessionStore | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -112,7 +126,7 @@ class SessionPool:
         self._lifetime = timedelta(seconds=lifetime_s)
         self._warmup = timedelta(seconds=warmup_s)
         self._patience = self._warmup + timedelta(seconds=patience_s)
-        self._renew_before = max(2 * self._warmup + _LAST_SECONDS, self._lifetime / 10)
+        self._single = single
         self._store: SessionStore = store if store is not None else InProcessStore()
         self._sleep = sleep
 
@@ -136,17 +150,20 @@ class SessionPool:
             live = [s for s in held if s.live_at <= now]
             if live:
                 self._renew_quietly()
+                if self._single:
+                    # A renewal has just ended the one at hand.
+                    live = self._valid(now) or live
                 # One that has worked before one that has not: the newcomer gets all the time it may need.
-                return max(live, key=lambda s: (s.proven, s.created_at))
+                return max(live, key=lambda s: (s.proven and not self._single, s.created_at))
             if held:
                 pause = (min(s.live_at for s in held) - now).total_seconds()
-            elif self._create_one():
-                continue
             else:
-                pause = _LOOK_AGAIN_S
+                # One that was over before it came back from the operator must not be asked for again and again.
+                pause = 0.0 if self._create_one() else _LOOK_AGAIN_S
             if now + timedelta(seconds=pause) > gives_up:
                 raise SessionNotReady(max(1, round(pause)))
-            self._sleep(pause)
+            if pause:
+                self._sleep(pause)
 
     def worked(self, session: Session) -> None:
         """The operator took this session: from now on a refusal means that it is over."""
@@ -163,15 +180,31 @@ class SessionPool:
             self._store.update(lambda kept: tuple(replace(s, live_at=later) if s.id == session.id else s for s in kept))
         else:
             self._store.update(lambda kept: tuple(s for s in kept if s.id != session.id))
-            self._renew_quietly()
+            if not (self._single and self._valid(now)):
+                # Where there is a newer one, ours was ended by it: another would only end that one too.
+                self._renew_quietly()
         return max(1, round(self._warmup.total_seconds()))
 
     def _valid(self, now: datetime) -> list[Session]:
-        return [s for s in self._store.load() if now < s.created_at + self._lifetime - _LAST_SECONDS]
+        return [s for s in self._store.load() if now < self._ends(s) - self._last_seconds(s)]
 
     def _has_fresh(self) -> bool:
         now = self._clock.real_now()
-        return any(now < s.created_at + self._lifetime - self._renew_before for s in self._store.load())
+        return any(now < self._ends(s) - self._renew_before(s) for s in self._store.load())
+
+    def _lifetime_of(self, session: Session) -> timedelta:
+        said = session.lifetime_s
+        return timedelta(seconds=said) if said is not None and said > 0 else self._lifetime
+
+    def _ends(self, session: Session) -> datetime:
+        return session.created_at + self._lifetime_of(session)
+
+    def _last_seconds(self, session: Session) -> timedelta:
+        return min(_LAST_SECONDS, self._lifetime_of(session) / 4)
+
+    def _renew_before(self, session: Session) -> timedelta:
+        lifetime = self._lifetime_of(session)
+        return min(max(2 * self._warmup + _LAST_SECONDS, lifetime / 10), lifetime / 2)
 
     def _renew_quietly(self) -> None:
         try:
@@ -187,7 +220,20 @@ class SessionPool:
                 return False
             if self._has_fresh():
                 return True
-            now = self._clock.real_now()
-            made = Session(self._create(), created_at=now, live_at=self._clock.real_now() + self._warmup)
-            self._store.update(lambda kept: (*(s for s in kept if s.created_at + self._lifetime > now), made))
+            asked_at = self._clock.real_now()
+            new = self._create()
+            fresh = new if isinstance(new, Fresh) else Fresh(new, 0)
+            made = Session(
+                fresh.id,
+                created_at=asked_at,
+                live_at=self._clock.real_now() + self._warmup,
+                lifetime_s=fresh.lifetime_s if fresh.lifetime_s > 0 else None,
+            )
+            self._store.update(lambda kept: self._with(made, kept))
             return True
+
+    def _with(self, made: Session, kept: Sessions) -> Sessions:
+        if self._single:
+            # Somebody who was very slow may store an older one last.
+            return (max((*kept, made), key=lambda s: s.created_at),)
+        return (*(s for s in kept if self._ends(s) > made.created_at), made)
