@@ -1,7 +1,8 @@
 """Telephone numbers: read what people type, write what partners want, guess the wallet from the prefix.
 
-Numbers are kept as E.164 with the plus; the four wire formats are derived at the edge. The prefix only proposes a
-wallet: it never decides whether somebody may pay, and it never blocks a payment.
+What the product ships; what the office has written about prefixes is in `core.services.routing`. Numbers are kept as
+E.164 with the plus; the four wire formats are derived at the edge. The prefix only proposes a wallet: it never decides
+whether somebody may pay, and it never blocks a payment.
 """
 
 from __future__ import annotations
@@ -15,13 +16,25 @@ from io import StringIO
 from typing import Literal, cast, get_args
 
 import phonenumbers
+from phonenumbers import carrier
 
 Brand = Literal["mpesa", "airtel", "orange"]
 
-_COUNTRY = "+243"
+COUNTRY_CODE = "243"
+_COUNTRY = "+" + COUNTRY_CODE
 _NATIONAL_DIGITS = 9
 # Longer than any number with its blanks and brackets. The library scans whatever it is given.
 _LONGEST_TYPED = 40
+# Whose payers a wallet of this currency has: the region of a number typed without its code, and an example of one.
+_COUNTRY_OF_CURRENCY = {"KES": ("+254", "KE", "0712345678")}
+_HOME = (_COUNTRY, "CD", "0812345678")
+# What the library calls an operator, and the wallet that goes with it.
+_BRAND_OF_CARRIER: Mapping[str, Brand] = {
+    "Vodacom": "mpesa",
+    "Safaricom": "mpesa",
+    "Airtel": "airtel",
+    "Orange": "orange",
+}
 
 
 class NotCongolese(ValueError):
@@ -89,6 +102,37 @@ def brand_of(phone: str, table: Mapping[str, Prefix] | None = None) -> Brand | N
     except NotCongolese:
         return None
     return row.brand if row else None
+
+
+def brand_by_library(phone: str) -> Brand | None:
+    """A first guess for a number of no table: the operator's name in `phonenumbers`, where it is one we know.
+
+    Only for the two countries whose wallets we reach: an Airtel or Orange elsewhere has another wallet.
+    """
+    if not phone.startswith((_COUNTRY, "+254")):
+        return None
+    try:
+        number = phonenumbers.parse(phone)
+    except phonenumbers.NumberParseException:
+        return None
+    return _BRAND_OF_CARRIER.get(carrier.name_for_number(number, "en"))
+
+
+def payer_number(text: str, currency: str) -> str | None:
+    """A number that may pay in this currency, as somebody typed it: E.164, or None for a number of another country."""
+    code, region, _ = _COUNTRY_OF_CURRENCY.get(currency, _HOME)
+    phone = parse_e164(text, region)
+    return phone if phone is not None and phone.startswith(code) else None
+
+
+def may_pay_in(phone: str, currency: str) -> bool:
+    """Whether wallets of the country that uses this currency know E.164 numbers such as this one."""
+    return phone.startswith(_COUNTRY_OF_CURRENCY.get(currency, _HOME)[0])
+
+
+def example_number(currency: str) -> str:
+    """A number as people of that country write it, for a screen that asks for one."""
+    return _COUNTRY_OF_CURRENCY.get(currency, _HOME)[2]
 
 
 @cache
