@@ -92,6 +92,11 @@ def parse_json(body: bytes) -> Any:
         raise ValueError("nested too deeply") from error
 
 
+def json_bytes(body: object) -> bytes:
+    """A body as `post_json` sends it: UTF-8, no blanks, keys in their order."""
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+
+
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
@@ -160,9 +165,11 @@ class PartnerHttp:
         timeout_s: float,
         read_errors: bool = False,
     ) -> Reply:
-        """POST `body` as JSON, once. `read_errors`: a 5xx with a JSON body comes back as a Reply, for partners whose
-        codes travel on any status."""
-        content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+        """POST `body` as JSON, once; bytes go out as they are (signed over, or with decimals as plain numbers).
+
+        `read_errors`: a 5xx with a JSON body comes back as a Reply, for partners whose codes travel on any status.
+        """
+        content = body if isinstance(body, bytes) else json_bytes(body)
         sent = {"content-type": "application/json", "accept": "application/json", **_lower(headers)}
         return self._ask("POST", url, sent, timeout_s, read_errors=read_errors, content=content)
 
