@@ -180,6 +180,21 @@ class PartnerHttp:
         sent = {"accept": "application/json", **_lower(headers)}
         return self._ask("POST", url, sent, timeout_s, data=dict(fields))
 
+    def post_text(
+        self,
+        url: str,
+        body: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float,
+        read_errors: bool = False,
+    ) -> Reply:
+        """POST text (XML: name its type in `headers`), once. The answer is text too: no JSON is expected of it.
+
+        `read_errors`: a 5xx with a body comes back as a Reply, for a SOAP fault travels on a 500."""
+        sent = {"content-type": "text/plain; charset=utf-8", **_lower(headers)}
+        return self._ask("POST", url, sent, timeout_s, read_errors=read_errors, as_text=True, content=body.encode())
+
     def get_json(
         self,
         url: str,
@@ -192,7 +207,7 @@ class PartnerHttp:
         """GET, once. A question may be asked again, but by a schedule that somebody can see, not in here."""
         sent = {"accept": "application/json", **_lower(headers)}
         # httpx wipes a query string standing in the URL when it is handed empty params.
-        asked = {"params": dict(params)} if params else {}
+        asked: dict[str, Any] = {"params": dict(params)} if params else {}
         return self._ask("GET", url, sent, timeout_s, read_errors=read_errors, **asked)
 
     def close(self) -> None:
@@ -209,6 +224,7 @@ class PartnerHttp:
         timeout_s: float,
         *,
         read_errors: bool = False,
+        as_text: bool = False,
         **body: Any,
     ) -> Reply:
         started = time.monotonic()
@@ -220,7 +236,7 @@ class PartnerHttp:
             log.warning("partner_call", error=down.code, sent=down.sent, ms=_ms_since(started))
             raise
         log.info("partner_call", status=status, ms=_ms_since(started))
-        return self._read(status, answered, raw, read_errors=read_errors)
+        return self._read(status, answered, raw, read_errors=read_errors, as_text=as_text)
 
     def _exchange(
         self, method: str, url: httpx.URL, headers: dict[str, str], timeout_s: float, body: dict[str, Any]
@@ -260,16 +276,19 @@ class PartnerHttp:
                 raise PartnerDown(self.partner, "timeout", "the answer dripped")
         return bytes(raw)
 
-    def _read(self, status: int, headers: dict[str, str], raw: bytes, *, read_errors: bool) -> Reply:
+    def _read(
+        self, status: int, headers: dict[str, str], raw: bytes, *, read_errors: bool, as_text: bool = False
+    ) -> Reply:
         try:
             parsed = parse_json(raw)
         except ValueError:
             parsed = None
         if status == 429:
             raise PartnerThrottled(self.partner, "429", headers.get("retry-after", ""))
-        if status >= 500 and not (read_errors and isinstance(parsed, (dict, list))):
+        readable = bool(raw.strip()) if as_text else isinstance(parsed, (dict, list))
+        if status >= 500 and not (read_errors and readable):
             raise PartnerDown(self.partner, str(status))
-        if status < 300 and parsed is None:
+        if status < 300 and parsed is None and not as_text:
             raise PartnerDown(self.partner, "unreadable", f"status {status}, {len(raw)} bytes, no JSON")
         return Reply(status, headers, parsed, raw.decode("utf-8", "replace"))
 

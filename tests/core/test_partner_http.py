@@ -227,3 +227,18 @@ def test_secrets_are_hidden_wherever_they_stand() -> None:
     clean = RedactSecrets(["abc"])
     event = {"event": "xabcx", "deep": {"list": ["abc", 5, b"abc"]}, "n": 1}
     assert clean(None, "info", event) == {"event": "x***x", "deep": {"list": ["***", 5, "***"]}, "n": 1}
+
+
+def test_text_goes_out_and_comes_back_as_text(partner: Partner, http: PartnerHttp) -> None:
+    partner.behave = lambda handler: answer(handler, 200, b"<paid/>")
+    reply = http.post_text(partner.url, "<pay>é</pay>", headers={"Content-Type": "text/xml"}, timeout_s=5)
+    assert (reply.status, reply.json, reply.text) == (200, None, "<paid/>")
+    _, _, headers, body = partner.seen[0]
+    assert (headers["content-type"], body) == ("text/xml", "<pay>é</pay>".encode())
+    partner.behave = lambda handler: answer(handler, 500, b"<fault/>")
+    assert http.post_text(partner.url, "<pay/>", timeout_s=5, read_errors=True).text == "<fault/>"
+    with pytest.raises(PartnerDown, match="500"):
+        http.post_text(partner.url, "<pay/>", timeout_s=5)
+    partner.behave = lambda handler: answer(handler, 500, b" ")
+    with pytest.raises(PartnerDown, match="500"):
+        http.post_text(partner.url, "<pay/>", timeout_s=5, read_errors=True)
