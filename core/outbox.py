@@ -50,6 +50,8 @@ class KindPolicy:
 KINDS = {
     "attempt.push": KindPolicy("push", 1, 300, 20, 200),
     "attempt.query": KindPolicy("push", 1, 180, 12, 100),
+    "refund.push": KindPolicy("push", 1, 300, 20, 200),
+    "refund.query": KindPolicy("push", 1, 180, 12, 100),
     "callback.settle": KindPolicy("settle", 1, 180, 12, 100),
     "notice.send": KindPolicy("notices", 20, 60, 8, 15),
     "document.receipt": KindPolicy("bulk", 20, 60, 8, 10),

@@ -234,6 +234,25 @@ _ALL = (
         over_cap="never",
     ),
     Kind(
+        "payment.refunded",
+        (
+            _text(
+                "payment.refunded.account",
+                N_(
+                    "We have sent {amount} back to your mobile money. It is from your payment {receipt} "
+                    "for account {account}."
+                ),
+            ),
+            _text(
+                "payment.refunded",
+                N_("We have sent {amount} back to your mobile money. It is from your payment {receipt}."),
+            ),
+        ),
+        priority=3,
+        quiet=False,
+        ttl=timedelta(days=3),
+    ),
+    Kind(
         "supply.on",
         (_text("supply.on", N_("Account {account}: your power is back on. If your meter stays off, dial {code}.")),),
         priority=2,

@@ -82,7 +82,7 @@ def judge(
         return Verdict("cancelled")
     match answer:
         case Failed(reason, code, final):
-            watch = None if final and reason in _CERTAIN else _watch(queries, can)
+            watch = None if final and reason in _CERTAIN else watch_again(queries, can)
             tell: Telling | None = "failed" if state != "failed" else None
             return Verdict("failed", reason, code, watch, tell)
         case NotAccepted(code, _, posted):
@@ -94,8 +94,8 @@ def judge(
             return Verdict("failed", "busy", code, tell="failed")
         case Accepted():
             if state not in OPEN:
-                return Verdict(state, next_query_in_s=_next(queries, can))
-            return Verdict("pending", next_query_in_s=_next(queries, can))
+                return Verdict(state, next_query_in_s=next_question(queries, can))
+            return Verdict("pending", next_query_in_s=next_question(queries, can))
         case Pending():
             if state in OPEN:
                 return _still_open("pending", "", age_s, queries, can)
@@ -105,9 +105,9 @@ def judge(
                 # It took the request on and does not know it now: that is doubt, while the prompt may be on the phone.
                 return _still_open("pending", "not_found", age_s, queries, can)
             if state in OPEN and age_s >= can.not_found_after_s:
-                return Verdict("failed", "not_found", "not_found", _watch(queries, can), "failed")
+                return Verdict("failed", "not_found", "not_found", watch_again(queries, can), "failed")
             if state in OPEN:
-                return Verdict("unknown", code="not_found", next_query_in_s=_next(queries, can))
+                return Verdict("unknown", code="not_found", next_query_in_s=next_question(queries, can))
             return _unmoved(state, age_s, queries, can)
         case Unknown(why):
             if state in OPEN:
@@ -122,8 +122,8 @@ def _unmoved(state: State, age_s: float, queries: int, can: Capabilities) -> Ver
     if state == "created":
         return Verdict(state)
     if state in OPEN or state == "expired":
-        return Verdict(state, next_query_in_s=_next(queries, can))
-    return Verdict(state, next_query_in_s=_watch(queries, can))
+        return Verdict(state, next_query_in_s=next_question(queries, can))
+    return Verdict(state, next_query_in_s=watch_again(queries, can))
 
 
 def _still_open(state: State, why: str, age_s: float, queries: int, can: Capabilities) -> Verdict:
@@ -132,11 +132,11 @@ def _still_open(state: State, why: str, age_s: float, queries: int, can: Capabil
     tell: Telling | None = "pending_long" if age_s >= TELL_AFTER_S else None
     if state == "pending" and age_s >= can.prompt_lifetime_s:
         # The prompt is gone from the phone: the customer may try anew, and a late success is still taken.
-        return Verdict("expired", "prompt_expired", why, _next(queries, can), tell)
-    return Verdict(state, code=why, next_query_in_s=_next(queries, can), tell=tell)
+        return Verdict("expired", "prompt_expired", why, next_question(queries, can), tell)
+    return Verdict(state, code=why, next_query_in_s=next_question(queries, can), tell=tell)
 
 
-def _next(queries: int, can: Capabilities) -> float:
+def next_question(queries: int, can: Capabilities) -> float:
     """Seconds until the next question: the operator's own slots, then hourly. Slots count from the POST."""
     slots = can.query_slots_s
     if queries >= len(slots):
@@ -145,7 +145,7 @@ def _next(queries: int, can: Capabilities) -> float:
     return max(1, slots[queries] - before)
 
 
-def _watch(queries: int, can: Capabilities) -> float | None:
+def watch_again(queries: int, can: Capabilities) -> float | None:
     """Seconds until a soft end is looked at once more, or None when it was watched long enough."""
     watched = max(0, queries - len(can.query_slots_s))
     return WATCH_S[watched] if watched < len(WATCH_S) else None

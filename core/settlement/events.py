@@ -162,13 +162,48 @@ class RefundOwed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SuspenseRefundOwed(Event):
+    """A refund of money that nobody could place was approved: it waits no more, it is a debt of ours."""
+
+    kind: ClassVar[str] = "suspense_refund_owed"
+    payment_id: str
+    wallet: str
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RefundPaid(Event):
-    """The operator paid the refund out."""
+    """The operator paid the refund out. `contract_id` None: the money came from suspense."""
 
     kind: ClassVar[str] = "refund_paid"
     wallet: str
     amount: Money
-    contract_id: int
+    contract_id: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundFailed(Event):
+    """A refund was surely not paid: the money goes back where it came from, credit or (contract None) suspense."""
+
+    kind: ClassVar[str] = "refund_failed"
+    payment_id: str
+    wallet: str
+    amount: Money
+    contract_id: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundPaidLate(Event):
+    """A refund that had failed was paid all the same: out of where its money is now, credit or suspense.
+
+    Nothing is refused here: the money has left. Credit that was used meanwhile falls below zero.
+    """
+
+    kind: ClassVar[str] = "refund_paid_late"
+    payment_id: str
+    wallet: str
+    amount: Money
+    contract_id: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,7 +254,10 @@ EVENTS: tuple[type[Event], ...] = (
     PrepaidUsed,
     OperatorPaidOut,
     RefundOwed,
+    SuspenseRefundOwed,
     RefundPaid,
+    RefundFailed,
+    RefundPaidLate,
     OperatorReversed,
     CreditNote,
     WrittenOff,

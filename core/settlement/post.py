@@ -32,8 +32,11 @@ from core.settlement.events import (
     Event,
     InvoiceSent,
     OperatorReversed,
+    RefundFailed,
     RefundOwed,
+    RefundPaidLate,
     SuspensePlaced,
+    SuspenseRefundOwed,
     WrittenOff,
 )
 from core.settlement.recipes import RECIPES, Books, SentInvoice
@@ -84,6 +87,8 @@ def post(session: Session, event: Event, *, clock: Clock) -> Posted:
         _open_again(session, event, allocated, clock)
     elif isinstance(event, SuspensePlaced):
         _placed(session, event)
+    elif isinstance(event, SuspenseRefundOwed | RefundFailed | RefundPaidLate):
+        _still_waiting(session, event.payment_id)
     posted = Posted(
         journal_id,
         allocated=tuple((invoice_id, money) for invoice_id, money in allocated.items()),
@@ -148,8 +153,21 @@ def _check(session: Session, event: Event, books: Books) -> None:
                 raise StateConflict(f"there is no credit of {amount} to give back")
         case SuspensePlaced():
             _check_placing(session, event)
+        case SuspenseRefundOwed(payment_id=payment_id, amount=amount):
+            payment = _lock_payment(session, payment_id)
+            if (payment.wallet, payment.currency) != (event.wallet, amount.currency) or (
+                amount.minor > waiting_of(session, payment_id)
+            ):
+                raise StateConflict(f"payment {payment.receipt_number} has no {amount} waiting at {event.wallet}")
+        case RefundFailed() | RefundPaidLate():
+            _lock_payment(session, event.payment_id)
         case OperatorReversed():
             payment = _lock_payment(session, event.payment_id)
+            if payment.refunded_minor > 0:
+                # Its money has left, or is about to: taking it back once more would be paying it twice.
+                raise StateConflict(
+                    f"payment {payment.receipt_number} was given back, or a refund of it is under way: close that first"
+                )
             if payment.reversed_at is not None or payment.contract_id != event.contract_id:
                 raise StateConflict(
                     f"payment {payment.receipt_number} was taken back already, or is another contract's"
@@ -168,11 +186,15 @@ def _check_currency(contract: ContractRow, transfers: Sequence[Transfer]) -> Non
 
 def _check_placing(session: Session, event: SuspensePlaced) -> None:
     payment = _lock_payment(session, event.payment_id)
-    waiting = _in_suspense(session, event.payment_id)
+    waiting = waiting_of(session, event.payment_id)
     if payment.wallet != event.wallet or payment.currency != event.amount.currency or event.amount.minor > waiting:
         raise StateConflict(f"payment {payment.receipt_number} has no {event.amount} waiting at {event.wallet}")
     # One payment, one contract: a reversal locks one.
-    if waiting < payment.amount_minor and payment.contract_id != event.contract_id:
+    placed = any(
+        t.debit.code == "suspense" and t.credit.code in ("receivable", "credit")
+        for t in _transfers_of(session, event.payment_id)
+    )
+    if placed and payment.contract_id != event.contract_id:
         raise StateConflict(f"a part of payment {payment.receipt_number} is on another contract")
 
 
@@ -183,7 +205,7 @@ def _lock_payment(session: Session, payment_id: str) -> PaymentRow:
     return payment
 
 
-def _in_suspense(session: Session, payment_id: str) -> int:
+def waiting_of(session: Session, payment_id: str) -> int:
     """What of a payment still waits, in minor units of its currency."""
     return sum(
         (t.credit.code == "suspense") * t.amount.minor - (t.debit.code == "suspense") * t.amount.minor
@@ -194,7 +216,12 @@ def _in_suspense(session: Session, payment_id: str) -> int:
 def _placed(session: Session, event: SuspensePlaced) -> None:
     payment = session.get_one(PaymentRow, event.payment_id)
     payment.contract_id = event.contract_id
-    payment.in_suspense = _in_suspense(session, event.payment_id) > 0
+    _still_waiting(session, event.payment_id)
+
+
+def _still_waiting(session: Session, payment_id: str) -> None:
+    payment = session.get_one(PaymentRow, payment_id)
+    payment.in_suspense = waiting_of(session, payment_id) > 0
     session.flush()
 
 

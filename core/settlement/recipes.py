@@ -25,9 +25,12 @@ from core.settlement.events import (
     OperatorPaidOut,
     OperatorReversed,
     PrepaidUsed,
+    RefundFailed,
     RefundOwed,
     RefundPaid,
+    RefundPaidLate,
     SuspensePlaced,
+    SuspenseRefundOwed,
     UnplacedMoney,
     WalletMoney,
     WrittenOff,
@@ -155,8 +158,28 @@ def _refund_owed(event: RefundOwed, _books: Books) -> list[Transfer]:
     return [Transfer(credit(event.contract_id), Account("refund_payable"), event.amount)]
 
 
+def _suspense_refund_owed(event: SuspenseRefundOwed, _books: Books) -> list[Transfer]:
+    # It names the payment, as the credit's refund does not: what still waits of a payment is the sum of its transfers.
+    source = suspense(event.wallet)
+    return [Transfer(source, Account("refund_payable"), event.amount, payment_id=event.payment_id)]
+
+
 def _refund_paid(event: RefundPaid, _books: Books) -> list[Transfer]:
     return [Transfer(Account("refund_payable"), wallet_clearing(event.wallet), event.amount)]
+
+
+def _refund_source(contract_id: int | None, wallet: str, payment_id: str) -> tuple[Account, str | None]:
+    return (credit(contract_id), None) if contract_id is not None else (suspense(wallet), payment_id)
+
+
+def _refund_failed(event: RefundFailed, _books: Books) -> list[Transfer]:
+    source, payment_id = _refund_source(event.contract_id, event.wallet, event.payment_id)
+    return [Transfer(Account("refund_payable"), source, event.amount, payment_id=payment_id)]
+
+
+def _refund_paid_late(event: RefundPaidLate, _books: Books) -> list[Transfer]:
+    source, payment_id = _refund_source(event.contract_id, event.wallet, event.payment_id)
+    return [Transfer(source, wallet_clearing(event.wallet), event.amount, payment_id=payment_id)]
 
 
 def _operator_reversed(event: OperatorReversed, books: Books) -> list[Transfer]:
@@ -205,7 +228,10 @@ RECIPES: dict[type[Event], Callable[[Any, Books], list[Transfer]]] = {
     PrepaidUsed: _prepaid_used,
     OperatorPaidOut: _operator_paid_out,
     RefundOwed: _refund_owed,
+    SuspenseRefundOwed: _suspense_refund_owed,
     RefundPaid: _refund_paid,
+    RefundFailed: _refund_failed,
+    RefundPaidLate: _refund_paid_late,
     OperatorReversed: _operator_reversed,
     CreditNote: _credit_note,
     WrittenOff: _written_off,
