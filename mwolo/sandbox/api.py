@@ -11,7 +11,7 @@ from werkzeug.exceptions import BadRequest, HTTPException
 
 from mwolo.sandbox.calls import NoCall, UssdNetwork
 from mwolo.sandbox.config import SandboxConfig
-from mwolo.sandbox.faults import KNOWN, Faults, UnknownFault, known
+from mwolo.sandbox.faults import WALLETS, Faults, UnknownFault
 from mwolo.sandbox.ledger import OperatorLedger
 from mwolo.sandbox.operators.keys import OperatorKeys
 from mwolo.sandbox.phones import BadPhone, Phones, normal
@@ -19,7 +19,6 @@ from mwolo.sandbox.ports import ClockControl
 from mwolo.sandbox.texts import SmsNetwork
 from mwolo.sandbox.town import NoMeter, Town
 
-WALLETS = ("vodacom", "pawapay")
 SCREEN_SEPTETS = 160
 # Fault parameters that are numbers, whichever way they are written.
 NUMBERS = frozenset({"seconds", "expire_after", "amount", "copies"})
@@ -171,7 +170,9 @@ def _world_part(pages: Blueprint, box: Box) -> None:
 
     @pages.get("/faults")
     def faults() -> Response:
-        return jsonify({**box.faults.listed(), "known": {target: list(names) for target, names in KNOWN.items()}})
+        return jsonify(
+            {**box.faults.listed(), "known": {target: list(names) for target, names in box.faults.known.items()}}
+        )
 
     @pages.post("/faults")
     def put_fault() -> Response:
@@ -206,7 +207,7 @@ def _put_fault(box: Box, said: Mapping[str, Any]) -> None:
         if not _is_number(params[name]):
             raise BadRequest(f"params.{name} must be a number, 0 or more.")
     fault, phone = _text(said, "fault"), said.get("phone")
-    known(str(target), fault)
+    box.faults.check(str(target), fault)
     if target == "meters":
         box.town.fault(fault, times, params)
         return

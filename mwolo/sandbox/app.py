@@ -57,7 +57,8 @@ def create_app(
     """
     store = Store(config.data_dir)
     errands, faults, outbound, keys = Errands(store, now), Faults(store), Outbound(), OperatorKeys(store)
-    ledger = OperatorLedger(store, errands, now, prompt_lifetime_s=config.prompt_lifetime_s)
+    ahead = None if clock_control is None else clock_control.ahead_s
+    ledger = OperatorLedger(store, errands, now, prompt_lifetime_s=config.prompt_lifetime_s, ahead=ahead)
     ussd = UssdNetwork(config, store, faults, errands, outbound, now)
     sms = SmsNetwork(config, store, faults, errands, outbound, now)
     vodacom = VodacomOperator(config, store, ledger, faults, errands, outbound, keys, now)

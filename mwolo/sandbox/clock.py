@@ -50,6 +50,9 @@ class BusinessClock:
             "waiting": waiting,
         }
 
+    def ahead_s(self) -> float:
+        return read_offset(self._db).total_seconds()
+
     def move_to(self, iso: str) -> dict[str, Any]:
         target = datetime.fromisoformat(iso)
         if target.tzinfo is None:

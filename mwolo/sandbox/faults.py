@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
@@ -24,9 +24,24 @@ _WALLET = (
     "overloaded",
     "never_final",
 )
+# Everything an operator of the box can be made to do wrong. Which of it one plays, it says itself (`Faults.plays`).
+WALLET_FAULTS = (
+    *_WALLET,
+    "reordered_callbacks",
+    "wrong_currency",
+    "unknown_reference",
+    "forged_callback",
+    "expired_token",
+    "throttled",
+    "clock_skew",
+    "reversed",
+)
+WALLETS = ("vodacom", "pawapay", "airtel", "orange", "mpesa_ke")
+# What each target knows before its operator has said what it plays.
 KNOWN: Mapping[str, tuple[str, ...]] = {
-    "vodacom": (*_WALLET, "expired_session", "not_indexed"),
-    "pawapay": (*_WALLET, "bad_signature"),
+    "vodacom": (*_WALLET, "reversed", "expired_session", "not_indexed"),
+    "pawapay": (*_WALLET, "reversed", "bad_signature"),
+    **dict.fromkeys(("airtel", "orange", "mpesa_ke"), WALLET_FAULTS),
     "africastalking": (
         "sms_refused",
         "sms_slow",
@@ -54,9 +69,26 @@ class Faults:
             # Which faults may be waiting. Most requests meet none, and need not ask the database to learn it; one too
             # many in here costs a look, one too few cannot be, because this process alone writes the table.
             self._armed = {(row["target"], row["fault"]) for row in db.execute(select(faults)).mappings()}
+        self._known: dict[str, tuple[str, ...]] = dict(KNOWN)
+        self._declared: set[str] = set()
+
+    @property
+    def known(self) -> Mapping[str, tuple[str, ...]]:
+        """The faults each target plays."""
+        return self._known
+
+    def plays(self, target: str, names: Iterable[str]) -> None:
+        """An operator says which faults it plays; said twice for one target (two protocols), both hold."""
+        said = self._known[target] if target in self._declared else ()
+        self._declared.add(target)
+        self._known[target] = tuple(dict.fromkeys((*said, *names)))
+
+    def check(self, target: str, fault: str) -> None:
+        """Raise UnknownFault unless the target plays this fault."""
+        known(target, fault, self._known)
 
     def put(self, target: str, fault: str, *, times: int, phone: str | None, params: Mapping[str, Any]) -> None:
-        known(target, fault)
+        self.check(target, fault)
         row = {"target": target, "fault": fault, "left": times, "endless": int(times == 0), "phone": phone}
         with self._store.begin() as db:
             db.execute(insert(faults).values(**row, params=dict(params)))
@@ -68,13 +100,22 @@ class Faults:
 
     def listed(self) -> dict[str, list[dict[str, Any]]]:
         """The faults still waiting, by target; `times` is what is left, 0 without end."""
-        waiting: dict[str, list[dict[str, Any]]] = {target: [] for target in KNOWN}
+        waiting: dict[str, list[dict[str, Any]]] = {target: [] for target in self._known}
         with self._store.read() as db:
             for row in db.execute(select(faults).order_by(faults.c.id)).mappings():
                 times = 0 if row["endless"] else row["left"]
                 one = {"fault": row["fault"], "times": times, "phone": row["phone"], "params": row["params"]}
                 waiting.setdefault(row["target"], []).append(one)
         return waiting
+
+    def skew_s(self, target: str, phone: str | None = None) -> float:
+        """Seconds by which this operator's clock is off, 0 usually. `clock_skew` lasts until cleared, however put."""
+        if (target, "clock_skew") not in self._armed:
+            return 0.0
+        here = select(faults).where(faults.c.target == target, faults.c.fault == "clock_skew").order_by(faults.c.id)
+        with self._store.read() as db:
+            fits = [row["params"] for row in db.execute(here).mappings() if row["phone"] in (None, phone)]
+        return float(fits[0].get("seconds", 3600)) if fits else 0.0
 
     def take(
         self, target: str, fault: str, phone: str | None = None, *, operation: str | None = None
@@ -108,9 +149,9 @@ class Faults:
         return None
 
 
-def known(target: str, fault: str) -> None:
+def known(target: str, fault: str, among: Mapping[str, tuple[str, ...]] = KNOWN) -> None:
     """Raise UnknownFault unless the target has this fault."""
-    if target not in KNOWN:
-        raise UnknownFault(f"There is no target {target!r}; there are {', '.join(KNOWN)}.")
-    if fault not in KNOWN[target]:
-        raise UnknownFault(f"{target} knows no fault {fault!r}; it knows {', '.join(KNOWN[target])}.")
+    if target not in among:
+        raise UnknownFault(f"There is no target {target!r}; there are {', '.join(among)}.")
+    if fault not in among[target]:
+        raise UnknownFault(f"{target} knows no fault {fault!r}; it knows {', '.join(among[target])}.")

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, func, insert, or_, select, update
 
 from mwolo.sandbox import phones as wallets
 from mwolo.sandbox.errands import Errands
+from mwolo.sandbox.movements import Ahead, Movements, RefundAsk, WalkIn, shown
 from mwolo.sandbox.phones import BRAND_NAMES
 from mwolo.sandbox.store import Now, Row, Store, calls, entries, iso, major, prompts, requests
 
@@ -25,6 +26,10 @@ FINAL = ("paid", "failed", "expired")
 Outcome = Literal["paid", "wrong_pin", "no_funds", "declined"]
 # Told, in the transaction that changed it, of every entry that reached an end: the operator stages its callback there.
 Settled = Callable[[Connection, Row], None]
+# What an operator does when somebody pays from its own menu: asks the product, takes the money, tells.
+TakesWalkIn = Callable[[WalkIn], Row]
+# What a unit of one currency is worth in another when an operator takes the wrong one: about right, in round numbers.
+_RATES = {("CDF", "USD"): 1 / 2500, ("USD", "CDF"): 2500.0, ("KES", "USD"): 1 / 125}
 
 
 @dataclass(frozen=True)
@@ -48,17 +53,41 @@ class Ask:
 class OperatorLedger:
     """The entries of all operators, the prompts on the phones, and the purses behind them."""
 
-    def __init__(self, store: Store, errands: Errands, now: Now, *, prompt_lifetime_s: float) -> None:
+    def __init__(
+        self, store: Store, errands: Errands, now: Now, *, prompt_lifetime_s: float, ahead: Ahead | None = None
+    ) -> None:
         self._store = store
         self._errands = errands
         self._now = now
         self._lifetime_s = prompt_lifetime_s
-        self._settled: dict[str, Settled] = {}
+        self._settled: dict[str, list[Settled]] = {}
+        self._walk_ins: dict[str, TakesWalkIn] = {}
+        self.movements = Movements(store, errands, now, ahead)
         errands.on("prompt.expire", self._expire)
         errands.on("late.pay", self._pay_late)
 
     def on_settled(self, wallet: str, told: Settled) -> None:
-        self._settled[wallet] = told
+        self._settled.setdefault(wallet, []).append(told)
+
+    def on_walk_in(self, wallet: str, taken: TakesWalkIn) -> None:
+        """Say how this operator takes money that its customers send by themselves; without it nobody is told."""
+        self._walk_ins[wallet] = taken
+
+    def walk_in(self, one: WalkIn) -> Row:
+        """Somebody pays without us. Returns the movement. Raises NothingThere, or what the operator refuses with."""
+        taken = self._walk_ins.get(one.wallet)
+        if taken is not None:
+            return taken(one)
+        with self._store.begin() as db:
+            return self.movements.walk_in(db, one)
+
+    def refund(self, ask: RefundAsk) -> tuple[Row, bool]:
+        """See `Movements.refund`."""
+        return self.movements.refund(ask)
+
+    def reverse(self, entry_id: int) -> Row:
+        """See `Movements.reverse`."""
+        return self.movements.reverse(entry_id)
 
     def ask(self, ask: Ask) -> tuple[Row, bool]:
         """Take a request on. Returns its entry, and whether it is new: an own id seen before changes nothing."""
@@ -150,7 +179,14 @@ class OperatorLedger:
                 .group_by(entries.c.currency)
             )
             paid = {currency: major(total, currency) for currency, total in sums}
-        return {"wallet": wallet, "entries": [_booked(row) for row in rows], "total_paid": paid, "requests": asked}
+        moved = [shown(row) for row in self.movements.of(wallet)]
+        by_kind = {
+            "refunds": [one for one in moved if one["kind"] == "refund"],
+            "reversals": [one for one in moved if one["kind"] == "reversal"],
+            "walk_ins": [one for one in moved if one["kind"] == "walk_in"],
+        }
+        booked = [_booked(row) for row in rows]
+        return {"wallet": wallet, "entries": booked, "total_paid": paid, **by_kind, "requests": asked}
 
     def _enter(self, db: Connection, ask: Ask) -> Row:
         row = {
@@ -236,11 +272,11 @@ class OperatorLedger:
         return "paid" if self._pay(db, entry)["state"] == "paid" else "no_funds"
 
     def _pay(self, db: Connection, entry: Row) -> Row:
-        minor = _amount_taken(entry)
-        if not wallets.debit(db, entry["phone"], entry["currency"], minor):
+        minor, currency = _money_taken(entry)
+        if not wallets.debit(db, entry["phone"], currency, minor):
             return self._settle(db, entry, "failed", "no_funds")
-        number = secrets.token_hex(5).upper()
-        db.execute(update(entries).where(entries.c.id == entry["id"]).values(minor=minor, provider_txn_id=number))
+        taken = {"minor": minor, "currency": currency, "provider_txn_id": secrets.token_hex(5).upper()}
+        db.execute(update(entries).where(entries.c.id == entry["id"]).values(taken))
         return self._settle(db, entry, "paid", None)
 
     def _settle(self, db: Connection, entry: Row, state: str, reason: str | None) -> Row:
@@ -250,8 +286,9 @@ class OperatorLedger:
         open_one = (prompts.c.entry_id == entry["id"]) & prompts.c.closed.is_(None)
         db.execute(update(prompts).where(open_one).values(closed=now))
         settled = self._entry(db, entry["id"])
-        told = self._settled.get(entry["wallet"])
-        if told is not None:
+        if state == "paid":
+            self.movements.paid(db, settled)
+        for told in self._settled.get(entry["wallet"], ()):
             told(db, settled)
         return settled
 
@@ -283,15 +320,21 @@ def _late_s(plan: Mapping[str, Any]) -> float:
     return float(plan["late_success"].get("seconds", 5))
 
 
-def _amount_taken(entry: Row) -> int:
+def _money_taken(entry: Row) -> tuple[int, str]:
     """What is debited: what was asked for, unless a fault says otherwise (by default a hundred units less)."""
     asked: int = entry["minor"]
-    wrong = entry["plan"].get("wrong_amount")
+    foreign, wrong = entry["plan"].get("wrong_currency"), entry["plan"].get("wrong_amount")
+    if foreign is not None:
+        currency = str(foreign.get("currency") or ("CDF" if entry["currency"] == "USD" else "USD"))
+        if "amount" in foreign:
+            return round(float(foreign["amount"]) * 100), currency
+        worth = round(asked * _RATES.get((entry["currency"], currency), 1.0))
+        return max(worth if currency == "USD" else worth // 100 * 100, 1_00), currency
     if wrong is None:
-        return asked
+        return asked, entry["currency"]
     if "amount" in wrong:
-        return round(float(wrong["amount"]) * 100)
-    return max(asked - 100_00, 1_00)
+        return round(float(wrong["amount"]) * 100), entry["currency"]
+    return max(asked - 100_00, 1_00), entry["currency"]
 
 
 def _shown(row: Row) -> dict[str, Any]:

@@ -20,8 +20,10 @@ _PREFIXES: Mapping[str, str] = {
 }
 # What the aggregator calls the networks (MCC 630 and the operator); the toy network where it knows no better.
 _NETWORKS: Mapping[str, str] = {"mpesa": "63001", "airtel": "63002", "orange": "63086"}
+# Kenya has one operator here, Safaricom, whose wallet is M-Pesa too: another company, another purse, shillings.
+_KENYA, _SAFARICOM = "+254", "63902"
 # What lies in a purse nobody has filled: enough for a few bills.
-_POCKET_MONEY: Mapping[str, int] = {"CDF": 500_000_00, "USD": 200_00}
+_POCKET_MONEY: Mapping[str, int] = {"CDF": 500_000_00, "USD": 200_00, "KES": 20_000_00}
 DEFAULT_PIN = "1234"
 
 _E164 = re.compile(r"\+[1-9]\d{7,14}")
@@ -41,11 +43,20 @@ def normal(typed: str) -> str:
 
 def brand_of(phone: str) -> str | None:
     """The wallet brand its prefix belongs to; None for a network without one that we sell through."""
+    if phone.startswith(_KENYA) and len(phone) == 13 and phone[4] in "17":
+        return "mpesa"
     return _PREFIXES.get(phone[4:6]) if phone.startswith("+243") and len(phone) == 13 else None
+
+
+def currency_of(phone: str) -> str:
+    """The money in a purse on this phone, when nobody says otherwise."""
+    return "KES" if phone.startswith(_KENYA) else "CDF"
 
 
 def network_of(phone: str) -> str:
     brand = brand_of(phone)
+    if brand and phone.startswith(_KENYA):
+        return _SAFARICOM
     return _NETWORKS[brand] if brand else "99999"
 
 
@@ -59,7 +70,7 @@ class Phones:
         One that exists keeps its wallet (brand, PIN, purse) and learns whose it is now. Raises BadPhone.
         """
         phone = normal(str(row["phone"]))
-        currency = str(row.get("currency") or "CDF")
+        currency = str(row.get("currency") or currency_of(phone))
         values = {
             "phone": phone,
             "name": str(row.get("name") or phone),
@@ -121,3 +132,8 @@ def debit(db: Connection, phone: str, currency: str, minor: int) -> bool:
     if db.execute(update(purses).where(here).values(minor=held - minor)).rowcount == 0:
         db.execute(insert(purses).values(phone=phone, currency=currency, minor=held - minor))
     return True
+
+
+def credit(db: Connection, phone: str, currency: str, minor: int) -> None:
+    """Put `minor` back into the purse."""
+    debit(db, phone, currency, -minor)

@@ -105,6 +105,48 @@ entries = Table(
     Index("ix_entry_ref", "wallet", "provider_ref"),
     Index("ix_entry_txn", "wallet", "provider_txn_id"),
 )
+# Every time money moved between a purse and the operator, or was asked to move back: `kind` payment, refund, reversal,
+# walk_in (somebody paid without us). `books_at` is the moment on the product's business clock: that of the statement.
+movements = Table(
+    "movement",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("wallet", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("entry_id", Integer),
+    Column("original_id", Integer),
+    Column("own_id", Text),
+    Column("provider_ref", Text, nullable=False),
+    Column("provider_txn_id", Text),
+    Column("phone", Text, nullable=False),
+    Column("minor", Integer, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("reference", Text),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),
+    Column("at", Float, nullable=False),
+    Column("settled_at", Float),
+    Column("books_at", Float),
+    Column("plan", JSON, nullable=False),
+    Column("asked_as", JSON, nullable=False),
+    Index("ux_movement_own", "wallet", "kind", "own_id", unique=True),
+    Index("ix_movement_txn", "wallet", "provider_txn_id"),
+    Index("ix_movement_original", "original_id"),
+    Index("ix_movement_entry", "entry_id"),
+    Index("ix_movement_books", "wallet", "books_at"),
+)
+# Which callbacks left the box: a callback that is held back waits for the next one of its operator.
+told = Table(
+    "told",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("wallet", Text, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("own_id", Text),
+    Column("claim", Text, nullable=False),
+    Column("taken", Integer, nullable=False),
+    Index("ix_told_wallet", "wallet", "id"),
+)
 prompts = Table(
     "prompt",
     metadata,
@@ -275,10 +317,10 @@ def iso(at: float | None) -> str | None:
 
 
 def major(minor: int, currency: str) -> str:
-    """Hundredths as the text operators use: whole francs without decimals, other currencies with two when needed."""
+    """Hundredths as the text operators use: whole francs and shillings without decimals, other currencies with two."""
     whole, cents = divmod(minor, 100)
     if cents == 0:
-        return str(whole) if currency == "CDF" else f"{whole}.00"
+        return str(whole) if currency in ("CDF", "KES") else f"{whole}.00"
     return f"{whole}.{cents:02d}"
 
 

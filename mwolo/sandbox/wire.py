@@ -11,7 +11,9 @@ from mwolo.sandbox.faults import Faults
 from mwolo.sandbox.store import Bell
 
 # Faults that are decided when the request is taken on, and followed to its end.
-_PLANNED = ("late_success", "no_funds", "wrong_amount", "never_final")
+_PLANNED = ("late_success", "no_funds", "wrong_amount", "wrong_currency", "never_final", "reversed")
+# Faults that decide what is told of the request, and their names in a plan (see `callbacks`).
+_TOLD = {"reordered_callbacks": "held", "forged_callback": "forged", "unknown_reference": "invented"}
 
 
 def cut_connection() -> Response:
@@ -25,6 +27,11 @@ def cut_connection() -> Response:
 def pause(bell: Bell, seconds: float) -> None:
     """Let time pass, but not past the closing of the box."""
     bell.wait_for(lambda: False, seconds)
+
+
+def clock_of(faults: Faults, wallet: str, at: float, phone: str | None = None) -> float:
+    """A moment as this operator's clock shows it: `clock_skew` puts it wrong."""
+    return at + faults.skew_s(wallet, phone)
 
 
 def slow_seconds(params: dict[str, Any]) -> float:
@@ -49,4 +56,8 @@ def plan_for(faults: Faults, wallet: str, phone: str, *, refusal: str) -> dict[s
             plan["callbacks"] = int(float(duplicate.get("copies", 2)))
     if faults.take(wallet, "callback_before_answer", phone) is not None:
         plan["callback_first"] = True
+    for name, planned in _TOLD.items():
+        params = faults.take(wallet, name, phone)
+        if params is not None:
+            plan[planned] = params
     return plan

@@ -53,6 +53,9 @@ class FakeClock:
     def state(self) -> dict[str, Any]:
         return {"business": "2026-03-10T08:00:00Z", "offset_s": 0, "idle": True, "waiting": {}}
 
+    def ahead_s(self) -> float:
+        return 86_400.0
+
     def advance(self, seconds: float) -> dict[str, Any]:
         return {"business": "later", "runs": [seconds], "idle": True}
 
@@ -76,7 +79,7 @@ def test_signs_of_life(box: Box) -> None:
     assert client.get("/sandbox/healthz").text == "ok"
     assert client.get("/sandbox/").status_code == 200
     assert client.get("/sandbox/static/../../serve.py").status_code == 404
-    assert box.get("wallets") == ["vodacom", "pawapay"]
+    assert box.get("wallets") == ["vodacom", "pawapay", "airtel", "orange", "mpesa_ke"]
     assert box.get("config") == {
         "short_code": "*123#",
         "web": "",
@@ -246,7 +249,7 @@ def test_numbers_that_are_none() -> None:
     for typed in ("", "+", "+0810000001", "abc", "+24381000000100000"):
         with pytest.raises(BadPhone):
             normal(typed)
-    assert [brand_of(p) for p in ("+243900000001", "+254700000001")] == [None, None]
+    assert [brand_of(p) for p in ("+243900000001", "+254700000001", "+254200000001")] == [None, "mpesa", None]
 
 
 def test_amounts_as_operators_write_them() -> None:
