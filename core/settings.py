@@ -97,6 +97,24 @@ class Settings(BaseSettings):
     pawapay_keys_timeout_s: int = Field(10, ge=1, le=60, description="fetching the keys that sign callbacks")
     pawapay_keys_lifetime_s: int = Field(86_400, ge=60, description="how long fetched keys are believed")
     pawapay_signature_window_s: int = Field(300, ge=1, le=3600, description="how old a signature may be on arrival")
+    mpesa_ke_consumer_key: SecretStr = Field(SecretStr(""), description="Daraja application: consumer key")
+    mpesa_ke_consumer_secret: SecretStr = Field(SecretStr(""), description="Daraja application: consumer secret")
+    mpesa_ke_passkey: SecretStr = Field(SecretStr(""), description="Daraja: passkey of the short code")
+    mpesa_ke_base_url: str = Field("https://sandbox.safaricom.co.ke", description="Daraja address of the environment")
+    mpesa_ke_short_code: str = Field("174379", description="the short code that asks: pay bill, or a till's head office")
+    mpesa_ke_party_b: str = Field("", description="who receives: empty for the pay bill itself, else the till")
+    mpesa_ke_transaction_type: Literal["CustomerPayBillOnline", "CustomerBuyGoodsOnline"] = Field(
+        "CustomerPayBillOnline", description="as the short code was set up"
+    )
+    mpesa_ke_bill_number: str = Field("", description="short code that payers type; empty: the one that asks")
+    mpesa_ke_c2b_version: Literal["v1", "v2"] = Field("v2", description="version of the bill number API in the app")
+    mpesa_ke_c2b_default: Literal["Completed", "Cancelled"] = Field(
+        "Completed", description="what M-Pesa does when we do not answer a validation in time"
+    )
+    mpesa_ke_token_timeout_s: int = Field(30, ge=1, le=60, description="a new token")
+    mpesa_ke_start_timeout_s: int = Field(30, ge=1, le=60, description="an STK push")
+    mpesa_ke_query_timeout_s: int = Field(30, ge=1, le=60, description="a status query, a registration")
+    mpesa_ke_calls_per_minute: int = Field(120, ge=1, description="how often Daraja may be called by all processes")
 
     # Development
     sandbox_url: str = Field("", description="address of the sandbox; only `mwolo demo` and tests set it")
