@@ -101,7 +101,7 @@ class Settings(BaseSettings):
     mpesa_ke_consumer_secret: SecretStr = Field(SecretStr(""), description="Daraja application: consumer secret")
     mpesa_ke_passkey: SecretStr = Field(SecretStr(""), description="Daraja: passkey of the short code")
     mpesa_ke_base_url: str = Field("https://sandbox.safaricom.co.ke", description="Daraja address of the environment")
-    mpesa_ke_short_code: str = Field("174379", description="the short code that asks: pay bill, or a till's head office")
+    mpesa_ke_short_code: str = Field("174379", description="the short code that asks: pay bill or head office")
     mpesa_ke_party_b: str = Field("", description="who receives: empty for the pay bill itself, else the till")
     mpesa_ke_transaction_type: Literal["CustomerPayBillOnline", "CustomerBuyGoodsOnline"] = Field(
         "CustomerPayBillOnline", description="as the short code was set up"
