@@ -24,7 +24,7 @@ from workers.schedule import Schedule
 log = structlog.get_logger(__name__)
 
 # What may be in a queue's hands at once: more would only wait there while their leases run.
-IN_HAND_MAX = {"push": 40, "settle": 60, "notices": 60, "bulk": 30}
+IN_HAND_MAX = {"push": 120, "settle": 60, "notices": 60, "bulk": 30}
 # With nothing to do, so often is the outbox looked at: this is how long an effect may wait for no reason.
 PAUSE_S = 0.25
 

@@ -23,7 +23,7 @@ from workers.rq_executor import queue_name
 
 log = structlog.get_logger(__name__)
 
-PUSH_THREADS = 16
+PUSH_THREADS = 64
 
 
 @runtime_checkable

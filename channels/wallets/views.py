@@ -17,7 +17,7 @@ from flask import Blueprint, Response, request
 
 from core.kernel.clock import Clock
 from core.kernel.errors import NotRecorded
-from core.payments.ports import Ack, RawCallback, Wallet
+from core.payments.ports import Ack, BillNumbers, BillPayment, BillRefusal, Malformed, RawCallback, Wallet
 
 KINDS = frozenset({"callback", "validate", "confirm", "result", "timeout"})
 MAX_BODY_BYTES = 64 * 1024
@@ -29,7 +29,9 @@ _log = structlog.get_logger("hooks")
 
 
 class CallbackInbox(Protocol):
-    """Keeps a callback as it came."""
+    """Keeps a callback as it came, and says whether somebody may pay by bill number."""
+
+    def refuse_bill(self, wallet: str, bill: BillPayment) -> BillRefusal | None: ...
 
     def store(self, wallet: str, raw: RawCallback, source: str) -> None:
         """Write the callback and the errand to settle it in one transaction. Raises NotRecorded when it was not
@@ -49,7 +51,7 @@ def hooks_blueprint(
     """Build the door. Exempt the blueprint from CSRF: operators have no session.
 
     `secrets`: all that are valid now, so that one can be rotated. `count` is called once per request with `stored`,
-    `not_recorded`, `too_large` or what was wrong (`slug`, `secret`, `kind`, `attempt`, `source`).
+    `validated`, `not_recorded`, `too_large` or what was wrong (`slug`, `secret`, `kind`, `attempt`, `source`).
     `sources`: wallet name → networks it may call from; a wallet not listed may call from anywhere.
     """
     if not secrets or not all(secrets):
@@ -79,11 +81,18 @@ def hooks_blueprint(
             count(fault)
             return _plain(404)
         wallet = wallets_by_slug[slug]
+        if kind == "validate" and not isinstance(wallet, BillNumbers):
+            count("kind")
+            return _plain(404)
         body = _body()
         if body is None:
             count("too_large")
             return _plain(413)
         raw = _raw(kind, attempt, body, clock)
+        if kind == "validate":
+            assert isinstance(wallet, BillNumbers)
+            count("validated")
+            return _validate(inbox, wallet.name, wallet, raw)
         if not _store(inbox, wallet.name, raw):
             count("not_recorded")
             return _plain(503, {"Retry-After": "5"})
@@ -104,6 +113,20 @@ def _body() -> bytes | None:
             return bytes(body)
         body += piece
     return None
+
+
+def _validate(inbox: CallbackInbox, name: str, wallet: BillNumbers, raw: RawCallback) -> Response:
+    """Answer a payer who waits in the operator's menu. When we cannot tell, the money may come: suspense takes it."""
+    try:
+        bill = wallet.read_validation(raw)
+        refusal = "other" if isinstance(bill, Malformed) else inbox.refuse_bill(name, bill)
+    except Exception:  # noqa: BLE001 - the edge of the process: a payer must not be sent away for our trouble
+        _log.exception("validation_not_decided", wallet=name)
+        refusal = None
+    if refusal is not None:
+        _log.info("bill_refused", wallet=name, why=refusal)
+    ack = wallet.answer_validation(raw, refusal)
+    return Response(ack.body, status=ack.status, content_type=ack.content_type)
 
 
 def _store(inbox: CallbackInbox, name: str, raw: RawCallback) -> bool:

@@ -10,6 +10,15 @@ from core.kernel.money import Money
 BRAND_NAMES = {"mpesa": "M-Pesa", "airtel": "Airtel Money", "orange": "Orange Money"}
 
 
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A brand a customer may choose. `wallet` collects for it now; None with `down`: none of its wallets is well."""
+
+    brand: str
+    wallet: str | None
+    down: bool = False
+
+
 class OpenSessions(Protocol):
     """Whether a phone has a USSD session open: the operator's prompt cannot appear while it has."""
 
@@ -46,7 +55,13 @@ class Begun:
 
 
 RefusalWhy = Literal[
-    "already_open", "contract_closed", "invoice_not_open", "nothing_to_pay", "amount_out_of_range", "no_wallet"
+    "already_open",
+    "contract_closed",
+    "invoice_not_open",
+    "nothing_to_pay",
+    "amount_out_of_range",
+    "no_wallet",
+    "wallet_down",
 ]
 
 

@@ -15,7 +15,7 @@ def handlers(payments: Payments) -> dict[str, Callable[[Leased], Outcome]]:
         return payments.push(str(row.body["attempt_id"]))
 
     def query(row: Leased) -> Outcome:
-        return payments.query(str(row.body["attempt_id"]))
+        return payments.query(str(row.body["attempt_id"]), by=str(row.body.get("by", "query")))
 
     def settle(row: Leased) -> Outcome:
         return payments.settle(int(row.body["callback_id"]))

@@ -15,6 +15,6 @@ def handlers(refunds: Refunds) -> dict[str, Callable[[Leased], Outcome]]:
         return refunds.push(str(row.body["refund_id"]))
 
     def query(row: Leased) -> Outcome:
-        return refunds.query(str(row.body["refund_id"]))
+        return refunds.query(str(row.body["refund_id"]), by=str(row.body.get("by", "query")))
 
     return {"refund.push": push, "refund.query": query}

@@ -16,6 +16,7 @@ from core.payments import queries
 from core.payments.model import BeginRefused, Begun, PaymentRequest, RefusalWhy
 from core.payments.ports import Wallet
 from core.payments.tables import AttemptInvoiceRow, AttemptRow
+from core.services.payments import circuits
 from core.services.payments.context import Context
 
 # Nobody means to pay ten thousand dollars by keypad; a slip of the thumb does. Minor units.
@@ -24,22 +25,33 @@ AMOUNT_BOUNDS = {"CDF": (100_00, 20_000_000_00), "USD": (50, 2_500_00), "KES": (
 
 def begin(ctx: Context, request: PaymentRequest) -> Begun | BeginRefused:
     """See `Payments.begin`. Raises NotRecorded when the database did not take it in time."""
-    wallet = ctx.wallets.get(ctx.routes.get(request.brand, ""))
-    if wallet is None:
-        return BeginRefused("no_wallet")
     try:
         with ctx.db.begin() as session:
-            return _begin(ctx, session, request, wallet)
+            return _begin(ctx, session, request)
     except IntegrityError:
         # A twin of this request committed between our look and our insert: its row decides.
         with ctx.db.begin() as session:
-            return _begin(ctx, session, request, wallet)
+            return _begin(ctx, session, request)
 
 
-def _begin(ctx: Context, session: Session, request: PaymentRequest, wallet: Wallet) -> Begun | BeginRefused:
+def _choose(ctx: Context, session: Session, request: PaymentRequest) -> Wallet | BeginRefused:
+    """The first wallet of the brand that takes the currency and is well. Asked of the database: what this process has
+    in memory may be seconds old."""
+    names = ctx.serving(request.brand, request.amount.currency)
+    if not names:
+        return BeginRefused("no_wallet")
+    now = ctx.clock.real_now()
+    well = next((name for name in names if not circuits.of(session, name).is_open(now)), None)
+    return BeginRefused("wallet_down") if well is None else ctx.wallets[well]
+
+
+def _begin(ctx: Context, session: Session, request: PaymentRequest) -> Begun | BeginRefused:
     repeated = _repeated(session, request)
     if repeated is not None:
         return repeated
+    wallet = _choose(ctx, session, request)
+    if isinstance(wallet, BeginRefused):
+        return wallet
     contract = session.scalar(
         select(ContractRow).where(ContractRow.id == request.contract_id).with_for_update(key_share=True)
     )
@@ -105,7 +117,7 @@ def _refusal(
     if contract is None or contract.state != "active":
         return "contract_closed"
     amount = request.amount
-    if amount.currency != contract.currency or amount.currency not in wallet.can.decimals:
+    if amount.currency != contract.currency:
         return "no_wallet"
     lowest, highest = wallet.can.limits.get(amount.currency, (None, None))
     floor, ceiling = AMOUNT_BOUNDS[amount.currency]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from datetime import datetime
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
@@ -14,7 +15,7 @@ from core.kernel.ids import ALPHABET, new_uuid, verification_code
 from core.kernel.money import Money
 from core.ledger.tables import AccountRow
 from core.payments import queries
-from core.payments.ports import Paid
+from core.payments.ports import BillPayment, Paid
 from core.payments.tables import AttemptInvoiceRow, AttemptRow, PaymentRow, QuoteRow
 from core.settlement import post
 from core.settlement.events import Event, ExchangedMoney, FloatBought, UnplacedMoney, WalletMoney
@@ -97,30 +98,94 @@ def _pay(
     of_attempt: bool,
     clock: Clock,
 ) -> None:
-    now = clock.now()
-    payment = PaymentRow(
-        id=new_uuid(),
+    payment = _new_payment(
+        session,
+        clock,
         wallet=attempt.wallet,
         provider_txn_id=txn,
         attempt_id=attempt.id if of_attempt else None,
         contract_id=attempt.contract_id,
-        currency=amount.currency,
-        amount_minor=amount.minor,
+        amount=amount,
         payer_phone=paid.payer_phone or attempt.payer_phone,
         paid_at=paid.paid_at,
+        found_by=found_by,
+    )
+    event = _event(session, attempt, payment, amount, clock)
+    _remember_brand(session, attempt)
+    payment.in_suspense = isinstance(event, UnplacedMoney)
+    post(session, event, clock=clock)
+
+
+def pay_bill(
+    session: Session,
+    wallet: str,
+    bill: BillPayment,
+    contract: ContractRow | None,
+    *,
+    found_by: str,
+    clock: Clock,
+) -> str:
+    """Book money that nobody asked for: on the contract its payer named, else in suspense. Returns the payment's id."""
+    fits = contract is not None and contract.currency == bill.amount.currency
+    payment = _new_payment(
+        session,
+        clock,
+        wallet=wallet,
+        provider_txn_id=bill.provider_txn_id,
+        contract_id=contract.id if contract is not None and fits else None,
+        amount=bill.amount,
+        payer_phone=bill.payer[:40] if bill.payer else None,
+        paid_at=bill.paid_at,
+        found_by=found_by,
+        reference=bill.reference[:40],
+    )
+    key = f"payment:{payment.id}"
+    event: Event
+    if contract is not None and fits:
+        event = WalletMoney(key=key, payment_id=payment.id, wallet=wallet, contract_id=contract.id, amount=bill.amount)
+    else:
+        event = UnplacedMoney(key=key, payment_id=payment.id, wallet=wallet, amount=bill.amount)
+        payment.in_suspense = True
+    post(session, event, clock=clock)
+    return payment.id
+
+
+def _new_payment(
+    session: Session,
+    clock: Clock,
+    *,
+    wallet: str,
+    provider_txn_id: str | None,
+    contract_id: int | None,
+    amount: Money,
+    payer_phone: str | None,
+    paid_at: datetime | None,
+    found_by: str,
+    attempt_id: str | None = None,
+    reference: str | None = None,
+) -> PaymentRow:
+    now = clock.now()
+    payment = PaymentRow(
+        id=new_uuid(),
+        wallet=wallet,
+        provider_txn_id=provider_txn_id,
+        attempt_id=attempt_id,
+        contract_id=contract_id,
+        currency=amount.currency,
+        amount_minor=amount.minor,
+        payer_phone=payer_phone,
+        paid_at=paid_at,
         received_at=now,
         found_by=found_by,
         receipt_number=_unused(
             session, PaymentRow.receipt_number, lambda: _receipt_number(local_time(now, WEST).strftime("%y%m%d"))
         ),
         verification_code=_unused(session, PaymentRow.verification_code, verification_code),
+        reference=reference,
     )
     session.add(payment)
     session.flush()
-    event = _event(session, attempt, payment, amount, clock)
-    _remember_brand(session, attempt)
-    payment.in_suspense = isinstance(event, UnplacedMoney)
-    post(session, event, clock=clock)
+    return payment
 
 
 def _remember_brand(session: Session, attempt: AttemptRow) -> None:

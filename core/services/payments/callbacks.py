@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from datetime import datetime
 
 import structlog
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core import outbox
 from core.db.engine import assert_outside_transaction
+from core.kernel.errors import StateConflict
+from core.kernel.money import Money
 from core.outbox import Dead, Done, Outcome, Retry
 from core.payments import queries
 from core.payments.ports import (
+    BillPayment,
     Failed,
     Hint,
     Malformed,
@@ -21,10 +26,11 @@ from core.payments.ports import (
     Pending,
     QueryAnswer,
     RawCallback,
+    RefundHint,
     Unknown,
 )
-from core.payments.tables import CallbackRow
-from core.services.payments import carry
+from core.payments.tables import AttemptRow, CallbackRow, RefundRow
+from core.services.payments import bills, carry
 from core.services.payments.context import Context
 
 log = structlog.get_logger(__name__)
@@ -83,9 +89,14 @@ def settle(ctx: Context, callback_id: int) -> Outcome:
         return Dead("the wallet is not configured")
     assert_outside_transaction()
     hint = wallet.read_callback(raw)
-    if isinstance(hint, Malformed):
-        log.warning("callback.malformed", wallet=wallet_name, callback=callback_id, why=hint.why)
-        return _close(ctx, callback_id, "malformed", hint.why)
+    match hint:
+        case Malformed(why):
+            log.warning("callback.malformed", wallet=wallet_name, callback=callback_id, why=why)
+            return _close(ctx, callback_id, "malformed", why)
+        case BillPayment():
+            return _book_bill(ctx, callback_id, wallet_name, hint)
+        case RefundHint(refund_id):
+            return _ask_for_refund(ctx, callback_id, refund_id)
     with ctx.db.begin() as session:
         attempt_id, state = _match(session, callback_id, wallet_name, hint, raw)
     if attempt_id is None:
@@ -101,9 +112,52 @@ def _match(session: Session, callback_id: int, wallet: str, hint: Hint, raw: Raw
     if attempt is None:
         return None, row.state
     row.attempt_id = attempt.id
+    _take_reference(session, attempt, hint)
     if queries.same_callback_done(session, row):
         row.state, row.note, row.processed_at = "duplicate", "the same bytes were dealt with", raw.received_at
     return attempt.id, row.state
+
+
+def _take_reference(session: Session, attempt: AttemptRow, hint: Hint) -> None:
+    """The answer to our request was lost, and with it the operator's id, without which some cannot be asked. The
+    callback, found by our own id, brings it. An id that another attempt has is nobody's."""
+    if hint.provider_ref is None or attempt.provider_ref is not None:
+        return
+    taken = select(AttemptRow.id).where(
+        AttemptRow.wallet == attempt.wallet, AttemptRow.provider_ref == hint.provider_ref
+    )
+    if session.scalar(taken.limit(1)) is None:
+        attempt.provider_ref = hint.provider_ref
+
+
+def _book_bill(ctx: Context, callback_id: int, wallet: str, bill: BillPayment) -> Outcome:
+    """Nobody can be asked about it: the secret address and the operator's networks are its proof, the statement of the
+    day its check."""
+    try:
+        payment_id = bills.book_bill(ctx, wallet, bill, found_by="bill")
+    except StateConflict as conflict:
+        return _close(ctx, callback_id, "unmatched", str(conflict))
+    return _close(ctx, callback_id, "done", f"payment {payment_id}" if payment_id else "on an attempt")
+
+
+def _ask_for_refund(ctx: Context, callback_id: int, refund_id: str) -> Outcome:
+    with ctx.db.begin() as session:
+        row = session.get_one(CallbackRow, callback_id)
+        now = ctx.clock.real_now()
+        row.processed_at = now
+        refund = session.get(RefundRow, refund_id)
+        if refund is None or refund.wallet != row.wallet:
+            row.state, row.note = "unmatched", "no refund has this id"
+            return Done(row.note)
+        row.state, row.note = "done", f"refund {refund_id}"
+        outbox.stage(
+            session,
+            kind="refund.query",
+            key=f"refund.query:{refund_id}:callback:{callback_id}",
+            body={"refund_id": refund_id},
+            clock=ctx.clock,
+        )
+    return Done("the operator is asked about the refund")
 
 
 def _unmatched(ctx: Context, callback_id: int, raw: RawCallback) -> Outcome:
@@ -120,7 +174,14 @@ def _ask(ctx: Context, callback_id: int, attempt_id: str, hint: Hint, received_a
     if hint.authentic and isinstance(hint.claim, Paid | Failed):
         outcome = carry.record(ctx, attempt_id, hint.claim, by="callback")
         return _close(ctx, callback_id, "done", outcome.note if isinstance(outcome, Done) else "")
-    outcome, answer = carry.ask(ctx, attempt_id, by="callback")
+    with ctx.db.read() as session:
+        attempt = session.get_one(AttemptRow, attempt_id)
+        asked = Money(attempt.charged_minor, attempt.charged_currency)
+    outcome, answer = carry.ask(
+        ctx, attempt_id, by="callback", refine=lambda answer: _with_details(answer, hint, asked)
+    )
+    if isinstance(outcome, Retry):
+        return outcome
     if _was_no_word(answer, hint):
         # It may be the last hint of money that came: it stays open until the operator has said something.
         age = (ctx.clock.real_now() - received_at).total_seconds() / ctx.query_scale
@@ -128,6 +189,23 @@ def _ask(ctx: Context, callback_id: int, attempt_id: str, hint: Hint, received_a
             return Retry(REMATCH_S * ctx.query_scale, "the operator gave no word yet", counts=False)
         return _close(ctx, callback_id, "unmatched", "the operator gave no word")
     return _close(ctx, callback_id, "done", outcome.note if isinstance(outcome, Done) else "")
+
+
+def _with_details(answer: QueryAnswer, hint: Hint, asked: Money) -> QueryAnswer:
+    """Some operators confirm a success without its number and amount, which only the callback has. They are taken from
+    it: the fact is the operator's. Never more than was asked for, though: that takes more than an unsigned word."""
+    claim = hint.claim
+    if not isinstance(answer, Paid) or not isinstance(claim, Paid) or answer.provider_txn_id is not None:
+        return answer
+    told = claim.amount
+    if told is not None and (told.currency != asked.currency or not 0 < told.minor <= asked.minor):
+        told = None
+    return replace(
+        answer,
+        provider_txn_id=claim.provider_txn_id,
+        amount=answer.amount or told,
+        paid_at=answer.paid_at or claim.paid_at,
+    )
 
 
 def _was_no_word(answer: QueryAnswer | None, hint: Hint) -> bool:

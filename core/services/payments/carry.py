@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import select
@@ -13,6 +14,7 @@ from core.customers.tables import ContractRow, SiteRow
 from core.db.engine import assert_outside_transaction
 from core.kernel.clock import WEST
 from core.kernel.digits import grouped
+from core.kernel.ids import new_uuid
 from core.kernel.money import Money
 from core.notices.staging import stage_notice
 from core.outbox import Dead, Done, Outcome, Retry
@@ -30,6 +32,7 @@ from core.payments.ports import (
 )
 from core.payments.rules import OPEN, POSTS_MAX, Verdict, judge, scaled
 from core.payments.tables import AttemptRow, WalletPostRow
+from core.services.payments import circuits
 from core.services.payments.book import book
 from core.services.payments.context import Context
 
@@ -37,6 +40,8 @@ log = structlog.get_logger(__name__)
 
 # The prompt cannot appear while the payer's own session is open: wait for it, but not for ever.
 SESSION_WAIT_S, SESSION_WAIT_MAX_S = 5.0, 60.0
+OPERATOR_WAIT_S, OPERATOR_WAIT_MAX_S = 5.0, 120.0
+LANE_WAIT_S = 2.0
 # An attempt that could not leave for so long is not what the customer expects any more.
 STALE_S = 900.0
 # Longer than any lease of its errand: whatever became of that errand, somebody must end the attempt.
@@ -51,20 +56,37 @@ def push(ctx: Context, attempt_id: str) -> Outcome:
         found = session.get(AttemptRow, attempt_id)
         waiting = found is not None and found.state == "created"
         payer, created_at = (found.payer_phone, found.created_at) if found else ("", ctx.clock.real_now())
-    waited = (ctx.clock.real_now() - created_at).total_seconds()
+        name = found.wallet if found else ""
+        circuit = circuits.of(session, name)
+    now = ctx.clock.real_now()
+    waited = (now - created_at).total_seconds()
     if waiting and waited < SESSION_WAIT_MAX_S and ctx.open_sessions.has_open(payer):
         return Retry(SESSION_WAIT_S, "the payer's phone has a session open", counts=False)
-    claimed = _claim(ctx, attempt_id)
-    if not isinstance(claimed, WalletAttempt):
-        return claimed
-    assert_outside_transaction()
-    answer = ctx.wallets[_wallet_of(ctx, attempt_id)].start(claimed)
-    return _record_start(ctx, attempt_id, answer)
+    if waiting and circuit.is_open(now):
+        return _wait_for_operator(ctx, attempt_id, waited)
+    with ctx.lanes.enter(name) as room:
+        if not room:
+            return Retry(LANE_WAIT_S, "too many wait for this operator", counts=False)
+        hold_s = ctx.turnstile.wait_s(name, ctx.wallets[name].can.calls_per_minute) if name in ctx.wallets else 0.0
+        if hold_s > 0:
+            return Retry(hold_s, "the operator is called often enough", counts=False)
+        claimed = _claim(ctx, attempt_id)
+        if not isinstance(claimed, WalletAttempt):
+            return claimed
+        assert_outside_transaction()
+        answer = ctx.wallets[name].start(claimed)
+        return _record_start(ctx, attempt_id, answer)
 
 
-def _wallet_of(ctx: Context, attempt_id: str) -> str:
-    with ctx.db.read() as session:
-        return session.get_one(AttemptRow, attempt_id).wallet
+def _wait_for_operator(ctx: Context, attempt_id: str, waited: float) -> Outcome:
+    """The operator fell ill after the customer had confirmed. She waits for a prompt: two minutes, not longer."""
+    if waited < OPERATOR_WAIT_MAX_S:
+        return Retry(OPERATOR_WAIT_S, "the operator is left alone", counts=False)
+    with ctx.db.begin() as session:
+        attempt = queries.lock_attempt(session, attempt_id)
+        if attempt is None or attempt.state != "created":
+            return Done("taken meanwhile")
+        return _give_up(ctx, session, attempt, "busy", "the operator is left alone")
 
 
 def _claim(ctx: Context, attempt_id: str) -> WalletAttempt | Outcome:
@@ -119,6 +141,7 @@ def _record_start(ctx: Context, attempt_id: str, answer: StartAnswer) -> Outcome
         if isinstance(answer, Accepted) and answer.provider_ref and attempt.provider_ref is None:
             attempt.provider_ref = answer.provider_ref
         verdict = _apply(ctx, session, attempt, answer, by="answer", posts=len(posts))
+        circuits.note(session, attempt.wallet, "start", answer, clock=ctx.clock, scale=ctx.query_scale)
     if isinstance(answer, NotAccepted) and verdict.state == "created":
         # What never left the house is no try: it ends by its age, not by the number of hand-outs.
         after_s = answer.retry_after_s * min(1.0, ctx.query_scale * 10)
@@ -136,8 +159,13 @@ def query(ctx: Context, attempt_id: str, *, by: str) -> Outcome:
     return ask(ctx, attempt_id, by=by)[0]
 
 
-def ask(ctx: Context, attempt_id: str, *, by: str) -> tuple[Outcome, QueryAnswer | None]:
-    """Ask the wallet, write its answer down, and hand both back. No answer where there was nothing to ask."""
+def ask(
+    ctx: Context, attempt_id: str, *, by: str, refine: Callable[[QueryAnswer], QueryAnswer] = lambda answer: answer
+) -> tuple[Outcome, QueryAnswer | None]:
+    """Ask the wallet, write its answer down, and hand both back. No answer where there was nothing to ask.
+
+    `refine`: adds what only the callback knows (a receipt's number) to what the operator confirms.
+    """
     with ctx.db.read() as session:
         attempt = session.get(AttemptRow, attempt_id)
         if attempt is None:
@@ -147,10 +175,46 @@ def ask(ctx: Context, attempt_id: str, *, by: str) -> tuple[Outcome, QueryAnswer
         wallet = ctx.wallets.get(attempt.wallet)
         if wallet is None:
             return Dead("the wallet is not configured"), None
-        asked = ctx.for_wallet(session, attempt)
-    assert_outside_transaction()
-    answer = wallet.query(asked)
+        asked, name = ctx.for_wallet(session, attempt), attempt.wallet
+        circuit = circuits.of(session, name)
+    # A person who asks does so to find out whether the operator is back.
+    if by != "console" and circuit.is_open(ctx.clock.real_now()):
+        return _ask_later(ctx, attempt_id, circuit.open_until), Unknown("left_alone")
+    with ctx.lanes.enter(name) as room:
+        hold_s = ctx.turnstile.wait_s(name, wallet.can.calls_per_minute) if room else LANE_WAIT_S
+        if hold_s > 0:
+            return Retry(hold_s, "the operator is called often enough", counts=False), Unknown("left_alone")
+        assert_outside_transaction()
+        answer = refine(wallet.query(asked))
     return record(ctx, attempt_id, answer, by=by), answer
+
+
+def _ask_later(ctx: Context, attempt_id: str, until: datetime | None) -> Outcome:
+    """Nobody was asked, so nothing of the schedule is used up."""
+    with ctx.db.begin() as session:
+        attempt = queries.lock_attempt(session, attempt_id)
+        if attempt is not None and until is not None and attempt.next_query_at is not None:
+            attempt.next_query_at = until + timedelta(seconds=scaled(OPERATOR_WAIT_S, ctx.query_scale))
+    return Done("the operator is left alone")
+
+
+def ask_soon(ctx: Context, attempt_id: str, by: str) -> bool:
+    """See `Payments.ask_soon`."""
+    with ctx.db.begin() as session:
+        attempt = queries.lock_attempt(session, attempt_id)
+        if attempt is None or attempt.state in ("created", "cancelled") or attempt.wallet not in ctx.wallets:
+            return False
+        now = ctx.clock.real_now()
+        queries.note(session, attempt, to_state=attempt.state, by="console", at=now, detail=f"asked for by {by}")
+        outbox.stage(
+            session,
+            kind="attempt.query",
+            key=f"query:{attempt.id}:console:{new_uuid()}",
+            body={"attempt_id": attempt.id, "by": "console"},
+            clock=ctx.clock,
+            priority=1,
+        )
+        return True
 
 
 def record(ctx: Context, attempt_id: str, answer: QueryAnswer, *, by: str) -> Outcome:
@@ -163,6 +227,8 @@ def record(ctx: Context, attempt_id: str, answer: QueryAnswer, *, by: str) -> Ou
             # Counted when it was asked, not when it was planned: a stuck queue must not use the schedule up.
             attempt.queries += 1
         verdict = _apply(ctx, session, attempt, answer, by=by, posts=POSTS_MAX)
+        if by != "statement":
+            circuits.note(session, attempt.wallet, "query", answer, clock=ctx.clock, scale=ctx.query_scale)
     return Done(verdict.state)
 
 

@@ -42,7 +42,7 @@ class RealPayments(Payments):
 @pytest.fixture
 def real(db: Database, client: redis.Redis, clock: FixedClock) -> RealPayments:
     wallets = {"fake": cast("Wallet", NeverCalled())}
-    routes = dict.fromkeys(("mpesa", "airtel", "orange"), "fake")
+    routes = dict.fromkeys(("mpesa", "airtel", "orange"), ("fake",))
     made = RealPayments(db, clock, wallets, routes, RedisOpenSessions(SessionStore(client, SECRET), client))
     made.database = db
     return made

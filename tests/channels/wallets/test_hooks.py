@@ -16,7 +16,8 @@ from channels.wallets.registry import slug_of, slugs
 from channels.wallets.views import MAX_BODY_BYTES, hooks_blueprint
 from core.kernel.clock import FixedClock
 from core.kernel.errors import NotRecorded
-from core.payments.ports import RawCallback
+from core.kernel.money import Money
+from core.payments.ports import Ack, BillPayment, BillRefusal, Malformed, RawCallback
 
 SLUG = slug_of("vodacom", "key")
 
@@ -25,6 +26,11 @@ class Inbox:
     def __init__(self) -> None:
         self.kept: list[tuple[str, RawCallback, str]] = []
         self.fails: Callable[[], Exception] | None = None
+
+    def refuse_bill(self, wallet: str, bill: BillPayment) -> BillRefusal | None:
+        if self.fails is not None:
+            raise self.fails()
+        return None if bill.reference == "1234567897" else "unknown_account"
 
     def store(self, wallet: str, raw: RawCallback, source: str) -> None:
         if self.fails is not None:
@@ -76,7 +82,7 @@ def test_a_callback_is_kept_as_it_came_and_acknowledged(door: Door, secret: str)
     assert door.counted == ["stored"]
 
 
-@pytest.mark.parametrize("kind", ["callback", "validate", "confirm", "result", "timeout"])
+@pytest.mark.parametrize("kind", ["callback", "confirm", "result", "timeout"])
 def test_every_kind_gets_in(door: Door, kind: str) -> None:
     assert door.client.post(f"/hooks/{SLUG}/new-secret/{kind}", json=shape("vodacom_callback")).status_code == 200
 
@@ -99,6 +105,49 @@ def test_who_does_not_get_in_learns_nothing(door: Door, path: str, counted: str)
     assert (answer.status_code, answer.data) == (404, b"")
     assert door.counted == [counted]
     assert door.inbox.kept == []
+
+
+class Biller:
+    """A wallet that payers can come to by themselves."""
+
+    name = "biller"
+
+    def read_validation(self, raw: RawCallback) -> BillPayment | Malformed:
+        if raw.body == b"broken":
+            return Malformed("not ours")
+        return BillPayment("T1", Money.units(500, "KES"), raw.body.decode())
+
+    def answer_validation(self, raw: RawCallback, refusal: BillRefusal | None) -> Ack:
+        return Ack((refusal or "come").encode(), "text/plain")
+
+
+@pytest.mark.parametrize(
+    ("body", "fails", "answer"),
+    [
+        (b"1234567897", None, b"come"),
+        (b"somebody", None, b"unknown_account"),
+        (b"broken", None, b"other"),
+        (b"somebody", NotRecorded, b"come"),
+    ],
+)
+def test_who_pays_by_bill_number_is_answered_at_once_and_sent_away_only_when_sure(
+    body: bytes, fails: Callable[[], Exception] | None, answer: bytes
+) -> None:
+    inbox, counted = Inbox(), list[str]()
+    inbox.fails = fails
+    app = Flask("door")
+    app.register_blueprint(
+        hooks_blueprint(inbox, {"s": Biller()}, ["secret"], clock=FixedClock(NOW), count=counted.append)  # type: ignore[dict-item]
+    )
+    said = app.test_client().post("/hooks/s/secret/validate", data=body)
+    assert (said.status_code, said.data) == (200, answer)
+    assert inbox.kept == []
+    assert counted == ["validated"]
+
+
+def test_a_wallet_without_bill_numbers_has_no_such_door(door: Door) -> None:
+    assert door.client.post(f"/hooks/{SLUG}/new-secret/validate", json={}).status_code == 404
+    assert door.counted == ["kind"]
 
 
 def test_only_post(door: Door) -> None:

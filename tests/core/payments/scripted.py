@@ -141,7 +141,7 @@ class Till:
             db,
             clock,
             {"vodacom": self.wallet},
-            {"mpesa": "vodacom", "orange": "gone"},
+            {"mpesa": ("vodacom",), "orange": ("gone",)},
             self.sessions,
             query_scale=scale,
         )

@@ -200,7 +200,7 @@ def test_a_second_request_after_not_accepted_may_succeed(till: Till) -> None:
 def test_what_never_left_is_no_request_and_ends_by_its_age(till: Till) -> None:
     """No connection, no session: dozens of tries, none of them a request, and a clear end for the customer."""
     attempt_id = till.begin()
-    till.wallet.to_start = deque([NotAccepted("no_session", retry_after_s=30, posted=False)])
+    till.wallet.to_start = deque([NotAccepted("session_warming", retry_after_s=30, posted=False)])
     waits: list[Retry] = []
     while isinstance(outcome := till.payments.push(attempt_id), Retry):
         waits.append(outcome)
