@@ -44,10 +44,10 @@ def refuse(ctx: Context, wallet: str, bill: BillPayment) -> BillRefusal | None:
 
 def read_reference(typed: str) -> tuple[str | None, str]:
     """(the account number in what was typed, what stands behind it). None when its check digit does not fit."""
-    plain = "".join(typed.split()).upper()
+    plain = "".join(typed.split())
     account, rest = normalise(plain), ""
     if len(account) == ACCOUNT_LENGTH + SUFFIX_LENGTH and is_account_number(account[:ACCOUNT_LENGTH]):
-        account, rest = account[:ACCOUNT_LENGTH], plain.replace("-", "")[-SUFFIX_LENGTH:]
+        account, rest = account[:ACCOUNT_LENGTH], plain.replace("-", "")[-SUFFIX_LENGTH:].upper()
     return (account, rest) if is_account_number(account) else (None, "")
 
 
