@@ -97,6 +97,27 @@ class Settings(BaseSettings):
     pawapay_keys_timeout_s: int = Field(10, ge=1, le=60, description="fetching the keys that sign callbacks")
     pawapay_keys_lifetime_s: int = Field(86_400, ge=60, description="how long fetched keys are believed")
     pawapay_signature_window_s: int = Field(300, ge=1, le=3600, description="how old a signature may be on arrival")
+    airtel_client_id: str = Field("", description="Airtel application: client id")
+    airtel_client_secret: SecretStr = Field(SecretStr(""), description="Airtel application: client secret")
+    airtel_base_url: str = Field("https://openapi.airtel.cd", description="Airtel's address for the country")
+    airtel_country: str = Field("CD", description="ISO letters of the country in Airtel's headers")
+    airtel_version: Literal["v1", "v2"] = Field("v1", description="`v2` signs each message")
+    airtel_callback_hash: Literal["off", "transaction", "wrapped", "raw"] = Field(
+        "off", description="what the hash of a callback is made over"
+    )
+    airtel_callback_hash_key: Literal["callback_key", "client_secret"] = Field(
+        "callback_key", description="with which key the hash of a callback is made"
+    )
+    airtel_callback_hash_required: bool = Field(True, description="refuse callbacks whose hash is wrong or missing")
+    airtel_callback_key: SecretStr = Field(SecretStr(""), description="private key of Airtel's callback settings")
+    airtel_callback_url: str = Field("", description="callback address registered at Airtel, for `wallets check`")
+    airtel_start_timeout_s: int = Field(30, ge=1, le=60, description="a payment or refund request")
+    airtel_query_timeout_s: int = Field(30, ge=1, le=60, description="a transaction enquiry")
+    airtel_token_timeout_s: int = Field(20, ge=1, le=60, description="a new token")
+    airtel_token_lifetime_s: int = Field(180, ge=30, description="of a token whose answer names none")
+    airtel_keys_timeout_s: int = Field(20, ge=1, le=60, description="fetching the key for signing")
+    airtel_keys_lifetime_s: int = Field(3600, ge=120, description="of a key whose answer names no end")
+    airtel_calls_per_minute: int = Field(300, ge=1, description="calls to Airtel by all processes together")
     mpesa_ke_consumer_key: SecretStr = Field(SecretStr(""), description="Daraja application: consumer key")
     mpesa_ke_consumer_secret: SecretStr = Field(SecretStr(""), description="Daraja application: consumer secret")
     mpesa_ke_passkey: SecretStr = Field(SecretStr(""), description="Daraja: passkey of the short code")
