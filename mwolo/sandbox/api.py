@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
-from werkzeug.exceptions import BadRequest, HTTPException
+from werkzeug.exceptions import BadRequest, HTTPException, NotFound
 
 from mwolo.sandbox.calls import NoCall, UssdNetwork
 from mwolo.sandbox.config import SandboxConfig
 from mwolo.sandbox.faults import WALLETS, Faults, UnknownFault
 from mwolo.sandbox.ledger import OperatorLedger
+from mwolo.sandbox.movements import NothingThere, WalkIn, shown
 from mwolo.sandbox.operators.keys import OperatorKeys
-from mwolo.sandbox.phones import BadPhone, Phones, normal
+from mwolo.sandbox.phones import BadPhone, Phones, currency_of, normal
 from mwolo.sandbox.ports import ClockControl
+from mwolo.sandbox.statements import LAYOUTS, Statements
 from mwolo.sandbox.texts import SmsNetwork
 from mwolo.sandbox.town import NoMeter, Town
 
@@ -37,11 +40,12 @@ class Box:
     town: Town
     keys: OperatorKeys
     clock: ClockControl | None
+    statements: Statements
 
 
 def blueprint(box: Box) -> Blueprint:
     pages = Blueprint("sandbox_api", __name__, url_prefix="/sandbox/api")
-    for part in (_phones_part, _wallets_part, _world_part):
+    for part in (_phones_part, _wallets_part, _money_part, _world_part):
         part(pages, box)
 
     @pages.app_errorhandler(HTTPException)
@@ -50,7 +54,13 @@ def blueprint(box: Box) -> Blueprint:
             return problem
         return _error(problem.code or 500, problem.description or problem.name)
 
-    for kind, status in ((BadPhone, 400), (UnknownFault, 400), (NoCall, 409), (NoMeter, 404)):
+    for kind, status in (
+        (BadPhone, 400),
+        (UnknownFault, 400),
+        (NoCall, 409),
+        (NoMeter, 404),
+        (NothingThere, 409),
+    ):
         pages.register_error_handler(kind, _sentence(status))
     return pages
 
@@ -141,13 +151,56 @@ def _wallets_part(pages: Blueprint, box: Box) -> None:
 
     @pages.get("/wallets/<wallet>/ledger")
     def ledger(wallet: str) -> Response:
-        if wallet not in WALLETS:
-            return _error(404, f"There is no wallet {wallet!r}; there are {', '.join(WALLETS)}.")
-        return jsonify(box.ledger.report(wallet))
+        return jsonify(box.ledger.report(_wallet(wallet)))
 
     @pages.get("/wallets/vodacom/public-key")
     def vodacom_key() -> Response:
         return Response(box.keys.vodacom_public(), content_type="text/plain; charset=utf-8")
+
+
+def _money_part(pages: Blueprint, box: Box) -> None:
+    """What an operator does by itself: its report, taking money back, money that comes unasked."""
+
+    @pages.get("/wallets/<wallet>/statement")
+    def statement(wallet: str) -> Response:
+        layout, said = LAYOUTS[_wallet(wallet)], request.args
+        currency = (said.get("currency") or layout.currencies[0]).upper()
+        try:
+            day = date.fromisoformat(said["day"]) if said.get("day") else box.statements.today(wallet)
+        except ValueError as problem:
+            raise BadRequest("day must be a date, such as 2026-03-10.") from problem
+        reply = Response(box.statements.csv(wallet, day, currency), content_type="text/csv; charset=utf-8")
+        reply.headers["Content-Disposition"] = f'attachment; filename="{wallet}-{day}-{currency}.csv"'
+        return reply
+
+    @pages.post("/wallets/<wallet>/reverse")
+    def reverse(wallet: str) -> Response:
+        payment = _said().get("id")
+        if isinstance(payment, bool) or not isinstance(payment, (int, str)):
+            raise BadRequest("id must be the number of an entry, or one of the ids of a payment.")
+        if isinstance(payment, int):
+            if box.ledger.holder(payment) != _wallet(wallet):
+                raise NothingThere(f"{wallet} has no entry {payment}.")
+            return jsonify(shown(box.ledger.reverse(payment)))
+        return jsonify(shown(box.ledger.movements.reverse_named(_wallet(wallet), payment)))
+
+    @pages.post("/wallets/<wallet>/stray")
+    def stray(wallet: str) -> Response:
+        said = _said()
+        phone = normal(_text(said, "phone"))
+        amount, currency = said.get("amount"), str(said.get("currency") or currency_of(phone)).upper()
+        if not _is_number(amount) or float(str(amount)) <= 0:
+            raise BadRequest("amount must be a number of whole units, above 0.")
+        box.phones.stranger(phone)
+        minor = round(float(str(amount)) * 100)
+        one = WalkIn(_wallet(wallet), phone, minor, currency, str(said.get("reference") or ""))
+        return jsonify(shown(box.ledger.walk_in(one)))
+
+
+def _wallet(name: str) -> str:
+    if name not in WALLETS:
+        raise NotFound(f"There is no wallet {name!r}; there are {', '.join(WALLETS)}.")
+    return name
 
 
 def _world_part(pages: Blueprint, box: Box) -> None:

@@ -19,6 +19,7 @@ from mwolo.sandbox.operators.vodacom import VodacomOperator
 from mwolo.sandbox.outbound import Outbound
 from mwolo.sandbox.phones import Phones
 from mwolo.sandbox.ports import ClockControl, MeterBox
+from mwolo.sandbox.statements import Statements
 from mwolo.sandbox.store import Now, Store
 from mwolo.sandbox.texts import SmsNetwork
 from mwolo.sandbox.town import Town
@@ -64,7 +65,8 @@ def create_app(
     vodacom = VodacomOperator(config, store, ledger, faults, errands, outbound, keys, now)
     pawapay = PawapayOperator(config, store, ledger, faults, errands, outbound, keys, now)
     town = Town(store, meters)
-    box = api.Box(config, Phones(store), ussd, sms, ledger, faults, town, keys, clock_control)
+    statements = Statements(ledger.movements, now, ahead, faults.skew_s)
+    box = api.Box(config, Phones(store), ussd, sms, ledger, faults, town, keys, clock_control, statements)
 
     app = Flask("mwolo.sandbox", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES

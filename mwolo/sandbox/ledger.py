@@ -155,6 +155,11 @@ class OperatorLedger:
         with self._store.read() as db:
             return self._entry(db, entry_id)
 
+    def holder(self, entry_id: int) -> str | None:
+        """Whose entry it is; None when there is none."""
+        with self._store.read() as db:
+            return db.scalar(select(entries.c.wallet).where(entries.c.id == entry_id))
+
     def wait_until_final(self, entry_id: int, timeout_s: float) -> Row:
         """Wait for the payer. Returns the entry as it then is; not final when the time or the box is over."""
         self._store.bell.wait_for(lambda: self.by_id(entry_id)["state"] in FINAL, timeout_s)
