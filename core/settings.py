@@ -118,6 +118,49 @@ class Settings(BaseSettings):
     airtel_keys_timeout_s: int = Field(20, ge=1, le=60, description="fetching the key for signing")
     airtel_keys_lifetime_s: int = Field(3600, ge=120, description="of a key whose answer names no end")
     airtel_calls_per_minute: int = Field(300, ge=1, description="calls to Airtel by all processes together")
+    orange_base_url: str = Field("", description="address of Orange's gateway for the contract")
+    orange_api: Literal["soap", "b2b"] = Field("soap", description="which of Orange's two APIs the contract is for")
+    orange_calls_per_minute: int = Field(60, ge=1, description="calls to Orange by all processes together")
+    orange_bearer_token: SecretStr = Field(SecretStr(""), description="Orange SOAP: token")
+    orange_partner_id: str = Field("", description="Orange SOAP: PartnId")
+    orange_merchant_cdf: str = Field("", description="Orange SOAP: our number for francs, 0 and nine digits")
+    orange_merchant_usd: str = Field("", description="Orange SOAP: our number for dollars, 0 and nine digits")
+    orange_soap_path: str = Field("/apigatewayom/apigwomService", description="Orange SOAP: path of the service")
+    orange_soap_timeout_s: int = Field(60, ge=1, le=120, description="Orange SOAP: any call")
+    orange_start_refused_codes: str = Field("", description="Orange SOAP: doS2M codes that refuse, code=reason")
+    orange_start_not_taken_codes: str = Field("", description="Orange SOAP: doS2M codes after which one may ask again")
+    orange_status_paid_codes: str = Field("200", description="Orange SOAP: doCheckTrans codes that mean paid")
+    orange_status_pending_codes: str = Field("0", description="Orange SOAP: doCheckTrans codes that mean pending")
+    orange_status_failed_codes: str = Field(
+        "00084=configuration,60019=no_funds", description="Orange SOAP: doCheckTrans codes of a failure, code=reason"
+    )
+    orange_status_not_found_codes: str = Field("704", description="Orange SOAP: doCheckTrans codes for an unknown id")
+    orange_client_id: str = Field("", description="Orange B2B: client id of the application")
+    orange_client_secret: SecretStr = Field(SecretStr(""), description="Orange B2B: its secret")
+    orange_b2b_pos_id: str = Field("", description="Orange B2B: our point of sale")
+    orange_b2b_path: str = Field("/orange-money-b2b/v1/cd", description="Orange B2B: path before every call")
+    orange_b2b_token_path: str = Field("/oauth/v3/token", description="Orange B2B: path of the token call")
+    orange_b2b_cashout_path: str = Field("/transactions/cashout", description="Orange B2B: a customer pays")
+    orange_b2b_cashin_path: str = Field("/transactions/cashin", description="Orange B2B: a refund")
+    orange_b2b_status_path: str = Field("", description="Orange B2B: status call with {id}; empty: there is none")
+    orange_b2b_decimals: str = Field("CDF=0", description="Orange B2B: currencies and their decimals")
+    orange_b2b_refused_codes: str = Field("60=configuration", description="Orange B2B: codes that refuse, code=reason")
+    orange_b2b_callback_fields: str = Field(
+        "own_id=partnerTransactionId,status=transactionStatus,provider_id=transactionId,"
+        "amount=amount,currency=currency,error=errorCode,type=type",
+        description="Orange B2B: where things stand in a callback",
+    )
+    orange_b2b_status_fields: str = Field(
+        "own_id=transactionData.transactionId,status=status,provider_id=transactionData.txnId,"
+        "amount=transactionData.amount,currency=transactionData.currency,error=errorCode",
+        description="Orange B2B: where things stand in a status answer",
+    )
+    orange_b2b_words: str = Field(
+        "SUCCESS=paid,PENDING=pending,FAILED=failed", description="Orange B2B: what their status words mean"
+    )
+    orange_b2b_believe_callback: bool = Field(False, description="Orange B2B: take an unsigned callback for proof")
+    orange_b2b_timeout_s: int = Field(30, ge=1, le=60, description="Orange B2B: any call on money")
+    orange_b2b_token_timeout_s: int = Field(30, ge=1, le=60, description="Orange B2B: a new token")
     mpesa_ke_consumer_key: SecretStr = Field(SecretStr(""), description="Daraja application: consumer key")
     mpesa_ke_consumer_secret: SecretStr = Field(SecretStr(""), description="Daraja application: consumer secret")
     mpesa_ke_passkey: SecretStr = Field(SecretStr(""), description="Daraja: passkey of the short code")
