@@ -46,6 +46,11 @@ RULES: Mapping[str, Rule] = {
     "admin.export_story": Permission.EXPORT_CUSTOMERS,
     "admin.receipt": Permission.GET_RECEIPTS,
     "admin.audit": Permission.SEE_AUDIT,
+    "admin.money": Permission.SEE_MONEY,
+    "admin.attempts": Permission.SEE_MONEY,
+    "admin.export_attempts": Permission.EXPORT_MONEY,
+    "admin.attempt": Permission.SEE_MONEY,
+    "admin.query_attempt": Permission.ASK_WALLETS,
 }
 
 CSP = (

@@ -8,8 +8,9 @@ from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import Forbidden, HTTPException, InternalServerError, NotFound
 
 from admin import auth
+from admin.money import MoneyParts
 from admin.parts import Parts, ReceiptSource, page
-from admin.views import account, audit, customer, search, session, today
+from admin.views import account, audit, customer, money_attempts, search, session, today
 from core.i18n import N_
 from core.kernel.clock import WEST, Clock
 from core.kernel.errors import NotRecorded
@@ -28,17 +29,31 @@ def admin_blueprint(
     utility: str,
     secure: bool,
     zone: str = WEST,
+    money: MoneyParts | None = None,
 ) -> Blueprint:
     """The console at `/admin/`.
 
-    `secure`: it is served by https only (cookies say so, and browsers are told to remember). `utility`: the name in
-    its head. The app needs a secret key; form tokens are checked on the console's own routes and on no others.
+    `money`: the services behind the money pages; without them there are none. `secure`: it is served by https only
+    (cookies say so, and browsers are told to remember). `utility`: the name in its head. The app needs a secret key;
+    form tokens are checked on the console's own routes and on no others.
     """
-    parts = Parts(desk=desk, staff=staff, receipts=receipts, clock=clock, secure=secure, utility=utility, zone=zone)
+    parts = Parts(
+        desk=desk,
+        staff=staff,
+        receipts=receipts,
+        clock=clock,
+        secure=secure,
+        utility=utility,
+        zone=zone,
+        has_money=money is not None,
+    )
     admin = Blueprint("admin", __name__, url_prefix="/admin", template_folder="templates", static_folder="static")
     auth.guard(admin, parts)
     for view in (session, today, search, customer, account, audit):
         view.add_pages(admin, parts)
+    if money is not None:
+        for money_view in (money_attempts,):
+            money_view.add_pages(admin, parts, money)
     _add_errors(admin, parts)
     return admin
 

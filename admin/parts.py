@@ -35,7 +35,10 @@ class ReceiptSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """`secure`: the console is reached by https only. `utility`: the name in its head. `zone`: times of Today."""
+    """`secure`: the console is reached by https only. `utility`: the name in its head. `zone`: times of Today.
+
+    `has_money`: the money pages are there to be linked to.
+    """
 
     desk: Desk
     staff: Staff
@@ -44,6 +47,7 @@ class Parts:
     secure: bool
     utility: str
     zone: str = WEST
+    has_money: bool = False
 
 
 def language() -> str:
@@ -156,6 +160,7 @@ def page(name: str, parts: Parts, **values: Any) -> str:
         moment=moment,
         phone=phone,
         utility=parts.utility,
+        has_money=parts.has_money,
         who=g.get("who"),
         words=words,
         here=_here(),

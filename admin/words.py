@@ -53,10 +53,66 @@ _STATES: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "supply": {"on": (N_("on"), "good"), "off": (N_("off"), "bad")},
     "task": {"open": (N_("to do"), "wait"), "done": (N_("done"), "good")},
     "contract": {"active": (N_("active"), "good"), "closed": (N_("closed"), "quiet")},
+    "callback": {
+        "new": (N_("not read yet"), "wait"),
+        "done": (N_("dealt with"), "good"),
+        "duplicate": (N_("the same again"), "quiet"),
+        "unmatched": (N_("belongs to nothing we know"), "wait"),
+        "malformed": (N_("nobody can read it"), "bad"),
+    },
+    "refund": {
+        "requested": (N_("waits for a second person"), "wait"),
+        "rejected": (N_("rejected"), "quiet"),
+        "approved": (N_("approved, about to leave"), "wait"),
+        "submitting": (N_("being sent"), "wait"),
+        "pending": (N_("the operator is at it"), "wait"),
+        "unknown": (N_("not known yet"), "wait"),
+        "paid": (N_("given back"), "good"),
+        "failed": (N_("not given back"), "bad"),
+        "needs_attention": (N_("needs a person"), "bad"),
+    },
+    "line": {
+        "new": (N_("not compared yet"), "wait"),
+        "matched": (N_("matches"), "good"),
+        "theirs_only": (N_("was only theirs"), "wait"),
+        "differs": (N_("differs"), "bad"),
+        "ignored": (N_("left aside"), "quiet"),
+    },
 }
 
 _NAMES: Mapping[str, Mapping[str, str]] = {
     "brand": {"mpesa": "M-Pesa", "airtel": "Airtel Money", "orange": "Orange Money"},
+    "wallet": {
+        "vodacom": "Vodacom M-Pesa",
+        "pawapay": "pawaPay",
+        "airtel": "Airtel Money",
+        "orange": "Orange Money",
+        "mpesa_ke": "Safaricom M-Pesa",
+    },
+    "origin": {"ussd": "USSD", "sms": "SMS", "api": "API"},
+    "callback_kind": {
+        "callback": N_("About a payment"),
+        "validate": N_("Before a payment by bill number"),
+        "confirm": N_("About a payment by bill number"),
+        "result": N_("About a refund"),
+        "timeout": N_("The operator gave up waiting"),
+    },
+    "line_kind": {
+        "payment": N_("payment"),
+        "refund": N_("refund"),
+        "reversal": N_("taken back"),
+        "fee": N_("fee"),
+        "payout": N_("paid out to the bank"),
+        "other": N_("something else"),
+    },
+    "decision": {
+        "match": N_("It is this payment, as we booked it"),
+        "settle": N_("It is the money of this attempt"),
+        "book": N_("It is money we did not know of: book it"),
+        "reverse": N_("The operator took this payment back"),
+        "accept": N_("Leave both as they are"),
+    },
+    "source": {"credit": N_("from the contract's credit"), "suspense": N_("from the money not placed")},
     "kind": {
         "dial": N_("Phone menu"),
         "asked": N_("Wallet asked"),
@@ -111,6 +167,22 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
         "currency": N_("another currency than asked"),
         "amount": N_("another amount than asked"),
         "success_then_failure": N_("first paid, then said to have failed"),
+    },
+    # What a person does about it.
+    "flag_more": {
+        "two_transactions": N_(
+            "The payer was debited twice. Both payments are booked, the second to credit. Ask whether it is to be "
+            "given back."
+        ),
+        "transaction_elsewhere": N_(
+            "The operator named a transaction that is booked for another attempt. Compare both with its statement."
+        ),
+        "currency": N_("The money waits among what is not placed until somebody decides what it pays."),
+        "amount": N_("What came was booked as it came. See whether the rest is still owed, or went to credit."),
+        "success_then_failure": N_(
+            "The success stays booked. The operator's statement decides: if the money is not in it, settle the line "
+            "there."
+        ),
     },
     "cause": {
         "dunning.sweep": N_("the nightly look at all invoices"),
@@ -206,6 +278,8 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
         "attempt.push": N_("ask a wallet to collect"),
         "attempt.query": N_("ask a wallet what became of it"),
         "callback.settle": N_("read what a wallet called back"),
+        "refund.push": N_("give money back"),
+        "refund.query": N_("ask what became of a refund"),
         "notice.send": N_("send a message"),
         "document.receipt": N_("make a receipt"),
         "schedule.run": N_("scheduled work"),
@@ -224,6 +298,10 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
         "query": N_("question"),
         "callback": N_("callback"),
         "reconcile": N_("reconciliation"),
+        "statement": N_("statement"),
+        "console": N_("back office"),
+        "rescue": N_("rescue"),
+        "bill": N_("bill number"),
         "bridge": N_("radio"),
         "clock": N_("time"),
         "guards": N_("guards"),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
 
-from sqlalchemy import or_, select
+from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session
 
 from core.billing.tables import InvoiceRow
@@ -28,32 +29,57 @@ def asked(session: Session, scope: Scope, page: Page) -> list[Entry]:
             scope.ahead,
         )
     ).all()
-    ids = [row[0].id for row in rows]
-    steps, posts = _steps(session, ids), _posts(session, ids)
+    steps, posts = _life(session, [row[0].id for row in rows])
     return [
-        Asked(
-            at=row.created_at + scope.ahead,
-            id=row.id,
-            own_ref=row.own_ref,
-            wallet=row.wallet,
-            brand=row.brand,
-            payer_phone=row.payer_phone,
-            asked_by_phone=row.asked_by_phone,
+        asked_of(
+            row,
             account=account or "",
             own=row.contract_id in scope.accounts,
-            owed=Money(row.owed_minor, row.owed_currency),
-            charged=Money(row.charged_minor, row.charged_currency),
-            state=row.state,
-            reason=row.reason,
-            code=row.code,
-            provider_ref=row.provider_ref,
-            provider_txn_id=row.provider_txn_id,
-            flag=row.flag,
-            steps=tuple(steps.get(row.id, ())),
-            posts=tuple(posts.get(row.id, ())),
+            ahead=scope.ahead,
+            steps=steps.get(row.id, ()),
+            posts=posts.get(row.id, ()),
         )
         for row, account in rows
     ]
+
+
+def asked_of(
+    row: AttemptRow, *, account: str, own: bool, ahead: timedelta, steps: Sequence[Step], posts: Sequence[Post]
+) -> Asked:
+    """An attempt with its life. `ahead`: how far business time stands from real time."""
+    return Asked(
+        at=row.created_at + ahead,
+        id=row.id,
+        own_ref=row.own_ref,
+        wallet=row.wallet,
+        brand=row.brand,
+        payer_phone=row.payer_phone,
+        asked_by_phone=row.asked_by_phone,
+        account=account,
+        own=own,
+        owed=Money(row.owed_minor, row.owed_currency),
+        charged=Money(row.charged_minor, row.charged_currency),
+        state=row.state,
+        reason=row.reason,
+        code=row.code,
+        provider_ref=row.provider_ref,
+        provider_txn_id=row.provider_txn_id,
+        flag=row.flag,
+        steps=tuple(steps),
+        posts=tuple(posts),
+    )
+
+
+def one_asked(session: Session, row: AttemptRow, *, account: str, ahead: timedelta) -> Asked:
+    """One attempt for a page of its own."""
+    steps, posts = _life(session, [row.id])
+    return asked_of(
+        row, account=account, own=True, ahead=ahead, steps=steps.get(row.id, ()), posts=posts.get(row.id, ())
+    )
+
+
+def _life(session: Session, attempt_ids: Sequence[str]) -> tuple[Mapping[str, list[Step]], Mapping[str, list[Post]]]:
+    return _steps(session, attempt_ids), _posts(session, attempt_ids)
 
 
 def _steps(session: Session, attempt_ids: Sequence[str]) -> Mapping[str, list[Step]]:
@@ -77,15 +103,27 @@ def _posts(session: Session, attempt_ids: Sequence[str]) -> Mapping[str, list[Po
 def paid(session: Session, scope: Scope, page: Page) -> list[Entry]:
     """Payments on these contracts, and those that the customer's phones made for somebody else."""
     by_phone = select(AttemptRow.id).where(AttemptRow.payer_phone.in_(scope.phones))
-    rows = session.execute(
-        page.cut(
-            select(PaymentRow, AttemptRow.brand, ContractRow.account_number)
-            .outerjoin(AttemptRow, AttemptRow.id == PaymentRow.attempt_id)
-            .outerjoin(ContractRow, ContractRow.id == PaymentRow.contract_id)
-            .where(or_(PaymentRow.contract_id.in_(scope.contract_ids), PaymentRow.attempt_id.in_(by_phone))),
-            PaymentRow.received_at,
-        )
-    ).all()
+    asked_for = page.cut(
+        payment_lines().where(or_(PaymentRow.contract_id.in_(scope.contract_ids), PaymentRow.attempt_id.in_(by_phone))),
+        PaymentRow.received_at,
+    )
+    return list(payments(session, asked_for, own=scope.accounts))
+
+
+def payment_lines() -> Select[PaymentRow, str, str]:
+    """Payments with what was asked and for which account: what `payments` reads."""
+    return (
+        select(PaymentRow, AttemptRow.brand, ContractRow.account_number)
+        .outerjoin(AttemptRow, AttemptRow.id == PaymentRow.attempt_id)
+        .outerjoin(ContractRow, ContractRow.id == PaymentRow.contract_id)
+    )
+
+
+def payments(
+    session: Session, asked_for: Select[PaymentRow, str, str], *, own: Collection[int] | None = None
+) -> list[Paid]:
+    """Payments with where the money went. `own`: the contracts whose story it is; None: nobody's in particular."""
+    rows = session.execute(asked_for).all()
     placed, credited = _placed(session, [row[0].id for row in rows])
     return [
         Paid(
@@ -97,7 +135,7 @@ def paid(session: Session, scope: Scope, page: Page) -> list[Entry]:
             payer_phone=row.payer_phone,
             provider_txn_id=row.provider_txn_id,
             account=account or "",
-            own=row.contract_id in scope.accounts,
+            own=own is None or row.contract_id in own,
             receipt_number=row.receipt_number,
             verification_code=row.verification_code,
             in_suspense=row.in_suspense,

@@ -42,7 +42,8 @@ def money_in(session: Session, *, since: datetime) -> tuple[MoneyIn, ...]:
     )
 
 
-def _lines() -> Select[AttemptRow, int, str, str]:
+def attempt_lines() -> Select[AttemptRow, int, str, str]:
+    """Attempts with whose contract they pay: what `attempt_line` makes a line of."""
     return (
         select(AttemptRow, CustomerRow.id, CustomerRow.name, ContractRow.account_number)
         .outerjoin(ContractRow, ContractRow.id == AttemptRow.contract_id)
@@ -50,7 +51,7 @@ def _lines() -> Select[AttemptRow, int, str, str]:
     )
 
 
-def _line(
+def attempt_line(
     row: AttemptRow, customer_id: int | None, name: str | None, account: str | None, ahead: timedelta
 ) -> AttemptLine:
     return AttemptLine(
@@ -72,8 +73,8 @@ def _line(
 
 def open_attempts(session: Session, *, ahead: timedelta, limit: int) -> tuple[AttemptLine, ...]:
     """Asked and without a final word, oldest first. `ahead`: how far business time stands from real time."""
-    rows = session.execute(_lines().where(AttemptRow.is_open).order_by(AttemptRow.created_at).limit(limit))
-    return tuple(_line(row[0], row[1], row[2], row[3], ahead) for row in rows)
+    rows = session.execute(attempt_lines().where(AttemptRow.is_open).order_by(AttemptRow.created_at).limit(limit))
+    return tuple(attempt_line(row[0], row[1], row[2], row[3], ahead) for row in rows)
 
 
 def open_count(session: Session) -> int:
@@ -94,12 +95,12 @@ def failures(session: Session, *, since: datetime) -> tuple[FailureCount, ...]:
 
 def failed_attempts(session: Session, *, since: datetime, ahead: timedelta, limit: int) -> tuple[AttemptLine, ...]:
     rows = session.execute(
-        _lines()
+        attempt_lines()
         .where(AttemptRow.created_at >= since, AttemptRow.state.in_(FAILED))
         .order_by(AttemptRow.created_at.desc())
         .limit(limit)
     )
-    return tuple(_line(row[0], row[1], row[2], row[3], ahead) for row in rows)
+    return tuple(attempt_line(row[0], row[1], row[2], row[3], ahead) for row in rows)
 
 
 def queues(session: Session) -> tuple[QueueAge, ...]:

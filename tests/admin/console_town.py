@@ -10,6 +10,7 @@ from flask import Flask
 from sqlalchemy.orm import Session
 
 from admin.blueprint import admin_blueprint
+from admin.money import MoneyParts
 from core.billing.tables import DunningDecisionRow, InvoiceRow, ReminderRow
 from core.db import Database
 from core.kernel.clock import Clock, FixedClock
@@ -30,6 +31,7 @@ from core.supply.tables import (
 )
 from core.turns.tables import TurnRow
 from tests import town
+from tests.admin import money_town
 
 PASSWORD = "une lampe dans la nuit"
 SECRET = "a secret of the tests, long enough"
@@ -54,19 +56,29 @@ class OneReceipt(NoReceipts):
 
 @dataclass(frozen=True)
 class Console:
-    """`logins`: one per role, named after it; all with PASSWORD."""
+    """`logins`: one per role, named after it, and `finance2`; all with PASSWORD."""
 
     app: Flask
     staff: Staff
     desk: Desk
+    money: MoneyParts
 
 
-def build(db: Database, clock: Clock, *, secure: bool = False, receipts: NoReceipts | None = None) -> Console:
+def build(
+    db: Database,
+    clock: Clock,
+    *,
+    secure: bool = False,
+    receipts: NoReceipts | None = None,
+    money: MoneyParts | None = None,
+) -> Console:
     """The console as the wiring builds it, with one member of staff per role."""
     staff = Staff(db, clock, SECRET, hasher=PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
     for role in ("viewer", "office", "finance", "admin"):
         staff.create_user(role, PASSWORD, name=f"Agent {role}", role=role)
+    staff.create_user("finance2", PASSWORD, name="Agent finance 2", role="finance")
     desk = Desk(db, clock)
+    money = money or money_town.parts(db, clock, staff)
     app = Flask("console_under_test", static_folder=None)
     app.secret_key = SECRET
     app.register_blueprint(
@@ -77,9 +89,10 @@ def build(db: Database, clock: Clock, *, secure: bool = False, receipts: NoRecei
             clock=clock,
             utility="Lampe Électrique du Kasaï",
             secure=secure,
+            money=money,
         )
     )
-    return Console(app, staff, desk)
+    return Console(app, staff, desk, money)
 
 
 def everything_happened(db: Database, clock: FixedClock, *, name: str = "Mbuyi Kalala") -> town.Home:

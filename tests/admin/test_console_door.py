@@ -16,7 +16,10 @@ from tests.admin import console_town
 from tests.admin.conftest import log_in, token_in
 from tests.admin.console_town import PASSWORD, Console
 
-SAMPLES = {"customer_id": "1", "payment_id": "0f", "table": "money", "filename": "console.css", "rest": "nothing/here"}
+SAMPLES = {
+    "customer_id": "1", "payment_id": "0f", "table": "money", "filename": "console.css", "rest": "nothing/here",
+    "attempt_id": "0f", "refund_id": "0f", "wallet": "vodacom", "day": "2026-03-09", "currency": "CDF", "line_id": "1",
+}  # fmt: skip
 
 
 def addresses(console: Console) -> Iterator[tuple[Rule, str, str]]:
