@@ -104,11 +104,14 @@ def brand_of(phone: str, table: Mapping[str, Prefix] | None = None) -> Brand | N
     return row.brand if row else None
 
 
-def brand_by_library(phone: str) -> Brand | None:
-    """A first guess for a number of no table: the operator's name in `phonenumbers`, where it is one we know.
+def first_guess(phone: str) -> Brand | None:
+    """The wallet that most likely goes with an E.164 number: by our table, else by the operator's name in the library.
 
     Only for the two countries whose wallets we reach: an Airtel or Orange elsewhere has another wallet.
     """
+    digits = phone.removeprefix(_COUNTRY)
+    if digits != phone and digits[:2] in prefix_table():
+        return prefix_table()[digits[:2]].brand
     if not phone.startswith((_COUNTRY, "+254")):
         return None
     try:

@@ -39,7 +39,8 @@ from core.i18n import DEFAULT_LANGUAGE, N_
 from core.kernel.clock import Clock
 from core.kernel.digits import is_account_number, normalise
 from core.kernel.errors import NotRecorded
-from core.payments.model import BeginRefused, Begun, PaymentRequest
+from core.payments.model import BeginRefused, Begun, Offer, PaymentRequest
+from core.phone_numbers import first_guess
 from core.turns.model import TurnEntry
 
 # A duplicate waits a little longer than a crashed turn holds its lock; aggregators give up after 10 s.
@@ -70,6 +71,10 @@ class PaymentDoor(Protocol):
     """Begins a payment in one transaction, once for each turn key. May raise NotRecorded."""
 
     def begin(self, request: PaymentRequest) -> Begun | BeginRefused: ...
+
+    def offers(self, currency: str) -> tuple[Offer, ...]:
+        """What may be chosen for money in this currency. From memory: no database is asked."""
+        ...
 
 
 class EndTexts(Protocol):
@@ -104,17 +109,19 @@ class UssdTurns:
         end_texts: EndTexts,
         clock: Clock,
         *,
+        brand_of: Callable[[str], str | None] = first_guess,
         networks: Mapping[str, Network] | None = None,
         count: Callable[[str], None] = lambda _outcome: None,
     ) -> None:
-        """`networks`: network code → what it can show; one that is not listed gets the smallest budget.
-        `count` is called once per request with what became of it."""
+        """`brand_of`: the wallet to propose for a number, from memory. `networks`: network code → what it can show; one
+        that is not listed gets the smallest budget. `count` is called once per request with what became of it."""
         self._store = store
         self._menu = menu
         self._customers = customers
         self._payments = payments
         self._end_texts = end_texts
         self._clock = clock
+        self._brand_of = brand_of
         self._networks = networks or {}
         self._smallest = Network()
         self._count = count
@@ -210,7 +217,7 @@ class UssdTurns:
             account = _account(replies, memory.place, resume)
             receipts = _may_show_receipts(replies, memory.place)
             snapshot = self._customers.snapshot(turn.phone, account, receipts=receipts)
-            ctx = Context(snapshot, turn.service_code, resume=resume, agencies=self._customers.agencies())
+            ctx = self._context(snapshot, turn, resume)
             language = memory.language or snapshot.language or DEFAULT_LANGUAGE
             memory = replace(memory, language=language, resume=resume)
             if known:
@@ -224,6 +231,17 @@ class UssdTurns:
             self._count("not_recorded")
             language = memory.language or DEFAULT_LANGUAGE
             return _Ran(words(line(NOT_RECORDED), language, network), True, memory, "not_recorded")
+
+    def _context(self, snapshot: Snapshot, turn: Turn, resume: Resume | None) -> Context:
+        contracts = snapshot.contracts if snapshot.other is None else (*snapshot.contracts, snapshot.other)
+        return Context(
+            snapshot,
+            turn.service_code,
+            resume=resume,
+            agencies=self._customers.agencies(),
+            offers={currency: self._payments.offers(currency) for currency in {c.currency for c in contracts}},
+            own_brand=self._brand_of(turn.phone),
+        )
 
     def _from_start(self, ctx: Context, memory: Memory, network: Network, replies: list[str], turn: Turn) -> _Ran:
         """A dial, perhaps with digits typed ahead; or, Redis emptied, a session whose replies are all in the
@@ -260,7 +278,7 @@ class UssdTurns:
                 return _Ran(
                     begun.end_text, True, memory, "pay.begun", kept, step.contract_id, True, resume=FORGET_RESUME
                 )
-            step = refused(ctx, step.brand, begun)
+            step = refused(memory.place, step.brand, begun)
         elif isinstance(step, Speak):
             language = step.language
             self._customers.set_language(turn.phone, language)
@@ -273,7 +291,8 @@ class UssdTurns:
         if key == "pay.confirm":
             resume = Memory.resume_of(params, memory.currency)
         else:
-            resume = FORGET_RESUME if was == "pay.confirm" and key not in _CHOOSING_WALLET else KEEP_RESUME
+            choosing = key in _CHOOSING_WALLET or (key == "pay.refused" and not screen.ended)
+            resume = FORGET_RESUME if was == "pay.confirm" and not choosing else KEEP_RESUME
         contract_id = screen.warned_contract or params.get("c")
         return _Ran(text, screen.ended, memory, key, typed, contract_id, resume=resume)
 

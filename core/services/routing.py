@@ -20,7 +20,7 @@ from core.i18n import N_
 from core.kernel.clock import Clock
 from core.payments.errors import BadRange
 from core.payments.tables import NumberRangeRow
-from core.phone_numbers import COUNTRY_CODE, Brand, brand_by_library, international, prefix_table
+from core.phone_numbers import COUNTRY_CODE, Brand, first_guess, international, prefix_table
 
 # A copy is read again after so long even if nothing seems to have changed: clocks of two machines may differ.
 _OLD_S = 60.0
@@ -69,8 +69,7 @@ class Routing:
             for length in range(_LONGEST, _SHORTEST - 1, -1):
                 if digits[:length] in office:
                     return office[digits[:length]]
-        row = prefix_table().get(digits.removeprefix(COUNTRY_CODE)[:2]) if digits.startswith(COUNTRY_CODE) else None
-        return row.brand if row is not None else brand_by_library(phone)
+        return first_guess(phone)
 
     def ranges(self) -> list[NumberRange]:
         """What the office wrote, and our own table where it wrote nothing; by prefix."""

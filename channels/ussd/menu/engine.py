@@ -16,7 +16,7 @@ from core.customers.model import AgencyView, ContractView, Snapshot
 from core.i18n import N_
 from core.kernel.digits import normalise
 from core.kernel.money import Money
-from core.payments.model import BeginRefused
+from core.payments.model import BeginRefused, Offer
 
 Params = Mapping[str, Any]
 HOME = "home"
@@ -51,13 +51,18 @@ class Resume:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """All that a state may look at. `params` are its own, made by the states before it."""
+    """All that a state may look at. `params` are its own, made by the states before it.
+
+    `offers`: currency → the brands that collect in it. `own_brand`: the wallet that goes with the caller's number.
+    """
 
     snapshot: Snapshot
     service_code: str
     params: Params = field(default_factory=dict)
     resume: Resume | None = None
     agencies: tuple[AgencyView, ...] = ()
+    offers: Mapping[str, tuple[Offer, ...]] = field(default_factory=dict)
+    own_brand: str | None = None
 
     @property
     def phone(self) -> str:
@@ -229,9 +234,10 @@ def hinted(screen: Screen, hint: Line) -> Screen:
     return replace(screen, lines=(replace(hint, optional=screen.whole), *screen.lines))
 
 
-def refused(ctx: Context, brand: str, answer: BeginRefused) -> Place:
-    """Where a payment that was not begun leads."""
-    return Place("pay.refused", {"why": answer.why, "state": answer.attempt_state, "brand": brand})
+def refused(place: Place, brand: str, answer: BeginRefused) -> Place:
+    """Where a payment that was not begun leads. What was to be paid is kept: another wallet may take it."""
+    why = {"why": answer.why, "state": answer.attempt_state, "brand": brand}
+    return Place("pay.refused", {**place.params, **why}, trail=place.trail)
 
 
 def _key(text: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 
 import pytest
 import redis
@@ -21,39 +20,11 @@ from core.kernel.errors import NotRecorded
 from core.payments.model import BeginRefused
 from core.services.turns import Turns
 from core.turns.tables import TurnRow
-from tests.channels.ussd.turn_table import Caller, new_session
-from tests.channels.ussd.ussd_world import PATH_SECRET, SECRET, FakePayments, Site, populate
+from tests.channels.ussd.turn_table import Caller
+from tests.channels.ussd.ussd_world import SECRET, FakePayments, Phone, Site, populate
 from tests.realparts import wait_until
 
 pytestmark = pytest.mark.redis_server
-
-
-@dataclass
-class Phone:
-    """A customer's phone: dials, types, and keeps the transcript as the aggregator does."""
-
-    site: Site
-    number: str
-    session: str = ""
-    typed: str = ""
-
-    def dial(self, carried: str = "") -> str:
-        self.session, self.typed = new_session(), carried
-        return self.send()
-
-    def types(self, reply: str) -> str:
-        self.typed = f"{self.typed}*{reply}" if self.typed else reply
-        return self.send()
-
-    def send(self) -> str:
-        fields = {
-            "sessionId": self.session,
-            "phoneNumber": self.number,
-            "networkCode": "63001",
-            "serviceCode": "*123#",
-            "text": self.typed,
-        }
-        return self.site.app.test_client().post(f"/ussd/africastalking/{PATH_SECRET}", data=fields).get_data(True)
 
 
 @pytest.fixture
@@ -152,7 +123,7 @@ def test_a_busy_database_says_so_and_changes_nothing(site: Site, phone: Phone, p
 
 
 @pytest.mark.parametrize(
-    "why", ["already_open", "contract_closed", "invoice_not_open", "nothing_to_pay", "amount_out_of_range", "no_wallet"]
+    "why", ["already_open", "contract_closed", "invoice_not_open", "nothing_to_pay", "amount_out_of_range"]
 )
 def test_a_payment_that_is_refused_says_why(phone: Phone, payments: FakePayments, why: str) -> None:
     phone.dial("1*1")

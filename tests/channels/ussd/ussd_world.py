@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
 from random import Random
 from typing import Protocol
@@ -28,10 +28,11 @@ from core.db import Database
 from core.kernel.clock import Clock
 from core.kernel.errors import NotRecorded
 from core.kernel.money import Money
-from core.payments.model import BeginRefused, Begun, PaymentRequest
+from core.payments.model import BRAND_NAMES, BeginRefused, Begun, Offer, PaymentRequest
+from core.phone_numbers import first_guess
 from core.services.customers import Customers
 from tests import town
-from tests.channels.ussd.turn_table import Caller
+from tests.channels.ussd.turn_table import Caller, new_session
 
 SECRET = b"a secret for tests only"
 PATH_SECRET = "s3cret-path"
@@ -46,6 +47,14 @@ class FakePayments:
         self.calls = 0
         self.answers: list[BeginRefused | Exception] = []
         self._lock = threading.Lock()
+        # Brands whose operator is left alone.
+        self.down: set[str] = set()
+        # Currencies that only some brands collect in.
+        self.only: dict[str, tuple[str, ...]] = {}
+
+    def offers(self, currency: str) -> tuple[Offer, ...]:
+        brands = self.only.get(currency, tuple(BRAND_NAMES))
+        return tuple(Offer(b, None if b in self.down else f"{b}_wallet", b in self.down) for b in brands)
 
     def begin(self, request: PaymentRequest) -> Begun | BeginRefused:
         with self._lock:
@@ -86,6 +95,34 @@ class Line:
 
     def send_all(self, *transcripts: str) -> list[str]:
         return [self.send(text).decode() for text in transcripts]
+
+
+@dataclass
+class Phone:
+    """A customer's phone: dials, types, and keeps the transcript as the aggregator does."""
+
+    site: Site
+    number: str
+    session: str = ""
+    typed: str = ""
+
+    def dial(self, carried: str = "") -> str:
+        self.session, self.typed = new_session(), carried
+        return self.send()
+
+    def types(self, reply: str) -> str:
+        self.typed = f"{self.typed}*{reply}" if self.typed else reply
+        return self.send()
+
+    def send(self) -> str:
+        fields = {
+            "sessionId": self.session,
+            "phoneNumber": self.number,
+            "networkCode": "63001",
+            "serviceCode": "*123#",
+            "text": self.typed,
+        }
+        return self.site.app.test_client().post(f"/ussd/africastalking/{PATH_SECRET}", data=fields).get_data(True)
 
 
 class Unread(tuple[ReceiptView, ...]):
@@ -133,6 +170,7 @@ class Site:
         clock: Clock,
         *,
         slow_s: float = 0.0,
+        brand_of: Callable[[str], str | None] = first_guess,
         states: Callable[[], Menu] = menu,
     ) -> None:
         self.counts: Counter[str] = Counter()
@@ -142,7 +180,9 @@ class Site:
         def count(outcome: str) -> None:
             self.counts[outcome] += 1
 
-        self.turns = turns = UssdTurns(store, states(), self.customers, payments, payments, clock, count=count)
+        self.turns = turns = UssdTurns(
+            store, states(), self.customers, payments, payments, clock, brand_of=brand_of, count=count
+        )
         self.app = Flask("ussd")
         self.app.register_blueprint(
             ussd_blueprint(

@@ -11,6 +11,7 @@ from core.customers.model import AgencyView, AttemptView, ContractView, OpenInvo
 from core.kernel.clock import EAST
 from core.kernel.digits import with_check
 from core.kernel.money import Money
+from core.payments.model import Offer
 
 NOW = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 PHONE = "+243815550001"
@@ -19,6 +20,18 @@ NAME = "Wembadio-Ngandu Tshilombo wa Mulumba Marie-Antoinette"
 SENT_ON = date(2026, 11, 9)
 SERVICE_CODE = "*123*4567#"
 MOST = {"CDF": Money(12_345_678_900, "CDF"), "USD": Money(123_456_789, "USD")}
+MOST_KES = Money(123_456_789, "KES")
+KENYAN = "+254712345678"
+
+
+def most(currency: str) -> Money:
+    return MOST.get(currency, MOST_KES)
+
+
+def offers(*down: str) -> dict[str, tuple[Offer, ...]]:
+    """What may be chosen when these brands are down. One wallet takes shillings."""
+    every = tuple(Offer(b, None if b in down else "x", b in down) for b in ("mpesa", "airtel", "orange"))
+    return {"CDF": every, "USD": every, "KES": every[:1]}
 
 
 def contract(
@@ -26,7 +39,7 @@ def contract(
 ) -> ContractView:
     bills = tuple(
         OpenInvoice(
-            n * 100 + i, f"F-{i}", f"2026-{i % 12 + 1:02d}", MOST[currency], date(2026, 11, 9), date(2026, 11, 9)
+            n * 100 + i, f"F-{i}", f"2026-{i % 12 + 1:02d}", most(currency), date(2026, 11, 9), date(2026, 11, 9)
         )
         for i in range(invoices)
     )
@@ -39,7 +52,7 @@ def contract(
         state="active",
         time_zone=EAST,
         own=own,
-        credit=MOST[currency],
+        credit=most(currency),
         supply=supply,
         invoices=bills,
         cut_on=date(2026, 11, 24) + timedelta(days=cut) if bills else None,
@@ -99,6 +112,8 @@ def snapshots() -> Iterator[Snapshot]:
         for reason in ("limit_reached", "unreachable", "other", None):
             failed = (attempt(1, 1, "failed", reason=reason), attempt(2, 77, "failed", reason=reason))
             yield Snapshot(PHONE, NOW, "fr", True, "orange", (one,), other, failed)
+    yield Snapshot(KENYAN, NOW, "sw", True, "mpesa", (contract(1, "KES", invoices=2),), other, receipts=RECEIPTS)
+    yield Snapshot(PHONE, NOW, "sw", True, "mpesa", (contract(1, "KES", invoices=2),), other, receipts=RECEIPTS)
     many = tuple(contract(n, "CDF" if n % 2 else "USD", invoices=n % 3) for n in range(1, 12))
     yield Snapshot(PHONE, NOW, "fr", True, "airtel", many, other, (attempt(1, 1, "pending"),), RECEIPTS)
 
@@ -122,6 +137,7 @@ PARAMS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
         {"why": why, "state": state, "brand": "airtel"}
         for why in (
             "already_open", "contract_closed", "invoice_not_open", "nothing_to_pay", "amount_out_of_range", "no_wallet",
+            "wallet_down",
         )
         for state in ("created", "pending", "unknown", None)
     ),
@@ -130,10 +146,21 @@ PARAMS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
 }  # fmt: skip
 
 
+ALL_WELL = offers()
+_CONDITIONS: tuple[dict[str, tuple[Offer, ...]], ...] = (
+    ALL_WELL,
+    offers("airtel"),
+    offers("airtel", "orange"),
+    offers("mpesa", "airtel", "orange"),
+    {},
+)
+
+
 def contexts(key: str) -> Iterator[Context]:
     """Each context in which the state `key` may be shown."""
     for snapshot in snapshots():
         for params in PARAMS.get(key, ({},)):
             for resume in (None, RESUME):
                 for agencies in ((), AGENCIES):
-                    yield Context(snapshot, SERVICE_CODE, params, resume, agencies)
+                    for offered in _CONDITIONS if key == "pay.wallet" else (ALL_WELL,):
+                        yield Context(snapshot, SERVICE_CODE, params, resume, agencies, offered, "airtel")

@@ -12,8 +12,10 @@ from channels.ussd.menu.states.words import (
     doing,
     failed_lately,
     failure,
+    is_down,
     masked_name,
     masked_phone,
+    offered,
     open_attempt,
     proposed_brand,
     wallet,
@@ -21,18 +23,18 @@ from channels.ussd.menu.states.words import (
 )
 from core.i18n import N_
 from core.kernel.money import Money
-from core.payments.model import BRAND_NAMES
-from core.phone_numbers import parse_e164
+from core.payments.model import Offer
+from core.phone_numbers import example_number, may_pay_in, payer_number
 
 _ALL = N_("All: {amount}")
 _ONE = Choice("one", line(N_("One invoice")))
 _AMOUNT = Choice("amount", line(N_("Another amount")))
 _YES = Choice("yes", line(N_("Yes")), "1")
 _WALLET = Choice("wallet", line(N_("Other wallet")), "2")
-_WALLETS = tuple(Choice(brand, line("{wallet}", wallet=name)) for brand, name in BRAND_NAMES.items())
 
 _BAD_AMOUNT = N_("Type a whole amount, digits only.")
-_BAD_PHONE = N_("Type a number of this country, such as 0812345678.")
+_BAD_PHONE = N_("Type a number of this country, such as {example}.")
+_DOWN = N_("{wallet} is down now. Choose another.")
 
 
 class PayMenu(Plain):
@@ -166,16 +168,30 @@ class Confirm(Plain):
 
 
 class PayWallet(Plain):
-    """Any of the wallets we reach."""
+    """Any of the wallets that collect in the account's currency. One whose operator is down stands last and says so."""
 
     key = "pay.wallet"
 
     def show(self, ctx: Context) -> Screen:
-        return Screen((line(N_("Pay with which wallet?")),), _WALLETS)
+        currency = ctx.contract.currency
+        offers = offered(ctx, currency)
+        if not offers:
+            return Screen((line(_NOBODY_COLLECTS),), ended=True)
+        if all(offer.down for offer in offers):
+            return Screen((line(_ALL_DOWN),), ended=True)
+        usual = proposed_brand(ctx, currency)
+        if usual is not None and is_down(ctx, currency, usual):
+            question = line(_DOWN, wallet=wallet(usual))
+        else:
+            question = line(N_("Pay with which wallet?"))
+        return Screen((question,), tuple(_choice(offer) for offer in offers))
 
     def answer(self, ctx: Context, said: Said) -> Step:
-        if said.choice in BRAND_NAMES:
-            return Go("pay.number", {**ctx.params, "brand": said.choice})
+        for offer in offered(ctx, ctx.contract.currency):
+            if offer.brand == said.choice:
+                if offer.down:
+                    return Again(line(_DOWN, wallet=wallet(offer.brand)))
+                return Go("pay.number", {**ctx.params, "brand": offer.brand})
         return Again(line(WRONG_CHOICE))
 
 
@@ -186,23 +202,27 @@ class PayNumber(Plain):
     help = N_("Type the 10 digits of the number that pays, or 1 for this phone.")
 
     def show(self, ctx: Context) -> Screen:
-        this = Choice("this", line(N_("This phone, {phone}"), phone=masked_phone(ctx.phone)), "1")
         brand = wallet(str(ctx.params["brand"]))
+        if not may_pay_in(ctx.phone, ctx.contract.currency):
+            return Screen((line(N_("Which {wallet} number pays? Type it."), wallet=brand),))
+        this = Choice("this", line(N_("This phone, {phone}"), phone=masked_phone(ctx.phone)), "1")
         return Screen((line(N_("Which {wallet} number pays? Type it, or choose."), wallet=brand),), (this,))
 
     def answer(self, ctx: Context, said: Said) -> Step:
         if said.choice == "this":
             return Go("pay.confirm", {**ctx.params, "payer": ctx.phone}, forget=True)
-        phone = parse_e164(said.text)
-        if phone is None or not phone.startswith("+243"):
-            return Again(line(_BAD_PHONE))
+        currency = ctx.contract.currency
+        phone = payer_number(said.text, currency)
+        if phone is None:
+            return Again(line(_BAD_PHONE, example=example_number(currency)))
         return Go("pay.confirm", {**ctx.params, "payer": phone}, forget=True)
 
 
 class Refused(Plain):
-    """The payment was not begun, and why. Nothing was changed."""
+    """The payment was not begun, and why. Nothing was changed. Where the wallet is to blame, another is offered."""
 
     key = "pay.refused"
+    help = N_("Type 1 to choose another wallet, or 0 to go back.")
 
     _WORDS: Mapping[str, str] = {
         "already_open": N_(
@@ -213,26 +233,44 @@ class Refused(Plain):
         "nothing_to_pay": N_("Nothing is due any more. Nothing was charged."),
         "amount_out_of_range": N_("{wallet} does not take this amount. Nothing was charged."),
         "no_wallet": N_("{wallet} cannot be reached now. Nothing was charged. Try another wallet."),
+        "wallet_down": N_("{wallet} is down now. Nothing was charged."),
     }
+    _OTHER = Choice("wallet", _WALLET.label, "1")
 
     def show(self, ctx: Context) -> Screen:
         why = self._WORDS[str(ctx.params["why"])]
         blanks: dict[str, Any] = {"state": doing(ctx.params.get("state")), "wallet": wallet(str(ctx.params["brand"]))}
-        return Screen((Line(why, {k: v for k, v in blanks.items() if f"{{{k}}}" in why}),), ended=True)
+        sentence = Line(why, {k: v for k, v in blanks.items() if f"{{{k}}}" in why})
+        if ctx.params["why"] in ("no_wallet", "wallet_down"):
+            return Screen((sentence,), (self._OTHER,))
+        return Screen((sentence,), ended=True)
 
     def answer(self, ctx: Context, said: Said) -> Step:
+        if said.choice == "wallet":
+            ours = ("why", "state", "brand", "payer")
+            return Go("pay.wallet", {k: v for k, v in ctx.params.items() if k not in ours}, forget=True)
         return Again(line(WRONG_CHOICE))
 
 
 _NOTHING_DUE = N_("Nothing is due any more.")
+_ALL_DOWN = N_("No wallet can be reached now. Nothing was charged. Please try again later.")
+_NOBODY_COLLECTS = N_("No wallet collects for this account yet. Nothing was charged. Please ask your agency.")
 
 
 def confirmation(ctx: Context, params: Mapping[str, Any]) -> Step:
-    """On to the confirmation, with the caller's own wallet; where it is not known, the wallet is asked first."""
-    brand = proposed_brand(ctx)
-    if brand is None:
+    """On to the confirmation, with the caller's own wallet; where it is unknown or down, the wallet is asked first."""
+    contract = ctx.snapshot.contract(int(params["c"]))
+    if contract is None:
+        raise Gone
+    brand = proposed_brand(ctx, contract.currency)
+    if brand is None or is_down(ctx, contract.currency, brand):
         return Go("pay.wallet", params)
     return Go("pay.confirm", {**params, "brand": brand, "payer": ctx.phone})
+
+
+def _choice(offer: Offer) -> Choice:
+    label = line(N_("{wallet}: down now") if offer.down else "{wallet}", wallet=wallet(offer.brand))
+    return Choice(offer.brand, label)
 
 
 def _amount(ctx: Context) -> Money:

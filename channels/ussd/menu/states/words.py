@@ -10,8 +10,8 @@ from core.customers.model import AttemptView, ContractView
 from core.i18n import N_
 from core.kernel.digits import grouped
 from core.kernel.money import Money
-from core.payments.model import BRAND_NAMES
-from core.phone_numbers import brand_of, masked
+from core.payments.model import BRAND_NAMES, Offer
+from core.phone_numbers import masked, may_pay_in
 
 _STATES: Mapping[str, str] = {
     "created": N_("the PIN request is on its way"),
@@ -51,9 +51,25 @@ def wallet(brand: str) -> str:
     return BRAND_NAMES.get(brand, brand)
 
 
-def proposed_brand(ctx: Context) -> str | None:
-    """The wallet to propose for the caller's own number: the last one used, else the one of the prefix."""
-    return ctx.snapshot.last_brand or brand_of(ctx.phone)
+def offered(ctx: Context, currency: str) -> tuple[Offer, ...]:
+    """The wallets that collect in this currency, those that are down last."""
+    return tuple(sorted(ctx.offers.get(currency, ()), key=lambda offer: offer.down))
+
+
+def is_down(ctx: Context, currency: str, brand: str) -> bool:
+    """Whether every wallet that collects for this brand is left alone at the moment."""
+    return any(offer.brand == brand and offer.down for offer in offered(ctx, currency))
+
+
+def proposed_brand(ctx: Context, currency: str) -> str | None:
+    """The wallet to propose for the caller's own number: the last one used, else the one that goes with the number.
+
+    None where neither collects in this currency, or the number is of a country whose wallets do not.
+    """
+    if not may_pay_in(ctx.phone, currency):
+        return None
+    brands = {offer.brand for offer in offered(ctx, currency)}
+    return next((brand for brand in (ctx.snapshot.last_brand, ctx.own_brand) if brand in brands), None)
 
 
 def doing(state: str | None) -> Line:
