@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from channels.sms.gateway import SmsAggregator
     from channels.ussd.sessions import SessionStore
     from channels.ussd.turns import UssdTurns
+    from channels.wallets.sessions import SessionStore as WalletSessionStore
     from core.payments.ports import Wallet
     from core.sealing import Sealer
     from core.services.billing import Billing
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from core.services.documents import Documents
     from core.services.notices import Notices
     from core.services.payments import Payments
+    from core.services.reconciliation import Reconciliation
+    from core.services.refunds import Refunds
+    from core.services.routing import Routing
     from core.services.staff import Staff
     from core.services.supply import Supply
     from core.services.turns import Turns
@@ -118,10 +122,27 @@ class Wiring:
             values = {f.name: self._wallet_setting(name, f.name) for f in dataclasses.fields(entry.config)}
             try:
                 config = entry.config(**values)
-                built[name] = registry.build(name, config, http=PartnerHttp(name), clock=self.clock)
+                shared = {"session_store": self._session_store(name)} if entry.shares_sessions else {}
+                built[name] = registry.build(name, config, http=PartnerHttp(name), clock=self.clock, **shared)
             except ValueError as error:
                 raise BadSetting(f"MWOLO_{name.upper()}_* is wrong: {error}.") from error
         return built
+
+    def _session_store(self, name: str) -> WalletSessionStore:
+        from channels.wallets.session_store import RedisSessionStore
+
+        return RedisSessionStore(self.turn_redis, self.sealer, name)
+
+    @cached_property
+    def callback_bases(self) -> dict[str, str]:
+        """wallet → the address of its door, without the kind. The first secret is the one given out."""
+        from channels.wallets.registry import slug_of
+
+        if not self.wallets:
+            return {}
+        secret = self.settings.secrets_for("hook")[0]
+        public = self.settings.public_url.rstrip("/")
+        return {name: f"{public}/hooks/{slug_of(name, self.settings.key)}/{secret}" for name in self.wallets}
 
     def _wallet_setting(self, name: str, field: str) -> object:
         """What the settings say of one field of a wallet's configuration, read where it is text for something else."""
@@ -165,6 +186,7 @@ class Wiring:
     def payments(self) -> Payments:
         from channels.ussd.sessions import RedisOpenSessions
         from core.services.payments import Payments
+        from workers.turnstile import RedisTurnstile
 
         s = self.settings
         return Payments(
@@ -175,7 +197,33 @@ class Wiring:
             RedisOpenSessions(self.ussd_sessions, self.turn_redis),
             query_scale=s.query_scale,
             push_delay_s=s.push_delay_s,
+            callback_bases=self.callback_bases,
+            turnstile=RedisTurnstile(self.turn_redis),
         )
+
+    @cached_property
+    def refunds(self) -> Refunds:
+        from core.services.refunds import Refunds
+
+        return Refunds(
+            self.db,
+            self.clock,
+            self.wallets,
+            query_scale=self.settings.query_scale,
+            callback_bases=self.callback_bases,
+        )
+
+    @cached_property
+    def reconciliation(self) -> Reconciliation:
+        from core.services.reconciliation import Reconciliation
+
+        return Reconciliation(self.db, self.clock, self.wallets, self.payments)
+
+    @cached_property
+    def routing(self) -> Routing:
+        from core.services.routing import Routing
+
+        return Routing(self.db, self.clock, self.staff.audit)
 
     @cached_property
     def notices(self) -> Notices:
@@ -252,10 +300,11 @@ class Wiring:
     @cached_property
     def handlers(self) -> dict[str, Handler]:
         from workers import schedule
-        from workers.jobs import documents, notices, payments
+        from workers.jobs import documents, notices, payments, refunds
 
         return {
             **payments.handlers(self.payments),
+            **refunds.handlers(self.refunds),
             **notices.handlers(self.notices),
             **documents.handlers(self.documents),
             **schedule.handlers(self.db, self.clock, self.scheduled_runs),
@@ -265,7 +314,7 @@ class Wiring:
     def scheduled_runs(self) -> dict[str, Callable[[Leased], Outcome]]:
         from workers.jobs import schedule
 
-        return schedule.runs(self.billing, self.supply, self._check_ledger)
+        return schedule.runs(self.billing, self.supply, self.reconciliation, self._check_ledger)
 
     def _check_ledger(self) -> str:
         """Recompute every cached balance. A difference is an alarm: an error in the log that monitoring looks for."""
@@ -296,7 +345,11 @@ class Wiring:
             RqExecutor(self.redis),
             self.payments,
             self.schedule,
-            chores=(self._drain_turns, self.payments.rescue_stuck),
+            chores=(
+                self._drain_turns,
+                self.payments.rescue_stuck,
+                self.refunds.stage_due_queries,
+            ),
             lease_scale=self.settings.lease_scale,
         )
 

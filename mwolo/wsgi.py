@@ -19,6 +19,7 @@ from channels.wallets import registry as wallets_registry
 from channels.wallets.views import hooks_blueprint
 from core.db.engine import BUSY_TIMEOUT_S
 from mwolo.metrics import Metrics
+from mwolo.refreshing import Refresher
 from mwolo.wiring import Wiring
 
 # Aggregators and wallets carry no cookie: a session is neither opened nor looked at for them (45 us of a turn).
@@ -46,6 +47,7 @@ def create_app(wiring: Wiring | None = None) -> Flask:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     metrics = Metrics(wiring.db, wiring.clock)
+    _keep_fresh(app, wiring)
     _add_doors(app, wiring, metrics)
     app.register_blueprint(
         admin_blueprint(
@@ -64,6 +66,16 @@ def create_app(wiring: Wiring | None = None) -> Flask:
 
         app.register_blueprint(sandbox_blueprint(settings.sandbox_url))
     return app
+
+
+def _keep_fresh(app: Flask, wiring: Wiring) -> None:
+    """Which operators are left alone, and whose number is whose: in memory for customers' turns."""
+    refresher = Refresher((wiring.payments.circuits.refresh, wiring.routing.refresh))
+    refresher.now()
+
+    @app.before_request
+    def nudge() -> None:
+        refresher.nudge()
 
 
 def _add_doors(app: Flask, wiring: Wiring, metrics: Metrics) -> None:

@@ -61,6 +61,8 @@ PLANS = (
     # The north-east wakes an hour earlier than the capital: one sweep before both.
     Plan("dunning.sweep", WEST, hours(4), {}),
     *(Plan("supply.cut", zone, hours(9, 10, 11, 12, 13), {"zone": zone}) for zone in (WEST, EAST)),
+    # Operators close their day some hours after ours.
+    Plan("reconcile.fetch", WEST, hours(6), {}, stop=False),
     Plan("supply.reconcile", WEST, hours(*range(24)), {}, stop=False),
 )
 

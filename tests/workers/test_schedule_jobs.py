@@ -10,7 +10,9 @@ import pytest
 from core.kernel.clock import EAST, WEST
 from core.kernel.errors import NotRecorded
 from core.outbox import Dead, Done, Leased, Retry
+from core.reconciliation.model import Imported
 from core.services.billing import Billing, CutBatch, Swept
+from core.services.reconciliation import Reconciliation
 from core.services.supply import Reconciled, Supply
 from workers.jobs.schedule import runs
 from workers.schedule import PLANS
@@ -36,6 +38,11 @@ class FakeSupply:
         return Reconciled(expired=1)
 
 
+class FakeReports:
+    def fetch_yesterday(self) -> dict[str, Imported]:
+        return {"pawapay": Imported(1, new=12, known=3, bad=0)}
+
+
 def row(name: str, **body: Any) -> Leased:
     return Leased(1, "schedule.run", "bulk", "t", {"name": name, **body}, 1, datetime(2026, 3, 10, tzinfo=UTC))
 
@@ -46,7 +53,14 @@ def billing() -> FakeBilling:
 
 
 def work(billing: FakeBilling) -> dict[str, Any]:
-    return dict(runs(cast("Billing", billing), cast("Supply", FakeSupply()), lambda: "balances agree"))
+    return dict(
+        runs(
+            cast("Billing", billing),
+            cast("Supply", FakeSupply()),
+            cast("Reconciliation", FakeReports()),
+            lambda: "balances agree",
+        )
+    )
 
 
 def test_every_plan_has_its_work(billing: FakeBilling) -> None:
@@ -58,6 +72,7 @@ def test_each_run_says_what_it_did(billing: FakeBilling) -> None:
     assert named["dunning.sweep"](row("dunning.sweep")) == Done("looked at 4, steps 2, given back 0")
     assert named["supply.reconcile"](row("supply.reconcile")) == Done("expired 1, sent again 0, tickets 0")
     assert named["ledger.check"](row("ledger.check")) == Done("balances agree")
+    assert named["reconcile.fetch"](row("reconcile.fetch")) == Done("pawapay 12 new")
     for zone in (WEST, EAST):
         assert named["supply.cut"](row("supply.cut", zone=zone)) == Done("cut 2, held 1")
     assert billing.zones == [WEST, EAST]

@@ -9,13 +9,16 @@ from core.kernel.clock import EAST, WEST
 from core.kernel.errors import NotRecorded
 from core.outbox import Dead, Done, Leased, Outcome, Retry
 from core.services.billing import Billing
+from core.services.reconciliation import Reconciliation
 from core.services.supply import Supply
 
 Run = Callable[[Leased], Outcome]
 BUSY_AGAIN_S = 10.0
 
 
-def runs(billing: Billing, supply: Supply, ledger_check: Callable[[], str]) -> dict[str, Run]:
+def runs(
+    billing: Billing, supply: Supply, reconciliation: Reconciliation, ledger_check: Callable[[], str]
+) -> dict[str, Run]:
     """name → what it does. Add an entry here and a plan in `workers.schedule` for a new one.
 
     Each may run twice or late: the services look at the data as they are. `ledger_check` says in a sentence what it
@@ -35,6 +38,10 @@ def runs(billing: Billing, supply: Supply, ledger_check: Callable[[], str]) -> d
     def reconcile(_row: Leased) -> Outcome:
         return Done(_said(asdict(supply.reconcile())))
 
+    def fetch(_row: Leased) -> Outcome:
+        fetched = reconciliation.fetch_yesterday()
+        return Done(", ".join(f"{wallet} {report.new} new" for wallet, report in fetched.items()) or "nothing to fetch")
+
     def check(_row: Leased) -> Outcome:
         return Done(ledger_check())
 
@@ -42,6 +49,7 @@ def runs(billing: Billing, supply: Supply, ledger_check: Callable[[], str]) -> d
         "dunning.sweep": sweep,
         "supply.cut": cut,
         "supply.reconcile": reconcile,
+        "reconcile.fetch": fetch,
         "ledger.check": check,
     }
     return {name: _patient(run) for name, run in named.items()}
