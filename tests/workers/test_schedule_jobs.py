@@ -53,14 +53,8 @@ def billing() -> FakeBilling:
 
 
 def work(billing: FakeBilling) -> dict[str, Any]:
-    return dict(
-        runs(
-            cast("Billing", billing),
-            cast("Supply", FakeSupply()),
-            cast("Reconciliation", FakeReports()),
-            lambda: "balances agree",
-        )
-    )
+    supply, reports = cast("Supply", FakeSupply()), cast("Reconciliation", FakeReports())
+    return dict(runs(cast("Billing", billing), supply, reports, lambda: "balances agree"))
 
 
 def test_every_plan_has_its_work(billing: FakeBilling) -> None:
