@@ -60,12 +60,13 @@ def judge_refund(
 
     `docs/payments.md` shows this as a table.
     """
+    if state in ("requested", "rejected"):
+        # Nobody asked for it to be paid.
+        return RefundVerdict(state)
     if isinstance(answer, Paid):
         return RefundVerdict("paid", book=None if state == "paid" else "paid")
     if state == "paid":
         return RefundVerdict("paid", conflict=isinstance(answer, Failed) and answer.final)
-    if state in ("requested", "rejected"):
-        return RefundVerdict(state)
     match answer:
         case Failed(_, code, True):
             return _failed(state, code, queries, can)

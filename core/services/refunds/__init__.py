@@ -6,7 +6,7 @@ called inside one; each step may be cut off before or after and is picked up by 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from core.db import Database
 from core.kernel.clock import Clock
@@ -23,8 +23,8 @@ __all__ = ["WORDS", "RefundRefused", "RefundView", "Refunds", "Returnable"]
 class Refunds:
     """One instance per process.
 
-    `query_scale` shortens the schedule of questions in tests and the sandbox; 1.0 in production. `callback_url`: wallet
-    and refund id → the address at which the operator reports on this refund, None where we are not reached.
+    `query_scale` shortens the schedule of questions in tests and the sandbox; 1.0 in production. `callback_bases`:
+    wallet → our address for its callbacks, up to the kind; a wallet without one is told no address.
     """
 
     def __init__(
@@ -34,9 +34,9 @@ class Refunds:
         wallets: Mapping[str, Wallet],
         *,
         query_scale: float = 1.0,
-        callback_url: Callable[[str, str], str | None] = lambda _wallet, _refund_id: None,
+        callback_bases: Mapping[str, str] | None = None,
     ) -> None:
-        self._ctx = Context(db, clock, wallets, query_scale, callback_url)
+        self._ctx = Context(db, clock, wallets, query_scale, callback_bases or {})
 
     # -- people
 

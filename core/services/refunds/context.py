@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -24,7 +24,7 @@ class Context:
     clock: Clock
     wallets: Mapping[str, Wallet]
     query_scale: float
-    callback_url: Callable[[str, str], str | None]
+    callback_bases: Mapping[str, str]
 
     def wallet(self, name: str) -> Wallet | None:
         """The wallet of this name, if it is configured and can give money back."""
@@ -48,6 +48,7 @@ class Context:
         """The refund in the words of the port. Read inside a transaction, used outside."""
         payment = session.get_one(PaymentRow, refund.payment_id)
         attempt = session.get(AttemptRow, payment.attempt_id) if payment.attempt_id else None
+        base = self.callback_bases.get(refund.wallet)
         return WalletRefund(
             refund_id=refund.id,
             own_ref=refund.own_ref,
@@ -58,7 +59,7 @@ class Context:
             amount=Money(refund.amount_minor, refund.currency),
             original=Money(payment.amount_minor, payment.currency),
             provider_ref=refund.provider_ref,
-            callback_url=self.callback_url(refund.wallet, refund.id),
+            callback_url=f"{base}/result/{refund.id}" if base else None,
         )
 
 

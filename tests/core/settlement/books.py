@@ -98,6 +98,10 @@ class Books:
             row = session.get_one(InvoiceRow, invoice_id)
             return Money(row.paid_minor, row.currency)
 
+    def in_suspense(self, payment_id: str) -> bool:
+        with self.db.read() as session:
+            return session.get_one(PaymentRow, payment_id).in_suspense
+
     def balance(self, account: Account, currency: str = "CDF") -> Money:
         """What the transfers say, on the side that counts up."""
         with self.db.read() as session:

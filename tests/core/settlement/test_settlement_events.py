@@ -110,6 +110,25 @@ def refund_paid(w: Books, c: int) -> e.Event:
     return e.RefundPaid(key="k", wallet="vodacom", contract_id=c, amount=francs(500))
 
 
+def suspense_refund_owed(w: Books, c: int) -> e.Event:
+    p = w.payment(francs(120), in_suspense=True)
+    w.post(e.UnplacedMoney(key="before", payment_id=p, wallet="vodacom", amount=francs(120)))
+    return e.SuspenseRefundOwed(key="k", payment_id=p, wallet="vodacom", amount=francs(50))
+
+
+def refund_failed(w: Books, c: int) -> e.Event:
+    p = w.pay(c, francs(500))
+    w.post(e.RefundOwed(key="owed", contract_id=c, amount=francs(300)))
+    return e.RefundFailed(key="k", payment_id=p, wallet="vodacom", contract_id=c, amount=francs(300))
+
+
+def refund_paid_late(w: Books, c: int) -> e.Event:
+    w.post(refund_failed(w, c))
+    w.invoice(c, francs(400))
+    p = w.payment(francs(1), contract_id=c)
+    return e.RefundPaidLate(key="late", payment_id=p, wallet="vodacom", contract_id=c, amount=francs(300))
+
+
 def operator_reversed(w: Books, c: int) -> e.Event:
     w.invoice(c, francs(100))
     return e.OperatorReversed(key="k", payment_id=w.pay(c, francs(130)), contract_id=c)
@@ -142,6 +161,12 @@ CASES: dict[type[e.Event], tuple[Callable[[Books, int], e.Event], dict[str, int]
     e.OperatorPaidOut: (operator_paid_out, {"wallet_clearing": 0, "bank": 49_000, "fees": 1_000}),
     e.RefundOwed: (refund_owed, {"credit": 0, "refund_payable": -50_000}),
     e.RefundPaid: (refund_paid, {"refund_payable": 0, "wallet_clearing": 0}),
+    e.SuspenseRefundOwed: (
+        suspense_refund_owed,
+        {"suspense": -7_000, "refund_payable": -5_000, "wallet_clearing": 12_000},
+    ),
+    e.RefundFailed: (refund_failed, {"credit": 50_000, "refund_payable": 0, "wallet_clearing": 50_000}),
+    e.RefundPaidLate: (refund_paid_late, {"credit": -20_000, "refund_payable": 0, "wallet_clearing": 20_000}),
     e.OperatorReversed: (operator_reversed, {"receivable": 10_000, "credit": 0, "wallet_clearing": 0}),
     e.CreditNote: (credit_note, {"receivable": 0, "credit": 4_200, "revenue": -5_000, "tax_payable": -800}),
     e.WrittenOff: (written_off, {"receivable": 0, "write_off": 10_000}),

@@ -50,10 +50,14 @@ class Naive:
     credit: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     went: dict[str, list[tuple[int, int | None, int]]] = field(default_factory=dict)
     waiting: dict[str, int] = field(default_factory=dict)
+    placed_on: dict[str, int] = field(default_factory=dict)
     float_held: int = 0
     clearing: int = 0
     suspense: int = 0
-    refunds: int = 0
+    owed_back: int = 0
+    # refund: (payment or None, contract or None, units), and those that failed.
+    leaving: list[tuple[str, int | None, int]] = field(default_factory=list)
+    failed: list[tuple[str, int | None, int]] = field(default_factory=list)
     lost: int = 0
 
     def place(self, c: int, units: int, chosen: tuple[int, ...] = ()) -> list[tuple[int, int | None, int]]:
@@ -148,16 +152,23 @@ class Settlement(RuleBasedStateMachine):
     @rule(data=st.data(), c=CONTRACTS)
     def somebody_places_it(self, data: st.DataObject, c: int) -> None:
         payment = data.draw(st.sampled_from(sorted(self.naive.waiting, key=list(self.naive.waiting).index)))
-        units = self.naive.waiting.pop(payment)
-        self.books.post(
-            e.SuspensePlaced(
-                key=self.key(),
-                payment_id=payment,
-                wallet="vodacom",
-                contract_id=self.contracts[c],
-                amount=self.francs(units),
-            )
+        units = self.naive.waiting[payment]
+        if not units:
+            return
+        event = e.SuspensePlaced(
+            key=self.key(),
+            payment_id=payment,
+            wallet="vodacom",
+            contract_id=self.contracts[c],
+            amount=self.francs(units),
         )
+        if self.naive.placed_on.setdefault(payment, c) != c:
+            # A refund of the rest failed and came back: it follows the first part.
+            with pytest.raises(StateConflict):
+                self.books.post(event)
+            return
+        self.books.post(event)
+        self.naive.waiting[payment] = 0
         self.naive.suspense -= units
         self.naive.place(c, units)
 
@@ -218,19 +229,78 @@ class Settlement(RuleBasedStateMachine):
         # What no invoice takes comes back as credit.
         self.naive.place(c, spend)
 
-    @rule(c=CONTRACTS, units=UNITS)
-    def a_refund(self, c: int, units: int) -> None:
-        contract_id = self.contracts[c]
-        owed = e.RefundOwed(key=self.key(), contract_id=contract_id, amount=self.francs(units))
+    @precondition(lambda self: self.naive.went)
+    @rule(data=st.data(), units=UNITS)
+    def a_refund_is_approved(self, data: st.DataObject, units: int) -> None:
+        payment = data.draw(st.sampled_from(sorted(self.naive.went, key=list(self.naive.went).index)))
+        c = self.naive.went[payment][0][0]
+        owed = e.RefundOwed(key=self.key(), contract_id=self.contracts[c], amount=self.francs(units))
         if units > self.naive.credit[c]:
             with pytest.raises(StateConflict):
                 self.books.post(owed)
             return
         self.books.post(owed)
-        self.books.post(
-            e.RefundPaid(key=self.key(), wallet="vodacom", contract_id=contract_id, amount=self.francs(units))
-        )
         self.naive.credit[c] -= units
+        self.naive.owed_back += units
+        self.naive.leaving.append((payment, c, units))
+
+    @precondition(lambda self: self.naive.waiting)
+    @rule(data=st.data(), units=UNITS)
+    def a_refund_of_unplaced_money_is_approved(self, data: st.DataObject, units: int) -> None:
+        payment = data.draw(st.sampled_from(sorted(self.naive.waiting, key=list(self.naive.waiting).index)))
+        owed = e.SuspenseRefundOwed(key=self.key(), payment_id=payment, wallet="vodacom", amount=self.francs(units))
+        if units > self.naive.waiting[payment]:
+            with pytest.raises(StateConflict):
+                self.books.post(owed)
+            return
+        self.books.post(owed)
+        self.naive.waiting[payment] -= units
+        self.naive.suspense -= units
+        self.naive.owed_back += units
+        self.naive.leaving.append((payment, None, units))
+
+    @precondition(lambda self: self.naive.leaving)
+    @rule(data=st.data(), paid=st.booleans())
+    def the_operator_says_what_became_of_a_refund(self, data: st.DataObject, paid: bool) -> None:
+        payment, c, units = self.naive.leaving.pop(data.draw(st.integers(0, len(self.naive.leaving) - 1)))
+        contract_id = None if c is None else self.contracts[c]
+        amount = self.francs(units)
+        self.naive.owed_back -= units
+        if paid:
+            self.books.post(e.RefundPaid(key=self.key(), wallet="vodacom", contract_id=contract_id, amount=amount))
+            self.naive.clearing -= units
+            return
+        self.books.post(
+            e.RefundFailed(key=self.key(), payment_id=payment, wallet="vodacom", contract_id=contract_id, amount=amount)
+        )
+        self.naive.failed.append((payment, c, units))
+        if c is None:
+            self.naive.waiting[payment] += units
+            self.naive.suspense += units
+        else:
+            self.naive.credit[c] += units
+
+    @precondition(lambda self: self.naive.failed)
+    @rule(data=st.data(), c=CONTRACTS)
+    def a_failed_refund_was_paid_all_the_same(self, data: st.DataObject, c: int) -> None:
+        payment, source, units = self.naive.failed.pop(data.draw(st.integers(0, len(self.naive.failed) - 1)))
+        if source is None and self.naive.waiting[payment] >= units:
+            contract_id = None
+            self.naive.waiting[payment] -= units
+            self.naive.suspense -= units
+        else:
+            c = c if source is None else source
+            contract_id = self.contracts[c]
+            self.naive.credit[c] -= units
+        self.books.post(
+            e.RefundPaidLate(
+                key=self.key(),
+                payment_id=payment,
+                wallet="vodacom",
+                contract_id=contract_id,
+                amount=self.francs(units),
+            )
+        )
         self.naive.clearing -= units
 
     @rule(days=st.integers(1, 20))
@@ -252,7 +322,9 @@ class Settlement(RuleBasedStateMachine):
         assert self.books.balance(Account("wallet_clearing", "vodacom")) == self.francs(self.naive.clearing)
         assert self.books.balance(Account("suspense", "vodacom")) == self.francs(-self.naive.suspense)
         assert self.books.balance(Account("write_off")) == self.francs(self.naive.lost)
-        assert self.books.balance(Account("refund_payable")) == self.francs(0)
+        assert self.books.balance(Account("refund_payable")) == self.francs(-self.naive.owed_back)
+        for payment, units in self.naive.waiting.items():
+            assert self.books.in_suspense(payment) == (units > 0)
 
 
 Settlement.TestCase.settings = settings(
