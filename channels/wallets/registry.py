@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from channels.wallets.operators.airtel import AirtelConfig, AirtelWallet
 from channels.wallets.operators.pawapay import PawapayConfig, PawapayWallet
 from channels.wallets.operators.vodacom import VodacomConfig, VodacomWallet
 from core.kernel.clock import Clock
@@ -32,6 +33,7 @@ class Entry:
 WALLETS: Mapping[str, Entry] = {
     "vodacom": Entry(VodacomConfig, VodacomWallet, "api_key", shares_sessions=True),
     "pawapay": Entry(PawapayConfig, PawapayWallet, "api_token"),
+    "airtel": Entry(AirtelConfig, AirtelWallet, "client_secret", shares_sessions=True),
 }
 
 
