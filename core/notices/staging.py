@@ -23,6 +23,11 @@ _log = structlog.get_logger("notices")
 _CAP_WINDOW = timedelta(days=10)
 
 
+def errand_key(notice_id: int) -> str:
+    """The key of the errand that sends a notice."""
+    return f"notice:{notice_id}"
+
+
 def stage_notice(
     session: Session,
     *,
@@ -90,7 +95,7 @@ def stage_notice(
     outbox.stage(
         session,
         kind="notice.send",
-        key=f"notice:{row.id}",
+        key=errand_key(row.id),
         body={"notice_id": row.id},
         clock=clock,
         priority=declared.priority,

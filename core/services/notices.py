@@ -12,6 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from core import outbox
 from core.billing.tables import InvoiceRow
 from core.customers.tables import PhoneRow
 from core.db.engine import Database, assert_outside_transaction
@@ -20,6 +21,7 @@ from core.kernel.errors import PartnerDown, PartnerError, PartnerRefused, Partne
 from core.notices import queries, rules
 from core.notices.errors import BadRecipient, NotTaken, OptedOut, RouteRefused
 from core.notices.ports import DeliveryReport, InboundText, OutboundText, Receipt, SmsGateway
+from core.notices.staging import errand_key
 from core.notices.tables import DeliveryReportRow, InboundSmsRow, NoticeRow
 from core.notices.texts import KINDS
 from core.outbox import Dead, Done, Later, Outcome, Retry
@@ -201,17 +203,26 @@ class Notices:
             if row.state not in ("sending", "unknown"):
                 # A report has overtaken the answer: it is the stronger word.
                 return Done(f"already {row.state}")
+            doubted = row.state == "unknown"
             row.detail = f"{answer.partner}: {answer.code}"[:120]
-            if isinstance(answer, PartnerRefused):
-                return self._refused(session, row, answer)
-            if isinstance(answer, PartnerThrottled):
-                row.state = "queued"
-                return Retry(_seconds(answer.detail, _backoff(row.attempts)), "throttled", counts=False)
-            if isinstance(answer, PartnerDown) and not answer.sent:
-                row.state = "queued"
-                return Retry(_backoff(row.attempts), f"not reached: {answer.code}", counts=False)
-            self._doubt(row, row.detail)
-            return self._still_in_doubt(row)
+            said = self._heard(session, row, answer)
+            if doubted and row.state == "queued":
+                # Our lease had ended: another worker put it in doubt, and may have closed the errand with that.
+                key, body = errand_key(row.id), {"notice_id": row.id}
+                outbox.stage_again(session, kind="notice.send", key=key, body=body, clock=self._clock)
+            return said
+
+    def _heard(self, session: Session, row: NoticeRow, answer: PartnerError) -> Outcome | None:
+        if isinstance(answer, PartnerRefused):
+            return self._refused(session, row, answer)
+        if isinstance(answer, PartnerThrottled):
+            row.state = "queued"
+            return Retry(_seconds(answer.detail, _backoff(row.attempts)), "throttled", counts=False)
+        if isinstance(answer, PartnerDown) and not answer.sent:
+            row.state = "queued"
+            return Retry(_backoff(row.attempts), f"not reached: {answer.code}", counts=False)
+        self._doubt(row, row.detail)
+        return self._still_in_doubt(row)
 
     def _refused(self, session: Session, row: NoticeRow, answer: PartnerRefused) -> Outcome | None:
         match answer:

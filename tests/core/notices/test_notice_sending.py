@@ -199,6 +199,27 @@ def test_a_receipt_whose_worker_died_is_not_sent_again(db: Database, clock: Fixe
     assert len(gateway.sent) == 1
 
 
+def test_a_clear_no_after_another_workers_doubt_is_not_forgotten(db: Database, clock: FixedClock) -> None:
+    """Our lease ended during the call: the other one takes the text for doubtful and closes its errand. Then our
+    gateway says no, so that it certainly did not leave."""
+    notice_id = stage(db, clock)
+
+    def overtaken() -> None:
+        assert other.send(notice_id) == Done("unknown: waits for its delivery report")
+        with db.begin() as session:
+            session.scalars(select(OutboxRow)).one().state = "done"
+        raise PartnerThrottled("one", "429", "30")
+
+    gateway = FakeGateway(script=[overtaken])
+    notices, other = Notices(db, clock, [gateway]), Notices(db, clock, [FakeGateway("two")])
+    notices.send(notice_id)
+    assert row(db, notice_id).state == "queued"
+    with db.read() as session:
+        assert session.scalars(select(OutboxRow)).one().state == "pending", "somebody will send it"
+    notices.send(notice_id)
+    assert row(db, notice_id).state == "sent"
+
+
 def test_a_report_ends_the_doubt(any_db: Database, clock: FixedClock) -> None:
     """Also when it came before anybody knew of the crash."""
     notices = Notices(any_db, clock, [FakeGateway(script=[die, PartnerDown("one", "timeout")])])
