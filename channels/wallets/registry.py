@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from channels.wallets.operators.airtel import AirtelConfig, AirtelWallet
+from channels.wallets.operators.mpesa_ke import MpesaKeConfig, MpesaKeWallet
 from channels.wallets.operators.pawapay import PawapayConfig, PawapayWallet
 from channels.wallets.operators.vodacom import VodacomConfig, VodacomWallet
 from core.kernel.clock import Clock
@@ -34,6 +35,7 @@ WALLETS: Mapping[str, Entry] = {
     "vodacom": Entry(VodacomConfig, VodacomWallet, "api_key", shares_sessions=True),
     "pawapay": Entry(PawapayConfig, PawapayWallet, "api_token"),
     "airtel": Entry(AirtelConfig, AirtelWallet, "client_secret", shares_sessions=True),
+    "mpesa_ke": Entry(MpesaKeConfig, MpesaKeWallet, "consumer_key", shares_sessions=True),
 }
 
 
