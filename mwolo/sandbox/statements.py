@@ -19,25 +19,32 @@ from mwolo.sandbox.store import Now, Row
 KINSHASA, NAIROBI = "Africa/Kinshasa", "Africa/Nairobi"
 # When an operator sends yesterday's money, less its fees, to the bank.
 PAYOUT_AT = time(6)
-_IN, _OUT = ("payment", "walk_in"), ("refund", "reversal", "payout")
+_IN = ("payment", "walk_in")
 
 
 @dataclass(frozen=True)
 class Layout:
     """How one operator writes its report. `columns`: header → what stands below it (`_cells`).
 
-    `per_mille`: its fee on money that comes in. `words`: our kinds → its words.
+    `words`: our kinds → its words. `per_mille`: its fee on money that comes in; without a column for it the fee is a
+    line of its own. `done`: its word for money that moved. `phone`: how much of a payer it shows.
     """
 
     columns: Mapping[str, str]
     words: Mapping[str, str]
+    done: str
     per_mille: int
     date_format: str
     delimiter: str = ","
     decimal: str = "."
+    thousands: str = ""
     zone: str = KINSHASA
     currencies: tuple[str, ...] = ("CDF", "USD")
     phone: Callable[[str], str] = field(default=lambda phone: phone.removeprefix("+"))
+
+    @property
+    def fee_lines(self) -> bool:
+        return "fee" not in self.columns.values()
 
 
 @dataclass(frozen=True)
@@ -47,12 +54,12 @@ class Line:
     kind: str
     at: float
     minor: int
-    fee: int
-    number: str
-    own_id: str
-    phone: str
-    reference: str
-    original: str
+    fee: int = 0
+    number: str = ""
+    own_id: str = ""
+    phone: str = ""
+    reference: str = ""
+    original: str = ""
 
 
 LAYOUTS: Mapping[str, Layout] = {
@@ -60,39 +67,41 @@ LAYOUTS: Mapping[str, Layout] = {
         columns={
             "Receipt No.": "number",
             "Completion Time": "at",
-            "Transaction Type": "kind",
+            "Reason Type": "kind",
             "Transaction Status": "state",
             "Paid In": "in",
             "Withdrawn": "out",
-            "Charges": "fee",
             "Currency": "currency",
-            "Other Party": "phone",
+            "Opposite Party": "phone",
             "Reference": "reference",
-            "Conversation ID": "own_id",
-            "Linked Receipt": "original",
+            "Third Party Reference": "own_id",
+            "Linked Transaction ID": "original",
         },
         words={
-            "payment": "Pay Bill",
+            "payment": "Customer Payment",
             "walk_in": "Pay Bill",
             "refund": "Refund",
-            "reversal": "Reversal",
+            "reversal": "Payment Reversal",
             "payout": "Settlement",
+            "fee": "Charge",
         },
+        done="Completed",
         per_mille=10,
         date_format="%Y-%m-%d %H:%M:%S",
+        thousands=",",
     ),
     "pawapay": Layout(
         columns={
             "Date": "at",
-            "Type": "kind",
+            "Transaction type": "kind",
             "Status": "state",
             "Transaction ID": "own_id",
             "Provider transaction ID": "number",
             "Amount": "amount",
             "Currency": "currency",
             "Fee": "fee",
-            "MSISDN": "phone",
-            "Original transaction": "original",
+            "Phone number": "phone",
+            "Related transaction ID": "original",
         },
         words={
             "payment": "DEPOSIT",
@@ -101,22 +110,23 @@ LAYOUTS: Mapping[str, Layout] = {
             "reversal": "REVERSAL",
             "payout": "SETTLEMENT",
         },
+        done="COMPLETED",
         per_mille=15,
         date_format="%Y-%m-%dT%H:%M:%SZ",
         zone="UTC",
     ),
     "airtel": Layout(
         columns={
-            "Transaction ID": "number",
-            "Transaction Date & Time": "at",
+            "Airtel Money ID": "number",
+            "Transaction Date": "at",
             "Transaction Type": "kind",
-            "Transaction Status": "state",
-            "Transaction Amount": "amount",
+            "Status": "state",
+            "Amount": "amount",
             "Service Charge": "fee",
             "Currency": "currency",
             "Sender MSISDN": "phone",
-            "Reference No": "reference",
-            "Partner Transaction ID": "own_id",
+            "Reference": "reference",
+            "External Transaction ID": "own_id",
             "Original Transaction ID": "original",
         },
         words={
@@ -124,75 +134,70 @@ LAYOUTS: Mapping[str, Layout] = {
             "walk_in": "Merchant Payment",
             "refund": "Refund",
             "reversal": "Reversal",
-            "payout": "Bank Settlement",
+            "payout": "Settlement",
         },
+        done="Success",
         per_mille=15,
-        date_format="%d-%b-%y %H:%M",
+        date_format="%d-%m-%Y %H:%M",
         phone=lambda phone: phone[-9:],
     ),
     "orange": Layout(
         columns={
-            "Date": "date",
-            "Heure": "time",
-            "Référence": "number",
-            "Service": "kind",
+            "Date": "at",
+            "Transaction ID": "number",
+            "Type": "kind",
             "Statut": "state",
-            "N° compte client": "phone",
-            "Crédit": "in",
-            "Débit": "out",
-            "Frais": "fee",
+            "Numéro client": "phone",
+            "Montant": "amount",
             "Devise": "currency",
-            "Réf. marchand": "own_id",
-            "Réf. d'origine": "original",
-            "Commentaire": "reference",
+            "Frais": "fee",
+            "Partner Transaction ID": "own_id",
+            "Transaction d'origine": "original",
+            "Référence": "reference",
         },
         words={
-            "payment": "Paiement marchand",
-            "walk_in": "Paiement marchand",
+            "payment": "Paiement",
+            "walk_in": "Paiement",
             "refund": "Remboursement",
             "reversal": "Annulation",
-            "payout": "Virement",
+            "payout": "Versement",
         },
+        done="Succès",
         per_mille=12,
-        date_format="%d/%m/%Y",
+        date_format="%d/%m/%Y %H:%M:%S",
         delimiter=";",
         decimal=",",
+        thousands=" ",
         phone=lambda phone: "0" + phone[-9:],
     ),
     "mpesa_ke": Layout(
         columns={
             "Receipt No.": "number",
             "Completion Time": "at",
-            "Details": "reference",
+            "Details": "kind",
             "Transaction Status": "state",
             "Paid In": "in",
             "Withdrawn": "out",
-            "Charges": "fee",
-            "Currency": "currency",
-            "Reason Type": "kind",
-            "Other Party Info": "phone",
             "Linked Transaction ID": "original",
+            "Other Party Info": "phone",
+            "A/C No.": "reference",
         },
         words={
-            "payment": "Pay Bill Online",
-            "walk_in": "Pay Bill Online",
-            "refund": "Business Payment",
+            "payment": "Pay Bill Online from {phone} Acc. {reference}",
+            "walk_in": "Pay Bill from {phone} Acc. {reference}",
+            "refund": "Business Payment to {phone}",
             "reversal": "Transaction Reversal",
-            "payout": "Organization Settlement",
+            "payout": "Organization Settlement Account",
+            "fee": "Pay Bill Charge",
         },
+        done="Completed",
         per_mille=5,
         date_format="%d-%m-%Y %H:%M:%S",
+        thousands=",",
         zone=NAIROBI,
         currencies=("KES",),
         phone=lambda phone: f"{phone[1:5]}****{phone[-3:]}",
     ),
-}
-_DONE: Mapping[str, str] = {
-    "vodacom": "Completed",
-    "pawapay": "COMPLETED",
-    "airtel": "Transaction Success",
-    "orange": "Succès",
-    "mpesa_ke": "Completed",
 }
 
 
@@ -219,7 +224,7 @@ class Statements:
         pen = csv.writer(paper, delimiter=layout.delimiter, lineterminator="\r\n")
         pen.writerow(layout.columns)
         for line in self.lines(wallet, day, currency):
-            cells = _cells(layout, wallet, line, currency, self._skew(wallet))
+            cells = _cells(layout, line, currency, self._skew(wallet))
             pen.writerow([cells[name] for name in layout.columns.values()])
         return paper.getvalue()
 
@@ -227,8 +232,12 @@ class Statements:
         """What stands in it: the money of the day, and what of the day before went to the bank."""
         layout = LAYOUTS[wallet]
         payout = self._payout(wallet, layout, day, currency)
-        moved = self._of_day(wallet, layout, day, currency)
-        return sorted(([] if payout is None else [payout]) + moved, key=lambda line: line.at)
+        written = [] if payout is None else [payout]
+        for line in self._of_day(wallet, layout, day, currency):
+            written.append(line)
+            if layout.fee_lines and line.fee:
+                written.append(Line("fee", line.at, line.fee, number=line.number))
+        return sorted(written, key=lambda line: line.at)
 
     def _of_day(self, wallet: str, layout: Layout, day: date, currency: str) -> list[Line]:
         start, end = (_moment(layout, one, time()) for one in (day, day + timedelta(days=1)))
@@ -259,35 +268,35 @@ class Statements:
         net = sum((line.minor if line.kind in _IN else -line.minor) - line.fee for line in before)
         if net <= 0:
             return None
-        return Line("payout", at, net, 0, f"PO{day:%Y%m%d}{currency}", "", "", "", "")
+        return Line("payout", at, net, number=f"PO{day:%Y%m%d}{currency}")
 
 
 def _moment(layout: Layout, day: date, clock: time) -> float:
     return datetime.combine(day, clock, ZoneInfo(layout.zone)).timestamp()
 
 
-def _cells(layout: Layout, wallet: str, line: Line, currency: str, skew: float) -> dict[str, str]:
+def _cells(layout: Layout, line: Line, currency: str, skew: float) -> dict[str, str]:
     """Everything an operator may write about a line, by the names in `Layout.columns`."""
     at = datetime.fromtimestamp(line.at + skew, UTC).astimezone(ZoneInfo(layout.zone))
-    amount = _amount(line.minor, layout.decimal)
+    amount, inwards = _amount(line.minor, layout), line.kind in _IN
+    phone = layout.phone(line.phone) if line.phone else ""
     return {
         "number": line.number,
         "at": at.strftime(layout.date_format),
-        "date": at.strftime(layout.date_format),
-        "time": at.strftime("%H:%M:%S"),
-        "kind": layout.words[line.kind],
-        "state": _DONE[wallet],
-        "amount": amount if line.kind in _IN else f"-{amount}",
-        "in": amount if line.kind in _IN else "",
-        "out": amount if line.kind in _OUT else "",
-        "fee": _amount(line.fee, layout.decimal),
+        "kind": layout.words[line.kind].format(phone=phone, reference=line.reference),
+        "state": layout.done,
+        "amount": amount if inwards else f"-{amount}",
+        "in": amount if inwards else "",
+        "out": "" if inwards else amount,
+        "fee": _amount(line.fee, layout),
         "currency": currency,
-        "phone": layout.phone(line.phone) if line.phone else "",
+        "phone": phone,
         "reference": line.reference,
         "own_id": line.own_id,
         "original": line.original,
     }
 
 
-def _amount(minor: int, decimal: str) -> str:
-    return f"{minor // 100}{decimal}{minor % 100:02d}"
+def _amount(minor: int, layout: Layout) -> str:
+    whole = f"{minor // 100:,}".replace(",", layout.thousands)
+    return f"{whole}{layout.decimal}{minor % 100:02d}"
