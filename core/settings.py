@@ -5,6 +5,7 @@ A wrong or missing one is one sentence that names the variable (`BadSetting`); t
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -53,6 +54,9 @@ class Settings(BaseSettings):
     ussd_secrets: str = Field("", description="secret path segments of the USSD callback, comma-separated")
     sms_secrets: str = Field("", description="secret path segments of the SMS callbacks, comma-separated")
     hook_secrets: str = Field("", description="secret path segments of the wallet callbacks, comma-separated")
+    hook_sources: str = Field(
+        "", description="networks a wallet's callbacks may come from: `wallet=net|net,...`; a wallet not named: any"
+    )
     trusted_proxies: int = Field(0, ge=0, le=5, description="how many reverse proxies stand before the web process")
     cookie_secure: bool = Field(True, description="false only where the console is not served over https")
 
@@ -213,6 +217,20 @@ class Settings(BaseSettings):
             raise ValueError("must start with mqtt:// or mqtts://")
         return value
 
+    @field_validator("hook_sources")
+    @classmethod
+    def _readable_networks(cls, value: str) -> str:
+        for part in _comma_list(value):
+            name, sign, networks = part.partition("=")
+            if not name or not sign:
+                raise ValueError("must look like wallet=network|network,wallet=network")
+            for network in networks.split("|"):
+                try:
+                    ip_network(network)
+                except ValueError:
+                    raise ValueError(f"names {network!r}, which is no network such as 196.201.214.0/24") from None
+        return value
+
     @field_validator("wallet_routes", "pawapay_providers", "pawapay_decimals")
     @classmethod
     def _readable_pairs(cls, value: str) -> str:
@@ -230,6 +248,14 @@ class Settings(BaseSettings):
     @property
     def key(self) -> str:
         return self.secret_key.get_secret_value()
+
+    @property
+    def hook_networks(self) -> dict[str, tuple[IPv4Network | IPv6Network, ...]]:
+        """wallet → the networks its callbacks may come from."""
+        return {
+            name: tuple(ip_network(part) for part in networks.split("|"))
+            for name, networks in _pairs(self.hook_sources).items()
+        }
 
     @property
     def routes(self) -> dict[str, tuple[str, ...]]:

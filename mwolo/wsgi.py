@@ -107,6 +107,7 @@ def _add_doors(app: Flask, wiring: Wiring, metrics: Metrics) -> None:
                 settings.secrets_for("hook"),
                 clock=wiring.clock,
                 count=metrics.counter("hooks"),
+                sources=settings.hook_networks,
             )
         )
 
