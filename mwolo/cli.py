@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from core.kernel.errors import ServiceError
+from mwolo.wallet_commands import wallets
 
 EXIT_BAD_SETTING = 2
 
@@ -33,6 +34,9 @@ class _Sentences(click.Group):
 @click.version_option(package_name="mwolo")
 def main() -> None:
     """The customer channel of an electricity utility: dial, see what is owed, pay, get the light back."""
+
+
+main.add_command(wallets)
 
 
 @main.command()
