@@ -10,6 +10,7 @@ from typing import Any
 
 from channels.wallets.operators.airtel import AirtelConfig, AirtelWallet
 from channels.wallets.operators.mpesa_ke import MpesaKeConfig, MpesaKeWallet
+from channels.wallets.operators.orange import OrangeConfig, make_orange
 from channels.wallets.operators.pawapay import PawapayConfig, PawapayWallet
 from channels.wallets.operators.vodacom import VodacomConfig, VodacomWallet
 from core.kernel.clock import Clock
@@ -35,6 +36,7 @@ WALLETS: Mapping[str, Entry] = {
     "vodacom": Entry(VodacomConfig, VodacomWallet, "api_key", shares_sessions=True),
     "pawapay": Entry(PawapayConfig, PawapayWallet, "api_token"),
     "airtel": Entry(AirtelConfig, AirtelWallet, "client_secret", shares_sessions=True),
+    "orange": Entry(OrangeConfig, make_orange, "base_url", shares_sessions=True),
     "mpesa_ke": Entry(MpesaKeConfig, MpesaKeWallet, "consumer_key", shares_sessions=True),
 }
 
