@@ -101,10 +101,9 @@ class MpesaKeWallet:
         http: PartnerHttp,
         clock: Clock,
         session_store: SessionStore | None = None,
-        callback_address: str | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`session_store`: where all processes share the one token. `callback_address`: for `check` alone.
+        """`session_store`: where all processes share the one token; each has its own by default.
 
         Raises ValueError naming the setting that cannot be right.
         """
@@ -112,7 +111,6 @@ class MpesaKeWallet:
         self._config = config
         self._http = http
         self._clock = clock
-        self._callback_address = callback_address
         self._base = config.base_url.rstrip("/")
         # A new token ends the one before, for everybody who uses this application.
         self.tokens = SessionPool(
@@ -280,8 +278,8 @@ class MpesaKeWallet:
     # -- what of it works
 
     def check(self) -> Sequence[Finding]:
-        """Keys, host, passkey, callback address and clock, without moving money."""
-        findings = [self._check_environment(), self._check_address()]
+        """Keys, host, passkey and clock, without moving money. The callback address is looked at for all wallets."""
+        findings = [self._check_environment()]
         try:
             token = self.tokens.take()
         except (SessionNotReady, PartnerError) as error:
@@ -300,26 +298,12 @@ class MpesaKeWallet:
             return Finding(False, f"{host} with the sandbox's short code", "Set MWOLO_MPESA_KE_SHORT_CODE to yours.")
         return Finding(True, f"{host}, short code {code}")
 
-    def _check_address(self) -> Finding:
-        address = self._callback_address
-        if address is None:
-            return Finding(None, "the callback address is seen with the first payment")
-        word = bill.forbidden_in(address)
-        if word is not None:
-            advice = "Daraja refuses it: choose another host name or another secret in MWOLO_HOOK_SECRETS."
-            return Finding(False, f"the callback address contains {word!r}", advice)
-        if not address.startswith("https://"):
-            return Finding(
-                False, "the callback address is not https", "Production takes https alone: MWOLO_PUBLIC_URL."
-            )
-        return Finding(True, "Daraja takes addresses such as our callback's")
-
     def _check_clock(self, reply: Reply) -> Finding:
         try:
             theirs = parsedate_to_datetime(reply.headers["date"])
             apart = abs((self._clock.real_now() - theirs).total_seconds())
         except (KeyError, ValueError, TypeError):
-            return Finding(None, "Daraja did not say what time it has")
+            return Finding(None, "Daraja did not say what time its clock has")
         if apart > _CLOCKS_AGREE_S:
             return Finding(False, f"our clock and Daraja's are {apart:.0f} s apart", "Set this machine's clock (NTP).")
         return Finding(True, "our clock agrees with Daraja's")
