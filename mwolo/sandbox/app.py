@@ -13,6 +13,7 @@ from mwolo.sandbox.config import SandboxConfig
 from mwolo.sandbox.errands import Errands
 from mwolo.sandbox.faults import Faults
 from mwolo.sandbox.ledger import OperatorLedger
+from mwolo.sandbox.operators.airtel import AirtelOperator
 from mwolo.sandbox.operators.keys import OperatorKeys
 from mwolo.sandbox.operators.pawapay import PawapayOperator
 from mwolo.sandbox.operators.vodacom import VodacomOperator
@@ -64,6 +65,7 @@ def create_app(
     sms = SmsNetwork(config, store, faults, errands, outbound, now)
     vodacom = VodacomOperator(config, store, ledger, faults, errands, outbound, keys, now)
     pawapay = PawapayOperator(config, store, ledger, faults, errands, outbound, keys, now)
+    airtel = AirtelOperator(config, store, ledger, faults, errands, outbound, keys, now)
     town = Town(store, meters)
     statements = Statements(ledger.movements, now, ahead, faults.skew_s)
     box = api.Box(config, Phones(store), ussd, sms, ledger, faults, town, keys, clock_control, statements)
@@ -71,7 +73,7 @@ def create_app(
     app = Flask("mwolo.sandbox", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    for pages in (vodacom.blueprint(), pawapay.blueprint(), sms.blueprint(), api.blueprint(box)):
+    for pages in (vodacom.blueprint(), pawapay.blueprint(), airtel.blueprint(), sms.blueprint(), api.blueprint(box)):
         app.register_blueprint(pages)
     _add_pages(app)
     app.extensions["sandbox"] = Sandbox(store, errands, ussd, box)

@@ -32,6 +32,7 @@ class SandboxConfig:
     sms_inbound_url: str = ""
     vodacom_callback_url: str = ""
     pawapay_callback_url: str = ""
+    airtel_callback_url: str = ""
     admin_url: str = ""
     web_url: str = ""
     at_username: str = "sandbox"
@@ -40,6 +41,12 @@ class SandboxConfig:
     vodacom_mode: Literal["sync", "async"] = "sync"
     pawapay_token: str = "sandbox-pawapay-token"  # noqa: S105 (a key to a box of toys, the same for everybody)
     pawapay_signature: Literal["der", "raw"] = "der"
+    airtel_client_id: str = "sandbox-airtel"
+    airtel_client_secret: str = "sandbox-airtel-secret"  # noqa: S105 (as above)
+    airtel_callback_key: str = "sandbox-airtel-callback-key"
+    airtel_callback_hash: Literal["off", "transaction", "wrapped", "raw"] = "transaction"
+    airtel_signing: Literal["optional", "required"] = "optional"
+    airtel_token_s: float = 180.0
     prompt_lifetime_s: float = 90.0
     session_warmup_s: float = 2.0
     session_lifetime_s: float = 3600.0
@@ -70,7 +77,12 @@ class SandboxConfig:
         return {PREFIX + name.upper(): str(value) for name, value in pairs if value is not None}
 
 
-_CHOICES = {"vodacom_mode": ("sync", "async"), "pawapay_signature": ("der", "raw")}
+_CHOICES = {
+    "vodacom_mode": ("sync", "async"),
+    "pawapay_signature": ("der", "raw"),
+    "airtel_callback_hash": ("off", "transaction", "wrapped", "raw"),
+    "airtel_signing": ("optional", "required"),
+}
 
 
 def _read(name: str, field: str, text: str) -> object:

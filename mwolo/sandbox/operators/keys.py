@@ -36,6 +36,19 @@ class OperatorKeys:
         assert isinstance(key, ec.EllipticCurvePrivateKey)
         return key
 
+    @cached_property
+    def airtel(self) -> rsa.RSAPrivateKey:
+        """Opens what merchants sign with. As short as the real one: 1024 bits just hold an AES key and its start."""
+        pem = self._kept("airtel", lambda: rsa.generate_private_key(public_exponent=65537, key_size=1024))  # noqa: S505
+        key = serialization.load_pem_private_key(pem, None)
+        assert isinstance(key, rsa.RSAPrivateKey)
+        return key
+
+    def airtel_public(self) -> str:
+        """As `GET /v1/rsa/encryption-keys` gives it: DER in base64, on one line."""
+        der = self.airtel.public_key().public_bytes(serialization.Encoding.DER, _PUBLIC)
+        return base64.b64encode(der).decode()
+
     def vodacom_public(self) -> str:
         """As the portal shows it: DER in base64, on one line."""
         der = self.vodacom.public_key().public_bytes(serialization.Encoding.DER, _PUBLIC)
