@@ -23,6 +23,14 @@ from mwolo.sandbox.store import Now, Row, Store, calls, entries, iso, major, pro
 MOST_TRIES = 3
 FINAL = ("paid", "failed", "expired")
 
+# What stands on the phone, by brand; in Kenya they ask in English. Phones of this age know no accents here.
+_PROMPTS = {
+    "mpesa": "Payer {shown} a MWOLO ({purpose})? Entrez votre PIN M-Pesa.",
+    "airtel": "Vous payez {shown} a MWOLO ({purpose}). Entrez votre PIN Airtel Money pour confirmer.",
+    "orange": "Paiement de {shown} a MWOLO ({purpose}). Entrez votre code secret Orange Money.",
+    "KES": "Do you want to pay {shown} to MWOLO ({purpose})? Enter your M-PESA PIN.",
+}
+
 Outcome = Literal["paid", "wrong_pin", "no_funds", "declined"]
 # Told, in the transaction that changed it, of every entry that reached an end: the operator stages its callback there.
 Settled = Callable[[Connection, Row], None]
@@ -191,7 +199,8 @@ class OperatorLedger:
             "walk_ins": [one for one in moved if one["kind"] == "walk_in"],
         }
         booked = [_booked(row) for row in rows]
-        return {"wallet": wallet, "entries": booked, "total_paid": paid, **by_kind, "requests": asked}
+        money = {"total_paid": paid, "held": self.movements.held(wallet)}
+        return {"wallet": wallet, "entries": booked, **money, **by_kind, "requests": asked}
 
     def _enter(self, db: Connection, ask: Ask) -> Row:
         row = {
@@ -241,7 +250,8 @@ class OperatorLedger:
         lifetime_s = float(late.get("expire_after", self._lifetime_s))
         opened = self._now()
         shown = f"{major(ask.minor, ask.currency)} {ask.currency}"
-        text = f"Payer {shown} a MWOLO ({ask.purpose})? Entrez votre PIN {BRAND_NAMES.get(ask.brand, ask.brand)}."
+        words = _PROMPTS.get("KES" if ask.currency == "KES" else ask.brand, _PROMPTS["mpesa"])
+        text = words.format(shown=shown, purpose=ask.purpose)
         row = {
             "entry_id": entry["id"],
             "wallet": ask.wallet,

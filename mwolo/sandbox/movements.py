@@ -161,6 +161,15 @@ class Movements:
         with self._store.read() as db:
             return list(db.execute(query if kind is None else query.where(movements.c.kind == kind)).mappings())
 
+    def held(self, wallet: str) -> dict[str, str]:
+        """What an operator holds for the merchant, per currency: all that came, less all that went back."""
+        sums: dict[str, int] = {}
+        for row in self.of(wallet):
+            if row["state"] == "paid":
+                way = 1 if row["kind"] in _INCOMING else -1
+                sums[row["currency"]] = sums.get(row["currency"], 0) + way * row["minor"]
+        return {currency: major(minor, currency) for currency, minor in sums.items()}
+
     def between(self, wallet: str, currency: str, start: float, end: float) -> list[Row]:
         """What really moved in [start, end) of business time, oldest first."""
         here = (movements.c.wallet == wallet) & (movements.c.currency == currency) & (movements.c.state == "paid")

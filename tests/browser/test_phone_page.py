@@ -306,6 +306,56 @@ def test_the_story_on_the_box_itself(browser: Any, box: Box, tmp_path: Path) -> 
     product.stop()
 
 
+def test_the_operators_books(browser: Any, box: Box, tmp_path: Path) -> None:
+    app = create_app(SandboxConfig(data_dir=tmp_path))
+    inside = sandbox_of(app)
+    with closing(inside):
+        app.test_client().post("/sandbox/api/seed", json={"phones": box.phones()})
+        inside.box.ledger.ask(Ask("airtel", "A1", PAUL, "airtel", 500_00, "CDF", "MWOLO"))
+        inside.box.ledger.answer(PAUL, pin=box.phones()[1]["wallet_pin"])
+        server = Server(app)
+        with opened(browser, server) as page:
+            look_into_the_books(page)
+            sow_with_a_sentence(page)
+        server.stop()
+        assert [row["kind"] for row in inside.box.ledger.movements.of("airtel")] == ["payment", "reversal", "walk_in"]
+
+
+def look_into_the_books(page: Any) -> None:
+    """The line of a payment; its money taken back; the report of the day; money that comes by itself."""
+    page.locator("#ledgers summary").click()
+    page.locator("#ledger-wallet").select_option("airtel")
+    first = page.locator("#ledger li").first
+    sync_api.expect(first).to_contain_text("payé")
+    first.get_by_role("button", name="Reprendre").click()
+    sync_api.expect(page.locator("#ledger .taken")).to_have_count(1)
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Télécharger le relevé").click()
+    assert download.value.suggested_filename.startswith("airtel-")
+    assert Path(download.value.path()).read_text().count("Reversal") == 1
+    page.locator("#stray-amount").fill("700")
+    page.locator("#stray-reference").fill("O123")
+    page.locator("#stray-form button").click()
+    sync_api.expect(page.locator("#ledger .walk_in")).to_contain_text("O123")
+
+
+def sow_with_a_sentence(page: Any) -> None:
+    """The chosen fault says what it does; every one that an operator plays has a name and a sentence."""
+    page.locator("#faults summary").click()
+    page.locator("#fault-target").select_option("orange")
+    page.locator("#fault-name").select_option("lost_answer")
+    sync_api.expect(page.locator("#fault-why")).to_contain_text("encaisse deux fois")
+    mute = page.evaluate(
+        """async () => {
+          const { sentenceOf } = await import(new URL("static/fault_words.js", document.baseURI));
+          const { known } = await (await fetch(new URL("api/faults", document.baseURI))).json();
+          const faults = [...new Set(Object.values(known).flat())];
+          return faults.filter((fault) => !sentenceOf("fr", fault) || !sentenceOf("en", fault));
+        }"""
+    )
+    assert mute == []
+
+
 def play_the_story(page: Any, box: Box, inside: Any, visitor: Any) -> None:
     """Dial, be asked for the PIN, pay, read the receipt."""
     marie = screen(page)

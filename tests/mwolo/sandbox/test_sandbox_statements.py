@@ -153,3 +153,11 @@ def test_an_operator_may_speak_twice(open_box: Callable[..., Box]) -> None:
     ledger_of(box).on_settled("airtel", lambda _db, row: heard.append(f"two {row['state']}"))
     pay(box, "airtel")
     assert heard == ["one paid", "two paid"]
+
+
+def test_what_an_operator_holds_for_us(box: Box) -> None:
+    first, _second = pay(box, "airtel"), pay(box, "airtel", 2_000_00)
+    ledger_of(box).refund(RefundAsk("airtel", "back", ledger_of(box).by_id(first)["own_id"], 1_000_00))
+    box.post("wallets/airtel/stray", {"amount": "3.50", "currency": "usd", "reference": "", "phone": AIRTEL})
+    shown = box.get("wallets/airtel/ledger")
+    assert (shown["held"], shown["total_paid"]) == ({"CDF": "6000", "USD": "3.50"}, {"CDF": "7000"})

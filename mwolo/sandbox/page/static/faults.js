@@ -2,10 +2,12 @@
 
 import { get, post, Refused } from "./api.js";
 import { byId, make } from "./dom.js";
-import { faultName, t, targetName } from "./words.js";
+import { faultName, faultSentence, t, targetName } from "./words.js";
 
 /** Faults that take one number or code more, by the API's name for it. */
-const PARAMS = { slow: "seconds", sms_slow: "seconds", delay: "seconds", late_success: "seconds", refused: "code", sms_refused: "code" };
+const SECONDS = ["slow", "sms_slow", "delay", "late_success", "reversed", "clock_skew", "reordered_callbacks", "forged_callback", "unknown_reference"];
+const PARAMS = { ...Object.fromEntries(SECONDS.map((fault) => [fault, "seconds"])), refused: "code", sms_refused: "code", wrong_amount: "amount", wrong_currency: "currency" };
+const USUAL = { clock_skew: "3600", forged_callback: "0", unknown_reference: "0", reordered_callbacks: "30" };
 const USUAL_SECONDS = "10";
 
 export class Faults {
@@ -73,12 +75,14 @@ export class Faults {
   }
 
   showParam() {
-    const param = PARAMS[byId("fault-name").value];
+    const fault = byId("fault-name").value;
+    const param = PARAMS[fault];
+    byId("fault-why").textContent = faultSentence(fault);
     byId("fault-param").hidden = !param;
     if (!param) return;
     byId("fault-param-name").textContent = t(param);
-    byId("fault-param-value").value = param === "seconds" ? USUAL_SECONDS : "";
-    byId("fault-param-value").inputMode = param === "seconds" ? "numeric" : "text";
+    byId("fault-param-value").value = param === "seconds" ? (USUAL[fault] ?? USUAL_SECONDS) : "";
+    byId("fault-param-value").inputMode = param === "seconds" || param === "amount" ? "numeric" : "text";
   }
 
   drawList() {
@@ -87,7 +91,7 @@ export class Faults {
     badge.hidden = rows.length === 0;
     badge.textContent = String(rows.length);
     const lines = rows.map(({ target, fault, times }) =>
-      make("li", {}, make("b", {}, targetName(target)), ` ${faultName(fault)} `,
+      make("li", {}, make("b", {}, targetName(target)), make("span", { title: faultSentence(fault) }, ` ${faultName(fault)} `),
         make("small", {}, times ? t("times_left", { n: times }) : t("until_cleared")),
         make("button", { type: "button", "aria-label": `${t("clear")}: ${targetName(target)}`,
           onclick: () => this.act(() => post("faults", { clear: true, target }), "") }, "×")),

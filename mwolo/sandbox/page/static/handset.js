@@ -4,7 +4,7 @@ import { farewell, get, isOnline, NoNetwork, post, Refused, repeat } from "./api
 import { now } from "./clock.js";
 import { animate, make, partsOf } from "./dom.js";
 import { draw, drawTime } from "./screen.js";
-import { amountText, operatorOf, phoneText, t, translate } from "./words.js";
+import { amountText, operatorOf, phoneText, skinOf, t, translate } from "./words.js";
 
 const KEYS = [
   ["1", ""], ["2", "abc"], ["3", "def"], ["4", "ghi"], ["5", "jkl"], ["6", "mno"],
@@ -128,7 +128,7 @@ export class Handset {
     this.parts.phone.textContent = `· ${phoneText(who.phone)}`;
     this.parts.account.textContent = who.account || t("no_account");
     this.parts.brand.textContent = who.brand_name || "–";
-    this.parts.sim.dataset.brand = who.brand || "";
+    this.parts.sim.dataset.brand = skinOf(who.brand, who.phone);
     this.parts.operator.textContent = isOnline() ? operatorOf(who) : t("no_service");
     this.parts.body.setAttribute("aria-label", t("phone_of", { name: this.name() }));
     this.showBalance();

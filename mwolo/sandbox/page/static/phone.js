@@ -4,6 +4,7 @@ import { get, isOnline, NoNetwork, onNetwork, post, Refused, repeat } from "./ap
 import { byId, make, recall, remember } from "./dom.js";
 import { Faults } from "./faults.js";
 import { Handset } from "./handset.js";
+import { Ledgers } from "./ledgers.js";
 import { currentLanguage, phoneText, setLanguage, t, translate } from "./words.js";
 import { World } from "./world.js";
 
@@ -20,6 +21,7 @@ const page = {
   world: new World(),
 };
 const faults = new Faults(() => page.active?.customer?.meter);
+const ledgers = new Ledgers(() => page.active?.customer?.phone);
 
 const stage = {
   get config() {
@@ -151,6 +153,7 @@ function showLanguage(language) {
   }
   byId("clock-said").textContent = "";
   faults.retranslate();
+  ledgers.retranslate();
   page.world.tick();
   page.world.drawDiary();
   page.world.show(page.active);
@@ -191,6 +194,7 @@ async function start() {
   repeat(10_000, readCustomers);
   repeat(3000, () => page.world.readClock());
   repeat(3000, () => (byId("faults").open || !isOnline() ? faults.read() : undefined));
+  repeat(2000, () => (byId("ledgers").open ? ledgers.read() : undefined));
   faults.read().catch(() => {});
 }
 
@@ -206,6 +210,7 @@ byId("add-phone").addEventListener("click", () => {
   handset.parts.body.focus();
 });
 byId("faults").addEventListener("toggle", () => byId("faults").open && faults.read().catch(() => {}));
+byId("ledgers").addEventListener("toggle", () => byId("ledgers").open && ledgers.read().catch(() => {}));
 addEventListener("pagehide", () => page.handsets.forEach((handset) => handset.leave()));
 setInterval(() => {
   page.world.tick();

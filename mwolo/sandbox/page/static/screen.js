@@ -3,7 +3,7 @@
 import { now, partOfDay, ZONE } from "./clock.js";
 import { make } from "./dom.js";
 import { septets } from "./gsm7.js";
-import { amountText, dateText, t, timeText } from "./words.js";
+import { amountText, dateText, skinOf, t, timeText } from "./words.js";
 
 const entryOf = (state) => state.entry;
 
@@ -79,7 +79,7 @@ const VIEWS = {
     body: (state) => {
       const asked = state.view.prompt;
       return [
-        make("h3", { class: "brand", "data-brand": asked.brand }, asked.brand_name),
+        make("h3", { class: "brand", "data-brand": skinOf(asked.brand, asked.phone) }, asked.brand_name),
         make("p", { class: "prompt-text" }, asked.text || t("request_of", { brand: asked.brand_name })),
         asked.text ? null : make("p", { class: "prompt-amount" }, amountText(asked.amount, asked.currency)),
         state.view.said ? make("p", { class: "prompt-said" }, state.view.said) : null,

@@ -1,5 +1,7 @@
 // The page's own words, French first. What the phone shows in a session comes from the system, word for word.
 
+import { nameOf, sentenceOf } from "./fault_words.js";
+
 const WORDS = {
   fr: {
     title: "Le bac à sable",
@@ -38,6 +40,14 @@ const WORDS = {
     seconds: "Secondes", code: "Code", sow: "Semer", clear: "Tout réparer", cleared: "Tout est réparé.",
     sown: "C'est semé. Bonne chance.", no_faults: "Tout marche. C'est louche.", times_left: "encore {n}×",
     meter_online: "Le compteur capte la radio", refused: "Refusé : {why}",
+    ledgers: "Les livres des opérateurs", whose_book: "Le livre de", ledger_total: "Garde pour nous : {total} · {calls} appels reçus",
+    ledger_empty: "Rien d'écrit. Personne n'a rien demandé.", statement: "Télécharger le relevé", day: "Jour", currency: "Monnaie",
+    take_back: "Reprendre", taken_back: "Repris. L'argent est rendu au client ; le relevé le dit.",
+    stray: "Payer sans nous, depuis le menu de l'opérateur", amount: "Montant", reference: "Référence tapée", stray_send: "Envoyer", stray_sent: "C'est parti. L'opérateur a l'argent.",
+    state_asked: "attend le PIN", state_paid: "payé", state_failed: "échoué", state_expired: "expiré", state_reversed: "payé, puis repris",
+    state_refunded: "remboursé", state_refund_asked: "remboursement en cours", state_refund_failed: "remboursement refusé", state_taken: "repris par l'opérateur", state_walk_in: "venu tout seul",
+    reason_declined: "le client a refusé", reason_wrong_pin: "PIN faux trois fois", reason_no_funds: "solde insuffisant", reason_expired: "personne n'a répondu",
+    reason_busy: "téléphone occupé", reason_payer_unknown: "numéro inconnu", reason_unknown_payment: "paiement inconnu", reason_too_much: "plus qu'il n'en reste", reason_reversed: "déjà rendu",
     diary: "Ce qui s'est passé", diary_empty: "Rien encore. Composez le code, pour voir.",
     did_dial: "{name} compose {code}", did_prompt: "{brand} demande {amount} à {name}", did_paid: "{name} paie {amount}",
     did_decline: "{name} refuse", did_fail: "{name} n'a pas payé", did_sms: "SMS pour {name}",
@@ -81,6 +91,14 @@ const WORDS = {
     seconds: "Seconds", code: "Code", sow: "Sow", clear: "Mend everything", cleared: "All mended.",
     sown: "Sown. Good luck.", no_faults: "Everything works. Suspicious.", times_left: "{n}× left",
     meter_online: "The meter has radio", refused: "Refused: {why}",
+    ledgers: "The operators' books", whose_book: "The book of", ledger_total: "Holds for us: {total} · {calls} calls received",
+    ledger_empty: "Nothing written. Nobody has asked for anything.", statement: "Download the statement", day: "Day", currency: "Currency",
+    take_back: "Take it back", taken_back: "Taken back. The customer has the money again; the statement says so.",
+    stray: "Pay without us, from the operator's menu", amount: "Amount", reference: "Reference typed", stray_send: "Send", stray_sent: "Sent. The operator has the money.",
+    state_asked: "waits for the PIN", state_paid: "paid", state_failed: "failed", state_expired: "expired", state_reversed: "paid, then taken back",
+    state_refunded: "refunded", state_refund_asked: "refund under way", state_refund_failed: "refund refused", state_taken: "taken back by the operator", state_walk_in: "came by itself",
+    reason_declined: "the customer declined", reason_wrong_pin: "wrong PIN three times", reason_no_funds: "not enough money", reason_expired: "nobody answered",
+    reason_busy: "phone busy", reason_payer_unknown: "number unknown", reason_unknown_payment: "payment unknown", reason_too_much: "more than is left", reason_reversed: "gone back already",
     diary: "What happened", diary_empty: "Nothing yet. Dial the code and see.",
     did_dial: "{name} dials {code}", did_prompt: "{brand} asks {name} for {amount}", did_paid: "{name} pays {amount}",
     did_decline: "{name} declines", did_fail: "{name} did not pay", did_sms: "SMS for {name}",
@@ -89,32 +107,10 @@ const WORDS = {
   },
 };
 
-const FAULTS = {
-  fr: {
-    slow: "répond lentement", lost_answer: "accepte, mais la réponse se perd", error_after_accept: "accepte, puis répond 500",
-    error_before_accept: "répond 500, rien n'est pris", lost_callback: "le rappel se perd", duplicate_callback: "le rappel arrive deux fois",
-    callback_before_answer: "le rappel arrive avant la réponse", late_success: "expire, puis paie quand même", refused: "refuse",
-    no_funds: "solde insuffisant", wrong_amount: "encaisse un autre montant", overloaded: "surchargé, n'accepte pas",
-    expired_session: "session expirée", not_indexed: "ne retrouve pas ses propres paiements", bad_signature: "signature fausse", never_final: "reste en attente pour toujours",
-    sms_refused: "SMS refusé", sms_slow: "SMS lent", sms_lost_answer: "SMS parti, réponse perdue", delivery_lost: "accusé perdu",
-    delivery_failed: "SMS non remis", delivery_before_answer: "accusé avant la réponse", ussd_duplicate: "chaque requête USSD en double",
-    ussd_no_end: "pas d'avis de fin de session",
-    drop: "messages perdus", duplicate: "messages en double", delay: "messages en retard", replay: "vieux messages rejoués",
-  },
-  en: {
-    slow: "answers slowly", lost_answer: "accepts, but the answer is lost", error_after_accept: "accepts, then says 500",
-    error_before_accept: "says 500, takes nothing", lost_callback: "the callback is lost", duplicate_callback: "the callback comes twice",
-    callback_before_answer: "the callback outruns the answer", late_success: "expires, then pays after all", refused: "refuses",
-    no_funds: "not enough money", wrong_amount: "collects another amount", overloaded: "overloaded, does not accept",
-    expired_session: "session expired", not_indexed: "cannot find its own payments", bad_signature: "wrong signature", never_final: "stays pending for ever",
-    sms_refused: "SMS refused", sms_slow: "slow SMS", sms_lost_answer: "SMS left, answer lost", delivery_lost: "report lost",
-    delivery_failed: "SMS not delivered", delivery_before_answer: "report outruns the answer", ussd_duplicate: "every USSD request twice",
-    ussd_no_end: "no end-of-session notice",
-    drop: "messages lost", duplicate: "messages doubled", delay: "messages late", replay: "old messages replayed",
-  },
+const TARGETS = {
+  vodacom: "Vodacom M-Pesa", airtel: "Airtel Money", orange: "Orange Money", mpesa_ke: "M-PESA Kenya (Daraja)", pawapay: "pawaPay",
+  africastalking: "Africa's Talking", meters: "compteurs / meters",
 };
-
-const TARGETS = { vodacom: "Vodacom M-Pesa", pawapay: "pawaPay", africastalking: "Africa's Talking", meters: "compteurs / meters" };
 
 let language = "fr";
 
@@ -133,8 +129,12 @@ export function t(key, blanks = {}) {
   return sentence.replace(/\{(\w+)\}/g, (whole, name) => String(blanks[name] ?? whole));
 }
 
-export function faultName(fault) {
-  return FAULTS[language][fault] ?? fault.replaceAll("_", " ");
+export const faultName = (fault) => nameOf(language, fault);
+export const faultSentence = (fault) => sentenceOf(language, fault);
+
+/** Why money did not move, in the operator's book: our words for ours, the operator's code as it is. */
+export function reasonText(reason) {
+  return WORDS[language][`reason_${reason}`] ?? reason;
 }
 
 export function targetName(target) {
@@ -147,14 +147,20 @@ export function translate(root) {
   for (const element of root.querySelectorAll("[data-t-label]")) element.setAttribute("aria-label", t(element.dataset.tLabel));
 }
 
-/** +243810000001 → "+243 81 000 0001", as numbers are read out in the country. */
+/** +243810000001 → "+243 81 000 0001", as numbers are read out in the country; +254712000001 → "+254 712 000 001". */
 export function phoneText(phone) {
-  return phone.replace(/^(\+243)(\d{2})(\d{3})(\d{4})$/, "$1 $2 $3 $4");
+  return phone.replace(/^(\+243)(\d{2})(\d{3})(\d{4})$/, "$1 $2 $3 $4").replace(/^(\+254)(\d{3})(\d{3})(\d{3})$/, "$1 $2 $3 $4");
+}
+
+/** Whose colours a wallet wears. Two companies call theirs M-Pesa: the one in Kenya is another. */
+export function skinOf(brand, phone) {
+  return brand === "mpesa" && phone?.startsWith("+254") ? "mpesa_ke" : (brand ?? "");
 }
 
 /** The network's name as the idle screen shows it: the operator behind the wallet. */
 export function operatorOf(customer) {
-  return { mpesa: "Vodacom CD", airtel: "Airtel CD", orange: "Orange CD" }[customer.brand] ?? customer.brand_name ?? "–";
+  const networks = { mpesa: "Vodacom CD", mpesa_ke: "Safaricom KE", airtel: "Airtel CD", orange: "Orange CD" };
+  return networks[skinOf(customer.brand, customer.phone)] ?? customer.brand_name ?? "–";
 }
 
 export function amountText(amount, currency) {
