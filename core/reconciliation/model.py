@@ -240,7 +240,7 @@ class DayFigures:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """Where money in suspense may belong. `score`: 100 is best. `fits`: the contract is open and in the money's currency.
+    """Where money in suspense may belong. `score`: 100 is best. `fits`: it is open and in the currency of the money.
 
     `why`: one of WHYS (a msgid); several reasons for one contract make one proposal with the best of them.
     """

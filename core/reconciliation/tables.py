@@ -14,6 +14,7 @@ from sqlalchemy import (
     Index,
     String,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -39,7 +40,10 @@ class StatementMappingRow(Base):
 
 
 class StatementImportRow(Base):
-    """One file or fetched report. The same bytes for the same wallet are taken once."""
+    """One file or fetched report. The same bytes, read by the same columns, are taken once for a wallet.
+
+    `lines_skipped`: lines that say themselves that no money moved.
+    """
 
     __tablename__ = "statement_import"
     __table_args__ = (UniqueConstraint("wallet", "digest"),)
@@ -53,7 +57,8 @@ class StatementImportRow(Base):
     lines_new: Mapped[int] = mapped_column(default=0)
     lines_known: Mapped[int] = mapped_column(default=0)
     lines_bad: Mapped[int] = mapped_column(default=0)
-    # [{"line": 12, "why": "..."}], the first hundred.
+    lines_skipped: Mapped[int] = mapped_column(default=0, server_default="0")
+    # [{"line": 12, "why": "...", "blanks": {}}], the first hundred.
     problems: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
 
 
@@ -95,6 +100,8 @@ class StatementLineRow(Base):
     note: Mapped[str] = mapped_column(String(200), default="")
     payment_id: Mapped[str | None] = mapped_column(ForeignKey("payment.id"), index=True)
     refund_id: Mapped[str | None] = mapped_column(ForeignKey("refund.id"))
+    # The day with whose closing its fee was booked.
+    fee_booked_on: Mapped[date | None] = mapped_column(Date)
     # Who settled a difference, and when.
     decided_by: Mapped[str | None] = mapped_column(String(40))
     decided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -114,3 +121,31 @@ class ClosedDayRow(Base):
     note: Mapped[str] = mapped_column(String(400), default="")
     closed_by: Mapped[str] = mapped_column(String(40))
     closed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class SuspensePlacingRow(Base):
+    """Somebody wants suspense put on a contract. A second person does it; one open wish a payment."""
+
+    __tablename__ = "suspense_placing"
+    __table_args__ = (
+        CheckConstraint("decided_by IS NULL OR withdrawn OR decided_by <> asked_by", name="two_people"),
+        Index(
+            "uq_suspense_placing_open",
+            "payment_id",
+            unique=True,
+            sqlite_where=text("is_open = 1"),
+            postgresql_where=text("is_open"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    payment_id: Mapped[str] = mapped_column(ForeignKey("payment.id"), index=True)
+    contract_id: Mapped[int] = mapped_column(ForeignKey("contract.id"))
+    amount_minor: Mapped[int] = mapped_column(BigInteger)
+    note: Mapped[str] = mapped_column(String(200), default="")
+    is_open: Mapped[bool] = mapped_column(default=True)
+    withdrawn: Mapped[bool] = mapped_column(default=False)
+    asked_by: Mapped[str] = mapped_column(String(40))
+    asked_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    decided_by: Mapped[str | None] = mapped_column(String(40))
+    decided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

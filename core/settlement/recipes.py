@@ -148,7 +148,8 @@ def _prepaid_used(event: PrepaidUsed, _books: Books) -> list[Transfer]:
 def _operator_paid_out(event: OperatorPaidOut, _books: Books) -> list[Transfer]:
     clearing = wallet_clearing(event.wallet)
     net = event.amount - event.fees if event.fees else event.amount
-    transfers = [Transfer(Account("bank"), clearing, net)]
+    # Fees alone: what the operator kept for itself before anything was paid out.
+    transfers = [Transfer(Account("bank"), clearing, net)] if net else []
     if event.fees:
         transfers.append(Transfer(Account("fees"), clearing, event.fees))
     return transfers

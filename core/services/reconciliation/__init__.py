@@ -156,7 +156,7 @@ class Reconciliation:
 
     def withdraw_placing(self, payment_id: str, by: str) -> None:
         """Take back what `place` wrote down, before the second person has come. Anybody may."""
-        suspense.withdraw(self._ctx, payment_id)
+        suspense.withdraw(self._ctx, payment_id, by)
 
     def ageing(self) -> Sequence[AgeBand]:
         return suspense.ageing(self._ctx)

@@ -1,29 +1,338 @@
-"""Being written."""
+"""Taking reports in: files by a mapping, and what an operator's API gives. One transaction a report, then matching."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
+
+import structlog
+from sqlalchemy import insert, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from core.db.engine import assert_outside_transaction
+from core.i18n import N_
+from core.kernel.clock import WEST, local_date
+from core.kernel.errors import NotRecorded, PartnerError
+from core.kernel.money import CURRENCIES
+from core.payments.ports import StatementLine, Statements
+from core.reconciliation import mappings
+from core.reconciliation.errors import BadFile, BadMapping, ReconciliationRefused
+from core.reconciliation.mapping import Mapped, Options, check_columns, missing_columns, read_lines
+from core.reconciliation.model import Imported, ImportView, Preview, Problem, ReadLine, SavedMapping
+from core.reconciliation.reading import Table, read_table
+from core.reconciliation.tables import StatementImportRow, StatementLineRow, StatementMappingRow
+from core.services.reconciliation.context import Context
+from core.services.reconciliation.matching import match
+
+log = structlog.get_logger(__name__)
+
+PROBLEMS_KEPT = 100
+# Bound variables have a limit on both databases.
+_PIECE = 500
+_MATCH_LIMIT = 200_000
+# The day before yesterday again: what an operator shows late is not missed, and what is known costs nothing.
+FETCHED_DAYS = 2
+
+OTHER_CONTENT = N_("The transaction {txn} was taken before, with other content.")
+NOT_POSITIVE = N_("There is no amount.")
 
 
-def saved_mapping(*args: Any, **more: Any) -> Any:
-    raise NotImplementedError
+def saved_mapping(ctx: Context, wallet: str, currency: str) -> SavedMapping | None:
+    """See `Reconciliation.saved_mapping`."""
+    with ctx.db.read() as session:
+        row = _mapping_row(session, wallet, currency)
+    if row is None:
+        return mappings.guess(wallet, currency)
+    return SavedMapping(wallet, currency, row.columns, row.options, False, row.saved_by, row.saved_at)
 
 
-def preview(*args: Any, **more: Any) -> Any:
-    raise NotImplementedError
+def _mapping_row(session: Session, wallet: str, currency: str) -> StatementMappingRow | None:
+    return session.scalar(
+        select(StatementMappingRow).where(
+            StatementMappingRow.wallet == wallet, StatementMappingRow.currency == currency
+        )
+    )
 
 
-def import_file(*args: Any, **more: Any) -> Any:
-    raise NotImplementedError
+def preview(
+    ctx: Context,
+    wallet: str,
+    currency: str,
+    filename: str,
+    data: bytes,
+    columns: Mapping[str, str],
+    options: Mapping[str, object],
+    *,
+    rows: int,
+) -> Preview:
+    """See `Reconciliation.preview`."""
+    _check_target(wallet, currency)
+    table = read_table(data, options, list(columns.values()))
+    cells = tuple(row.cells for row in table.rows[:rows])
+    try:
+        check_columns(columns)
+        mapped = read_lines(table, columns, Options.read(options), currency)
+    except BadMapping as bad:
+        problem = Problem(0, bad.text, bad.blanks)
+        return Preview(table.headers, cells, (), (problem,), len(table.rows), missing_columns(table, columns))
+    lines = tuple(
+        ReadLine(
+            number, line.kind, line.amount, line.at, line.provider_txn_id, line.payer, line.reference, line.own_ids,
+            line.fee,
+        )
+        for number, line in list(zip(mapped.numbers, mapped.lines, strict=True))[:rows]
+    )  # fmt: skip
+    return Preview(table.headers, cells, lines, mapped.problems[:PROBLEMS_KEPT], len(table.rows), mapped.missing)
 
 
-def import_api(*args: Any, **more: Any) -> Any:
-    raise NotImplementedError
+def import_file(
+    ctx: Context,
+    wallet: str,
+    currency: str,
+    filename: str,
+    data: bytes,
+    columns: Mapping[str, str],
+    options: Mapping[str, object],
+    by: str,
+) -> Imported:
+    """See `Reconciliation.import_file`."""
+    _check_target(wallet, currency)
+    check_columns(columns)
+    how = json.dumps([currency, dict(columns), dict(options)], sort_keys=True, default=list)
+    digest = hashlib.sha256(data + how.encode()).hexdigest()
+    before = _import_with(ctx, wallet, digest)
+    if before is None:
+        table = read_table(data, options, list(columns.values()))
+        mapped = _mapped(table, columns, options, currency)
+        saved = StatementMappingRow(
+            wallet=wallet,
+            currency=currency,
+            columns=dict(columns),
+            options=json.loads(json.dumps(dict(options), default=list)),
+            saved_by=by,
+            saved_at=ctx.clock.now(),
+        )
+        before = _take(ctx, wallet, filename[-120:] or "file", digest, mapped, by, saved)
+    _match(ctx, wallet)
+    return before
 
 
-def fetch_yesterday(*args: Any, **more: Any) -> Any:
-    raise NotImplementedError
+def _check_target(wallet: str, currency: str) -> None:
+    if not wallet or len(wallet) > 16 or currency not in CURRENCIES:
+        raise ReconciliationRefused(N_("Say which wallet and currency the report is about."))
 
 
-def listed(*args: Any, **more: Any) -> Any:
-    raise NotImplementedError
+def _mapped(table: Table, columns: Mapping[str, str], options: Mapping[str, object], currency: str) -> Mapped:
+    """A file that lacks a column we were told of is refused whole: without its kind or state a line means something
+    else. Whoever knows that it does not matter takes the column out of the mapping."""
+    missing = missing_columns(table, columns)
+    if missing:
+        names = ", ".join(columns[name] for name in missing)
+        raise BadFile(N_("The file lacks these columns: {columns}"), columns=names[:200])
+    return read_lines(table, columns, Options.read(options), currency)
+
+
+def import_api(ctx: Context, wallet: str, start: datetime, end: datetime, by: str) -> Imported:
+    """See `Reconciliation.import_api`."""
+    adapter = ctx.wallets.get(wallet)
+    if adapter is None or not adapter.can.statements or not isinstance(adapter, Statements):
+        raise ReconciliationRefused(N_("The wallet {wallet} has no report that can be fetched."), wallet=wallet)
+    assert_outside_transaction()
+    fetched = list(adapter.statement(start, end))
+    keyed: dict[str, StatementLine] = {}
+    problems: list[Problem] = []
+    for number, line in enumerate(fetched, start=1):
+        if line.amount.minor <= 0:
+            problems.append(Problem(number, NOT_POSITIVE))
+        else:
+            keyed.setdefault(line.row_key, line)
+    lines = tuple(keyed.values())
+    digest = hashlib.sha256(f"{start.isoformat()} {end.isoformat()} {lines!r}".encode()).hexdigest()
+    mapped = Mapped(lines, tuple(range(1, len(lines) + 1)), tuple(problems), 0, ())
+    source = f"API {start:%Y-%m-%d %H:%M} - {end:%Y-%m-%d %H:%M}"
+    done = _import_with(ctx, wallet, digest) or _take(ctx, wallet, source, digest, mapped, by, None)
+    _match(ctx, wallet)
+    return done
+
+
+def fetch_yesterday(ctx: Context, by: str) -> dict[str, Imported]:
+    """See `Reconciliation.fetch_yesterday`."""
+    today = local_date(ctx.clock.now(), WEST)
+    end = datetime.combine(today, time(), ZoneInfo(WEST)).astimezone(UTC)
+    done: dict[str, Imported] = {}
+    for name, adapter in sorted(ctx.wallets.items()):
+        if not adapter.can.statements:
+            _match(ctx, name)
+            continue
+        try:
+            done[name] = import_api(ctx, name, end - timedelta(days=FETCHED_DAYS), end, by)
+        except PartnerError as error:
+            log.warning("statement.not_fetched", wallet=name, code=error.code)
+    return done
+
+
+def _match(ctx: Context, wallet: str) -> None:
+    try:
+        match(ctx, wallet, _MATCH_LIMIT)
+    except NotRecorded:
+        # The lines are in; the next run takes them up.
+        log.warning("statement.match_later", wallet=wallet)
+
+
+# -- one transaction
+
+
+def _take(
+    ctx: Context,
+    wallet: str,
+    source: str,
+    digest: str,
+    mapped: Mapped,
+    by: str,
+    saved: StatementMappingRow | None,
+) -> Imported:
+    try:
+        return _write(ctx, wallet, source, digest, mapped, by, saved)
+    except IntegrityError:
+        # Somebody took the same report, or a line of it, at this moment: now it is known.
+        return _import_with(ctx, wallet, digest) or _write(ctx, wallet, source, digest, mapped, by, saved)
+
+
+def _write(
+    ctx: Context,
+    wallet: str,
+    source: str,
+    digest: str,
+    mapped: Mapped,
+    by: str,
+    saved: StatementMappingRow | None,
+) -> Imported:
+    now = ctx.clock.now()
+    with ctx.db.begin() as session:
+        stored = _stored(session, wallet, [line.row_key for line in mapped.lines])
+        problems = list(mapped.problems)
+        fresh: list[StatementLine] = []
+        known = 0
+        for number, line in zip(mapped.numbers, mapped.lines, strict=True):
+            before = stored.get(line.row_key)
+            if before is None:
+                fresh.append(line)
+            elif before == (line.amount.minor, line.amount.currency):
+                known += 1
+            else:
+                problems.append(Problem(number, OTHER_CONTENT, {"txn": (line.provider_txn_id or line.row_key)[:40]}))
+        row = StatementImportRow(
+            wallet=wallet,
+            source=source,
+            digest=digest,
+            imported_by=by,
+            imported_at=now,
+            lines_new=len(fresh),
+            lines_known=known,
+            lines_bad=len(problems),
+            lines_skipped=mapped.skipped,
+            problems=[
+                {"line": p.line, "why": p.why, "blanks": dict(p.blanks)}
+                for p in sorted(problems, key=lambda p: p.line)[:PROBLEMS_KEPT]
+            ],
+        )
+        session.add(row)
+        session.flush()
+        for piece in _pieces(fresh):
+            session.execute(insert(StatementLineRow), [_as_row(row.id, wallet, line) for line in piece])
+        if saved is not None:
+            _remember(session, saved)
+    return _imported(row, repeated=False)
+
+
+def _stored(session: Session, wallet: str, keys: Sequence[str]) -> dict[str, tuple[int, str]]:
+    """row key → what is stored under it already."""
+    found: dict[str, tuple[int, str]] = {}
+    for piece in _pieces(keys):
+        rows = session.execute(
+            select(StatementLineRow.row_key, StatementLineRow.amount_minor, StatementLineRow.currency).where(
+                StatementLineRow.wallet == wallet, StatementLineRow.row_key.in_(piece)
+            )
+        )
+        found.update({key: (minor, currency) for key, minor, currency in rows})
+    return found
+
+
+def _pieces(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    for at in range(0, len(items), _PIECE):
+        yield items[at : at + _PIECE]
+
+
+def _as_row(import_id: int, wallet: str, line: StatementLine) -> dict[str, Any]:
+    return {
+        "import_id": import_id,
+        "wallet": wallet,
+        "row_key": line.row_key,
+        "kind": line.kind,
+        "currency": line.amount.currency,
+        "amount_minor": line.amount.minor,
+        "fee_minor": line.fee.minor if line.fee else None,
+        "at": line.at,
+        "day": local_date(line.at, WEST),
+        "provider_txn_id": line.provider_txn_id,
+        "original_txn_id": line.original_txn_id,
+        "own_ids": list(line.own_ids),
+        "payer": line.payer[:40] if line.payer else None,
+        "reference": line.reference[:60] if line.reference else None,
+        "raw": dict(line.raw),
+        "outcome": "new",
+        "note": "",
+    }
+
+
+def _remember(session: Session, saved: StatementMappingRow) -> None:
+    row = _mapping_row(session, saved.wallet, saved.currency)
+    if row is None:
+        session.add(saved)
+        return
+    row.columns, row.options = saved.columns, saved.options
+    row.saved_by, row.saved_at = saved.saved_by, saved.saved_at
+
+
+def _import_with(ctx: Context, wallet: str, digest: str) -> Imported | None:
+    with ctx.db.read() as session:
+        row = session.scalar(
+            select(StatementImportRow).where(StatementImportRow.wallet == wallet, StatementImportRow.digest == digest)
+        )
+    return _imported(row, repeated=True) if row else None
+
+
+def _imported(row: StatementImportRow, *, repeated: bool) -> Imported:
+    return Imported(
+        id=row.id,
+        new=row.lines_new,
+        known=row.lines_known,
+        bad=row.lines_bad,
+        problems=_problems(row),
+        skipped=row.lines_skipped,
+        repeated=repeated,
+    )
+
+
+def _problems(row: StatementImportRow) -> tuple[Problem, ...]:
+    return tuple(Problem(p["line"], p["why"], p.get("blanks") or {}) for p in row.problems)
+
+
+def listed(ctx: Context, wallet: str | None, limit: int) -> Sequence[ImportView]:
+    """See `Reconciliation.imports`."""
+    newest = select(StatementImportRow).order_by(StatementImportRow.id.desc()).limit(limit)
+    if wallet is not None:
+        newest = newest.where(StatementImportRow.wallet == wallet)
+    with ctx.db.read() as session:
+        return [
+            ImportView(
+                row.id, row.wallet, row.source, row.imported_by, row.imported_at, row.lines_new, row.lines_known,
+                row.lines_bad, _problems(row),
+            )
+            for row in session.scalars(newest)
+        ]  # fmt: skip

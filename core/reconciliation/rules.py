@@ -1,0 +1,295 @@
+"""What one line of a report means beside what our books say. Pure: facts in, a verdict out.
+
+Order: the operator's transaction id; our own id; then amount, currency, the payer's last digits and half an hour, the
+last only as a proposal. Source: facts on mobile money, section 9.7.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from core.i18n import N_
+from core.kernel.digits import is_account_number, normalise
+from core.kernel.money import Money
+from core.payments.answers import LineKind
+
+# How far two clocks and a slow customer may lie apart.
+NEAR = timedelta(minutes=30)
+# Fewer digits of a masked number prove nothing.
+TAIL_DIGITS = 3
+_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
+_BARE_UUID = re.compile(r"[0-9a-fA-F]{32}")
+_OWN_REF = re.compile(r"E[0-9A-HJKMNP-TV-Z]{19}")
+
+# Why a line differs. Shown to the clerk, translated there.
+AMOUNT = N_("The amounts differ.")
+CURRENCY = N_("The currencies differ.")
+TWICE = N_("Another line already shows this payment.")
+OTHER_NUMBER = N_("We have this payment under another transaction number.")
+PERHAPS = N_("This may be a payment or request that we have already: look at the proposals.")
+NOTHING_BOOKED = N_("The money could not be booked: look at the request it belongs to.")
+NOT_CONFIGURED = N_("This wallet is not configured: its request cannot be settled.")
+NO_ORIGINAL = N_("The payment that is taken back is not known.")
+PARTIAL = N_("Only a part of the payment was taken back.")
+REVERSED_ALREADY = N_("This payment was taken back already.")
+NO_REFUND = N_("We made no such refund.")
+REFUND_OPEN = N_("The operator shows this refund; in our books it is not finished yet.")
+FEE_ABOVE = N_("The fee is not below the amount.")
+# The reason stands in the line's `raw` under "refused".
+REFUSED = N_("The books refuse it.")
+
+
+@dataclass(frozen=True, slots=True)
+class LineFacts:
+    """What of a line matters for the verdict."""
+
+    kind: LineKind
+    amount: Money
+    at: datetime
+    provider_txn_id: str | None = None
+    own_ids: tuple[str, ...] = ()
+    payer: str | None = None
+    reference: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OurPayment:
+    """A payment of the line's wallet. `shown`: another line has it already."""
+
+    id: str
+    amount: Money
+    at: datetime
+    provider_txn_id: str | None = None
+    attempt_id: str | None = None
+    contract_id: int | None = None
+    payer: str | None = None
+    shown: bool = False
+    reversed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OurAttempt:
+    """A request of the line's wallet. `doubtful`: nobody knows yet whether it brought money."""
+
+    id: str
+    amount: Money
+    at: datetime
+    payer: str | None
+    contract_id: int | None
+    doubtful: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What was found for a payment line.
+
+    `own_payment`: that of the attempt named by one of the line's own ids. `other_txn_shown`: the transaction number we
+    have for it stands in a line of its own. `account_contract`: the contract whose account number the reference is.
+    `told_by_us`: the reference is one that we sent with a request, so that booking finds the request by itself.
+    """
+
+    by_txn: OurPayment | None = None
+    own_attempt: OurAttempt | None = None
+    own_payment: OurPayment | None = None
+    other_txn_shown: bool = False
+    near_payments: Sequence[OurPayment] = ()
+    near_attempts: Sequence[OurAttempt] = ()
+    account_contract: int | None = None
+    told_by_us: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """It is this payment. `adopt`: the payment had no transaction number; the line's is its own."""
+
+    payment_id: str
+    adopt: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """It is this attempt's money, and we had not heard of it."""
+
+    attempt_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """Nobody here knows of it: new money."""
+
+
+@dataclass(frozen=True, slots=True)
+class Differs:
+    """A person decides. `payment_id`: what it differs from; None where it is nothing of ours for sure."""
+
+    why: str
+    payment_id: str | None = None
+    attempt_id: str | None = None
+
+
+Verdict = Match | Settle | Book | Differs
+
+
+def judge_payment(line: LineFacts, known: Known) -> Verdict:
+    """A line that says money came."""
+    if known.by_txn is not None:
+        return _beside(line, known.by_txn)
+    if known.own_attempt is not None:
+        if known.own_payment is None:
+            return Settle(known.own_attempt.id)
+        return _of_attempt(line, known.own_attempt, known.own_payment, known.other_txn_shown)
+    if not known.told_by_us and _doubt(line, known):
+        return Differs(PERHAPS)
+    return Book()
+
+
+def _beside(line: LineFacts, ours: OurPayment) -> Verdict:
+    if ours.shown:
+        return Differs(TWICE, ours.id, ours.attempt_id)
+    if line.amount.currency != ours.amount.currency:
+        return Differs(CURRENCY, ours.id, ours.attempt_id)
+    if line.amount.minor != ours.amount.minor:
+        return Differs(AMOUNT, ours.id, ours.attempt_id)
+    adopt = ours.provider_txn_id is None and line.provider_txn_id is not None
+    return Match(ours.id, adopt=adopt)
+
+
+def _of_attempt(line: LineFacts, attempt: OurAttempt, ours: OurPayment, other_txn_shown: bool) -> Verdict:
+    """Our own id found a payment. Under another number it is a second payment only when the first number has a line of
+    its own; else the operator may simply call the same money by two names, and booking it again would be worse."""
+    if line.provider_txn_id is None or ours.provider_txn_id is None:
+        return _beside(line, ours)
+    return Settle(attempt.id) if other_txn_shown else Differs(OTHER_NUMBER, ours.id, attempt.id)
+
+
+def _doubt(line: LineFacts, known: Known) -> bool:
+    """Whether booking this line could credit money twice.
+
+    With a transaction number only money without one can be the same. A reference that is somebody's account clears
+    everything that was for other accounts, and requests that surely failed.
+    """
+    account = known.account_contract
+    for payment in near_payments(line, known.near_payments):
+        if account is None or payment.contract_id in (None, account):
+            return True
+    for attempt in near_attempts(line, known.near_attempts):
+        if account is None or (attempt.doubtful and attempt.contract_id in (None, account)):
+            return True
+    return False
+
+
+def near_payments(line: LineFacts, payments: Sequence[OurPayment]) -> list[OurPayment]:
+    """Payments that may be this line: same money, about the same time, a payer that fits, no other line, no other
+    transaction number."""
+    return [
+        p
+        for p in payments
+        if not p.shown
+        and p.amount == line.amount
+        and (line.provider_txn_id is None or p.provider_txn_id is None)
+        and abs(p.at - line.at) <= NEAR
+        and same_payer(line.payer, p.payer) is not False
+    ]
+
+
+def near_attempts(line: LineFacts, attempts: Sequence[OurAttempt]) -> list[OurAttempt]:
+    """Requests that may be this line: the payer must be seen to fit, for failed requests are many."""
+    return [
+        a
+        for a in attempts
+        if a.amount == line.amount and abs(a.at - line.at) <= NEAR and same_payer(line.payer, a.payer) is True
+    ]
+
+
+def same_payer(one: str | None, other: str | None) -> bool | None:
+    """Whether two payers end in the same digits; None where one of them cannot be read (missing, a digest)."""
+    tails = (payer_tail(one), payer_tail(other))
+    if not all(tails):
+        return None
+    short, long = sorted((t for t in tails if t), key=len)
+    return long.endswith(short)
+
+
+def payer_tail(payer: str | None) -> str | None:
+    """The digits at the end of a number as it is shown: all of it, or what a mask leaves; at most nine.
+
+    A text with letters is searched for the longest number in it ("254708***149 - JOHN"): a digest has none that long
+    without a letter, and is refused by its own length.
+    """
+    if not payer:
+        return None
+    if len(payer) >= 32 and re.fullmatch(r"[0-9a-fA-F]+", payer):
+        return None
+    numbers = re.findall(r"[0-9][0-9 *xX.•-]*[0-9]", payer) or re.findall(r"[0-9]+", payer)
+    if not numbers:
+        return None
+    written = max(numbers, key=len)
+    last = re.split(r"[*xX.•]+", written)[-1]
+    digits = re.sub(r"\D", "", last)[-9:]
+    return digits if len(digits) >= TAIL_DIGITS else None
+
+
+def own_ids_of(line: LineFacts) -> tuple[str, ...]:
+    """What may be an id of ours: the columns for it, and a reference that looks like one."""
+    ids = []
+    for text in line.own_ids:
+        ids.append(text)
+        if _UUID.fullmatch(text):
+            ids.append(text.lower())
+        elif _BARE_UUID.fullmatch(text):
+            ids.append(str(UUID(text)))
+    if line.reference and (_UUID.fullmatch(line.reference) or _OWN_REF.fullmatch(line.reference)):
+        ids.append(line.reference)
+    return tuple(dict.fromkeys(ids))
+
+
+def account_in(reference: str | None) -> str | None:
+    """The account number that the reference is, its check digit right; None otherwise."""
+    if not reference:
+        return None
+    plain = normalise(reference)
+    return plain if is_account_number(plain) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Reverse:
+    """The operator took this payment back: post it."""
+
+    payment_id: str
+
+
+def judge_reversal(line: LineFacts, original: OurPayment | None, *, shown_before: bool) -> Match | Reverse | Differs:
+    """A line that takes a payment back. `shown_before`: another line already took it back."""
+    if original is None:
+        return Differs(NO_ORIGINAL)
+    if shown_before:
+        return Differs(REVERSED_ALREADY, original.id, original.attempt_id)
+    if line.amount.currency != original.amount.currency:
+        return Differs(CURRENCY, original.id, original.attempt_id)
+    if line.amount.minor != original.amount.minor:
+        why = PARTIAL if line.amount.minor < original.amount.minor else AMOUNT
+        return Differs(why, original.id, original.attempt_id)
+    # Taken back already by another door (a person, a callback): the line only confirms it.
+    return Match(original.id) if original.reversed else Reverse(original.id)
+
+
+@dataclass(frozen=True, slots=True)
+class OurRefund:
+    id: str
+    payment_id: str
+    amount: Money
+    paid: bool
+
+
+def judge_refund(line: LineFacts, refund: OurRefund | None) -> Match | Differs:
+    """A line that gives money back, beside a refund of ours that no other line shows."""
+    if refund is None:
+        return Differs(NO_REFUND)
+    if line.amount != refund.amount:
+        same_currency = line.amount.currency == refund.amount.currency
+        return Differs(AMOUNT if same_currency else CURRENCY, refund.payment_id)
+    return Match(refund.payment_id) if refund.paid else Differs(REFUND_OPEN, refund.payment_id)
