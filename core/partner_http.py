@@ -210,6 +210,31 @@ class PartnerHttp:
         asked: dict[str, Any] = {"params": dict(params)} if params else {}
         return self._ask("GET", url, sent, timeout_s, read_errors=read_errors, **asked)
 
+    def put_json(
+        self,
+        url: str,
+        body: object,
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float,
+        read_errors: bool = False,
+    ) -> Reply:
+        """PUT `body` as JSON, once; otherwise as `post_json`."""
+        sent = {"content-type": "application/json", "accept": "application/json", **_lower(headers)}
+        return self._ask("PUT", url, sent, timeout_s, read_errors=read_errors, content=json_bytes(body))
+
+    def get_text(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float,
+        max_answer_bytes: int | None = None,
+    ) -> Reply:
+        """GET a file of text (a report), once. `max_answer_bytes`: a report is longer than an answer."""
+        sent = {"accept": "text/csv, text/plain, */*", **_lower(headers)}
+        return self._ask("GET", url, sent, timeout_s, as_text=True, max_answer_bytes=max_answer_bytes)
+
     def close(self) -> None:
         with self._lock:
             if self._client is not None:
@@ -225,13 +250,15 @@ class PartnerHttp:
         *,
         read_errors: bool = False,
         as_text: bool = False,
+        max_answer_bytes: int | None = None,
         **body: Any,
     ) -> Reply:
         started = time.monotonic()
         target = httpx.URL(url)
         log = _log.bind(partner=self.partner, method=method, host=target.host, path=target.path)
         try:
-            status, answered, raw = self._exchange(method, target, headers, timeout_s, body)
+            longest = max_answer_bytes or self._max_answer_bytes
+            status, answered, raw = self._exchange(method, target, headers, timeout_s, longest, body)
         except PartnerDown as down:
             log.warning("partner_call", error=down.code, sent=down.sent, ms=_ms_since(started))
             raise
@@ -239,7 +266,7 @@ class PartnerHttp:
         return self._read(status, answered, raw, read_errors=read_errors, as_text=as_text)
 
     def _exchange(
-        self, method: str, url: httpx.URL, headers: dict[str, str], timeout_s: float, body: dict[str, Any]
+        self, method: str, url: httpx.URL, headers: dict[str, str], timeout_s: float, longest: int, body: dict[str, Any]
     ) -> tuple[int, dict[str, str], bytes]:
         """Send and read to the end, or raise PartnerDown. Exceptions of httpx carry the request, hence `from None`:
         no traceback may print a header."""
@@ -250,7 +277,7 @@ class PartnerHttp:
         try:
             answer = client.send(request, stream=True)
             try:
-                raw = self._body(answer, ends)
+                raw = self._body(answer, ends, longest)
             finally:
                 answer.close()
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:
@@ -265,12 +292,12 @@ class PartnerHttp:
             raise PartnerDown(self.partner, "cut", type(error).__name__) from None
         return answer.status_code, _lower(answer.headers), raw
 
-    def _body(self, answer: httpx.Response, ends: float) -> bytes:
+    def _body(self, answer: httpx.Response, ends: float, longest: int) -> bytes:
         raw = bytearray()
         for piece in answer.iter_bytes():
             raw += piece
-            if len(raw) > self._max_answer_bytes:
-                raise PartnerDown(self.partner, "unreadable", f"longer than {self._max_answer_bytes} bytes")
+            if len(raw) > longest:
+                raise PartnerDown(self.partner, "unreadable", f"longer than {longest} bytes")
             # A read timeout starts anew with every byte; a partner that drips must not hold a worker for ever.
             if time.monotonic() > ends:
                 raise PartnerDown(self.partner, "timeout", "the answer dripped")

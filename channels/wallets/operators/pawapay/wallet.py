@@ -7,15 +7,20 @@ Our id on the wire: `depositId` is the attempt's UUID, on which pawaPay refuses 
 from __future__ import annotations
 
 import re
-import threading
+import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 
 from channels.wallets.http_signatures import NotAuthentic, PublicKey, SignedRequest, load_key, verify
+from channels.wallets.operators.pawapay.checks import check_wallet
+from channels.wallets.operators.pawapay.keys import KeyRing
+from channels.wallets.operators.pawapay.refunds import read_refund, read_refund_start, refund_body
+from channels.wallets.operators.pawapay.statements import Reports
+from channels.wallets.operators.pawapay.words import REASONS, UNDECIDED
 from core.kernel.clock import Clock
 from core.kernel.errors import PartnerDown, PartnerError, PartnerThrottled
 from core.kernel.gsm7 import ascii_only
@@ -26,7 +31,7 @@ from core.payments.ports import (
     Ack,
     Capabilities,
     Failed,
-    FailureReason,
+    Finding,
     Hint,
     Malformed,
     NotAccepted,
@@ -35,9 +40,14 @@ from core.payments.ports import (
     Pending,
     QueryAnswer,
     RawCallback,
+    RefundAnswer,
+    RefundHint,
+    RefundQueryAnswer,
     StartAnswer,
+    StatementLine,
     Unknown,
     WalletAttempt,
+    WalletRefund,
 )
 from core.phone_numbers import international, parse_e164
 
@@ -50,6 +60,8 @@ _log = structlog.get_logger("pawapay")
 @dataclass(frozen=True, slots=True)
 class PawapayConfig:
     """`public_authority`: host (and port) under which pawaPay reaches us, as signatures cover it; None: as it arrived.
+    `statement_timeout_s`: how long a report may take to be written. `statement_callback_url`: where pawaPay tells that
+    it is ready, only for contracts that demand one: we look ourselves.
     `decimals`: currency → decimals; pawaPay's active configuration tells them per provider, Vodacom takes none in CDF.
     """
 
@@ -63,31 +75,11 @@ class PawapayConfig:
     keys_timeout_s: int = 10
     keys_lifetime_s: int = 86400
     signature_window_s: int = 300
+    statement_timeout_s: int = 120
+    statement_callback_url: str = ""
+    calls_per_minute: int = 600
 
 
-_CONFIGURATION = (
-    "NO_AUTHENTICATION", "AUTHENTICATION_ERROR", "AUTHORISATION_ERROR", "HTTP_SIGNATURE_ERROR", "INVALID_INPUT",
-    "MISSING_PARAMETER", "UNSUPPORTED_PARAMETER", "INVALID_PARAMETER", "INVALID_CURRENCY", "INVALID_PROVIDER",
-    "DUPLICATE_METADATA_FIELD", "DEPOSITS_NOT_ALLOWED",
-)  # fmt: skip
-_REASONS: Mapping[str, FailureReason] = {
-    **dict.fromkeys(_CONFIGURATION, "configuration"),
-    "AMOUNT_OUT_OF_BOUNDS": "amount_refused",
-    "AMOUNT_TOO_LARGE": "amount_refused",
-    "INVALID_AMOUNT": "amount_refused",
-    "INVALID_PHONE_NUMBER": "payer_unknown",
-    "PAYER_NOT_FOUND": "payer_unknown",
-    "RECIPIENT_NOT_FOUND": "payer_unknown",
-    # No PIN in time, or "no" pressed: pawaPay does not tell which.
-    "PAYMENT_NOT_APPROVED": "cancelled",
-    "MANUALLY_CANCELLED": "cancelled",
-    "INSUFFICIENT_BALANCE": "no_funds",
-    "PAYMENT_IN_PROGRESS": "busy",
-    "PAYER_LIMIT_REACHED": "limit_reached",
-    "WALLET_LIMIT_REACHED": "limit_reached",
-    "UNSPECIFIED_FAILURE": "other",
-}
-_UNDECIDED = "UNKNOWN_ERROR"
 _MESSAGE_SIZES = (4, 22)
 
 
@@ -97,7 +89,9 @@ class PawapayWallet:
     name = NAME
     secrets: tuple[str, ...] = ("api_token",)
 
-    def __init__(self, config: PawapayConfig, *, http: PartnerHttp, clock: Clock) -> None:
+    def __init__(
+        self, config: PawapayConfig, *, http: PartnerHttp, clock: Clock, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
         self._config = config
         self._http = http
         self._base = config.base_url.rstrip("/")
@@ -109,6 +103,18 @@ class PawapayWallet:
             callback_proof="signature",
             query_slots_s=(10, 20, 60, 180, 600, 1800, 3600),
             prompt_lifetime_s=600,
+            refunds="partial",
+            statements=True,
+            calls_per_minute=config.calls_per_minute,
+        )
+        self._reports = Reports(
+            http,
+            self._base,
+            self._headers,
+            timeout_s=config.query_timeout_s,
+            patience_s=config.statement_timeout_s,
+            callback_url=config.statement_callback_url,
+            sleep=sleep,
         )
 
     def start(self, attempt: WalletAttempt) -> StartAnswer:
@@ -150,13 +156,61 @@ class PawapayWallet:
             case status:
                 return Unknown(f"status_{status or 'missing'}")
 
-    def read_callback(self, raw: RawCallback) -> Hint | Malformed:
+    def refund(self, refund: WalletRefund) -> RefundAnswer:
+        """`refundId` is our own id, on which pawaPay refuses a second refund (DUPLICATE_IGNORED)."""
+        if refund.attempt_id is None:
+            # It refunds deposits by the id they were asked under; money found otherwise has none.
+            return Failed("configuration", "no_deposit")
+        try:
+            body = refund_body(refund, refund.attempt_id, self._config.decimals)
+        except (BadAmount, KeyError):
+            return Failed("amount_refused", "not_sent")
+        try:
+            reply = self._http.post_json(
+                f"{self._base}/v2/refunds", body, headers=self._headers, timeout_s=self._config.start_timeout_s
+            )
+        except PartnerDown as down:
+            return Unknown(down.code) if down.sent else NotAccepted(down.code, posted=False)
+        except PartnerThrottled:
+            return NotAccepted("429", retry_after_s=10)
+        return read_refund_start(reply, refund.refund_id)
+
+    def query_refund(self, refund: WalletRefund) -> RefundQueryAnswer:
+        try:
+            reply = self._http.get_json(
+                f"{self._base}/v2/refunds/{refund.refund_id}",
+                headers=self._headers,
+                timeout_s=self._config.query_timeout_s,
+            )
+        except PartnerError as error:
+            return Unknown(error.code)
+        return read_refund(reply, refund.refund_id)
+
+    def statement(self, start: datetime, end: datetime) -> Sequence[StatementLine]:
+        """Every line of every wallet of ours in [start, end). Waits until pawaPay has written the reports."""
+        return self._reports.lines(start, end)
+
+    def check(self) -> Sequence[Finding]:
+        return check_wallet(
+            self._http,
+            self._base,
+            self._headers,
+            providers=self._config.providers,
+            decimals=self._config.decimals,
+            public_authority=self._config.public_authority or "",
+            read_keys=self._fetch_keys,
+        )
+
+    def read_callback(self, raw: RawCallback) -> Hint | RefundHint | Malformed:
         """May fetch pawaPay's public keys: call it where the network may be waited for. Never raises for a callback
         that cannot be verified; then it is a claim like any other, and the operator is asked."""
         try:
             body = parse_json(raw.body)
         except ValueError:
             return Malformed("not JSON")
+        if isinstance(body, dict) and "refundId" in body:
+            refund_id = _uuid(text_at(body, "refundId"))
+            return RefundHint(refund_id) if refund_id else Malformed("no refundId")
         deposit = body["data"] if isinstance(body, dict) and isinstance(body.get("data"), dict) else body
         attempt_id = _uuid(text_at(deposit, "depositId"))
         if attempt_id is None:
@@ -221,39 +275,14 @@ class PawapayWallet:
         return keys
 
 
-class KeyRing:
-    """Public keys by id: cached, and fetched anew for an id not seen before (keys rotate)."""
-
-    # Somebody may send made-up ids all day: that must not become a call to pawaPay each.
-    PAUSE = timedelta(seconds=60)
-
-    def __init__(self, fetch: Callable[[], Mapping[str, PublicKey]], clock: Clock, *, lifetime_s: int) -> None:
-        self._fetch = fetch
-        self._clock = clock
-        self._lifetime = timedelta(seconds=lifetime_s)
-        self._lock = threading.Lock()
-        self._keys: Mapping[str, PublicKey] = {}
-        self._fetched_at: datetime | None = None
-
-    def find(self, key_id: str) -> PublicKey | None:
-        """The key of this id, None when pawaPay has none. Raises PartnerError when the keys cannot be fetched."""
-        with self._lock:
-            age = None if self._fetched_at is None else self._clock.real_now() - self._fetched_at
-            known = key_id in self._keys
-            if age is None or age > self._lifetime or (not known and age > self.PAUSE):
-                self._keys = self._fetch()
-                self._fetched_at = self._clock.real_now()
-            return self._keys.get(key_id)
-
-
 def read_deposit(deposit: object) -> QueryAnswer:
     """Read a deposit as status and callback carry it."""
     status = text_at(deposit, "status")
     if status in ("ACCEPTED", "PROCESSING", "SUBMITTED"):
         return Pending()
     if status == "FAILED":
-        code = text_at(deposit, "failureReason.failureCode") or _UNDECIDED
-        return Failed(_REASONS.get(code, "other"), code, final=code != _UNDECIDED)
+        code = text_at(deposit, "failureReason.failureCode") or UNDECIDED
+        return Failed(REASONS.get(code, "other"), code, final=code != UNDECIDED)
     if status != "COMPLETED":
         # IN_RECONCILIATION: pawaPay itself is finding out.
         return Unknown(status or "status_missing")
@@ -280,10 +309,10 @@ def _read_start(reply: Reply, deposit_id: str) -> StartAnswer:
         return Accepted() if reply.text_at("depositId") in (deposit_id, None) else Unknown("another_deposit")
     if code == "PROVIDER_TEMPORARILY_UNAVAILABLE":
         return NotAccepted(code, retry_after_s=60)
-    if code == _UNDECIDED:
+    if code == UNDECIDED:
         return Unknown(code)
-    if code is not None and code in _REASONS:
-        return Failed(_REASONS[code], code)
+    if code is not None and code in REASONS:
+        return Failed(REASONS[code], code)
     if status == "REJECTED":
         return Failed("other", code or "REJECTED")
     return Unknown(code or f"http_{reply.status}_{status or 'no_status'}")

@@ -15,7 +15,7 @@ import json
 import re
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -24,6 +24,16 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
+from channels.wallets.operators.vodacom.checks import check_wallet
+from channels.wallets.operators.vodacom.codes import TRY_SESSION_AGAIN, code_of, ending_of, real_id
+from channels.wallets.operators.vodacom.refunds import (
+    by_payment,
+    read_reversal,
+    read_reversal_status,
+    refund_of,
+    reversal_body,
+    reversal_conversation,
+)
 from channels.wallets.sessions import Session, SessionNotReady, SessionPool, SessionStore
 from core.kernel.clock import Clock
 from core.kernel.errors import PartnerDown, PartnerError, PartnerRefused, PartnerThrottled
@@ -35,7 +45,7 @@ from core.payments.ports import (
     Ack,
     Capabilities,
     Failed,
-    FailureReason,
+    Finding,
     Hint,
     Malformed,
     NotAccepted,
@@ -44,9 +54,13 @@ from core.payments.ports import (
     Pending,
     QueryAnswer,
     RawCallback,
+    RefundAnswer,
+    RefundHint,
+    RefundQueryAnswer,
     StartAnswer,
     Unknown,
     WalletAttempt,
+    WalletRefund,
 )
 from core.phone_numbers import international
 
@@ -73,36 +87,8 @@ class VodacomConfig:
     session_timeout_s: int = 30
     session_lifetime_s: int = 3600
     session_warmup_s: int = 30
-
-
-_CONFIGURATION = ("INS-13", "INS-14", "INS-17", "INS-19", "INS-20", "INS-21", "INS-22", "INS-24", "INS-25", "INS-26",
-                  "INS-28", "INS-30", "INS-998", "INS-2001")  # fmt: skip
-# Final without asking: at least two independent sources agree on their meaning. Whatever is not here is queried.
-_REFUSALS: Mapping[str, FailureReason] = {
-    **dict.fromkeys(_CONFIGURATION, "configuration"),
-    "INS-15": "amount_refused",
-    "INS-990": "limit_reached",
-    "INS-991": "limit_reached",
-    "INS-2002": "other",
-    "INS-2006": "no_funds",
-    "INS-2051": "payer_unknown",
-}
-# Codes that are a clear word only about a session that is asked for.
-_TRY_SESSION_AGAIN = frozenset({"INS-1", "INS-9", "INS-16", "INS-23", "INS-989"})
-_NO_ID = frozenset({"", "N/A", "NA", "NULL", "NONE", "-1", "0"})
-
-
-def ending_of(code: str | None, *, status: int = 0) -> Failed | NotAccepted | Unknown:
-    """Read a code other than INS-0. One that we do not know is not a failure: it is queried."""
-    if code is None:
-        return Unknown(f"no_code_http_{status}")
-    if code == "INS-5":
-        # Cancelled by the payer, and also said of a prompt that ran out: money may still come.
-        return Failed("cancelled", code, final=False)
-    if code == "INS-16":
-        return NotAccepted(code, retry_after_s=30)
-    reason = _REFUSALS.get(code)
-    return Failed(reason, code) if reason else Unknown(code)
+    refund_timeout_s: int = 60
+    calls_per_minute: int = 600
 
 
 class VodacomWallet:
@@ -145,6 +131,8 @@ class VodacomWallet:
             prompt_lifetime_s=180 if waits else 300,
             # A request may leave a minute after its attempt was claimed (a new session), and is indexed later still.
             not_found_after_s=240 if waits else 180,
+            refunds="partial",
+            calls_per_minute=config.calls_per_minute,
         )
 
     def prepare(self) -> None:
@@ -156,14 +144,9 @@ class VodacomWallet:
             body = self._debit(attempt)
         except (BadAmount, KeyError):
             return Failed("amount_refused", "not_sent")
-        try:
-            session = self.sessions.take()
-        except SessionNotReady as warming:
-            return NotAccepted("session_warming", warming.after_s, posted=False)
-        except PartnerRefused as refused:
-            return Failed("configuration", refused.code)
-        except PartnerError as down:
-            return NotAccepted(f"no_session_{down.code}", retry_after_s=15, posted=False)
+        session = self._session()
+        if not isinstance(session, Session):
+            return session
         waits = self._config.mode == "sync"
         try:
             reply = self._http.post_json(
@@ -183,12 +166,17 @@ class VodacomWallet:
         return self._read_start(reply, body["input_ThirdPartyConversationID"])
 
     def query(self, attempt: WalletAttempt) -> QueryAnswer:
+        reply = self._ask_status(conversation_id(attempt.attempt_id))
+        return reply if isinstance(reply, Unknown) else _read_query(reply)
+
+    def _ask_status(self, reference: str) -> Reply | Unknown:
+        """Ask about one thing by its transaction id or a conversation id. Unknown: the question itself failed."""
         try:
             session = self.sessions.take()
             reply = self._http.get_json(
                 self._url("queryTransactionStatus"),
                 params={
-                    "input_QueryReference": conversation_id(attempt.attempt_id),
+                    "input_QueryReference": reference,
                     "input_ServiceProviderCode": self._config.service_provider_code,
                     # A new one for each question: a repeated one may be called a duplicate (unconfirmed).
                     "input_ThirdPartyConversationID": uuid.uuid4().hex,
@@ -202,28 +190,78 @@ class VodacomWallet:
             return Unknown("session_warming")
         except PartnerError as error:
             return Unknown(error.code)
-        if self._session_refused(reply, session) is not None:
-            return Unknown("session_refused")
-        return _read_query(reply)
+        return Unknown("session_refused") if self._session_refused(reply, session) is not None else reply
 
-    def read_callback(self, raw: RawCallback) -> Hint | Malformed:
+    def refund(self, refund: WalletRefund) -> RefundAnswer:
+        """Reverse the payment, or a part of it. The customer is not asked, so the answer comes at once."""
+        if refund.provider_txn_id is None:
+            return Failed("configuration", "no_transaction_id")
+        try:
+            body = reversal_body(
+                refund,
+                refund.provider_txn_id,
+                amount=refund.amount.decimal_text(self.can.decimals[refund.amount.currency]),
+                country=self._config.country,
+                service_provider_code=self._config.service_provider_code,
+            )
+        except (BadAmount, KeyError):
+            return Failed("amount_refused", "not_sent")
+        session = self._session()
+        if not isinstance(session, Session):
+            return session
+        try:
+            reply = self._http.put_json(
+                self._url("reversal"),
+                body,
+                headers=self._headers(session.id),
+                timeout_s=self._config.refund_timeout_s,
+                read_errors=True,
+            )
+        except PartnerDown as down:
+            return Unknown(down.code) if down.sent else NotAccepted(down.code, posted=False)
+        except PartnerThrottled:
+            return NotAccepted("429", retry_after_s=10)
+        wait_s = self._session_refused(reply, session)
+        if wait_s is not None:
+            return NotAccepted("session_refused", retry_after_s=wait_s)
+        return read_reversal(reply, body["input_ThirdPartyConversationID"], waits=self._config.mode == "sync")
+
+    def query_refund(self, refund: WalletRefund) -> RefundQueryAnswer:
+        """By the reversal's own id first. Where that is not known (unconfirmed that it ever is), the payment itself
+        tells whether it was reversed."""
+        reply = self._ask_status(reversal_conversation(refund.refund_id))
+        if isinstance(reply, Unknown):
+            return reply
+        answer = read_reversal_status(reply)
+        if not isinstance(answer, NotFound) or refund.provider_txn_id is None:
+            return answer
+        reply = self._ask_status(refund.provider_txn_id)
+        return reply if isinstance(reply, Unknown) else by_payment(reply, whole=refund.amount == refund.original)
+
+    def check(self) -> Sequence[Finding]:
+        return check_wallet(self._config, take_session=self.sessions.take, ask=self._ask_status)
+
+    def read_callback(self, raw: RawCallback) -> Hint | RefundHint | Malformed:
         """Unsigned, without amount and number: a claim. Whoever books must ask, after both ids have matched."""
         try:
             body = parse_json(raw.body)
         except ValueError:
             return Malformed("not JSON")
         ours, theirs = text_at(body, "input_ThirdPartyConversationID"), text_at(body, "input_OriginalConversationID")
+        refund_id = refund_of(ours)
+        if refund_id is not None:
+            return RefundHint(refund_id)
         attempt_id = _attempt_id(ours)
-        if attempt_id is None and _real_id(theirs) is None:
+        if attempt_id is None and real_id(theirs) is None:
             return Malformed("no conversation id")
         code = text_at(body, "input_ResultCode")
         claim: QueryAnswer
         if code in ("INS-0", "0"):  # the Mozambican flavour says 0
-            claim = Paid(_real_id(text_at(body, "input_TransactionID")))
+            claim = Paid(real_id(text_at(body, "input_TransactionID")))
         else:
             ending = ending_of(code)
             claim = Unknown(ending.code) if isinstance(ending, NotAccepted) else ending
-        return Hint(attempt_id=attempt_id, provider_ref=_real_id(theirs), claim=claim)
+        return Hint(attempt_id=attempt_id, provider_ref=real_id(theirs), claim=claim)
 
     def acknowledge(self, raw: RawCallback) -> Ack:
         try:
@@ -253,24 +291,35 @@ class VodacomWallet:
         }
 
     def _read_start(self, reply: Reply, asked_as: str) -> StartAnswer:
-        code = _code(reply)
+        code = code_of(reply)
         if code != "INS-0":
             return ending_of(code, status=reply.status)
         echoed = reply.text_at("output_ThirdPartyConversationID")
-        if not reply.ok or (_real_id(echoed) is not None and echoed != asked_as):
+        if not reply.ok or (real_id(echoed) is not None and echoed != asked_as):
             return Unknown("contradictory_answer")
-        txn_id = _real_id(reply.text_at("output_TransactionID"))
+        txn_id = real_id(reply.text_at("output_TransactionID"))
         if self._config.mode == "sync" and txn_id is not None:
             return Paid(txn_id)
         # A synchronous application without a transaction id behaves like an asynchronous one: taken, not paid.
-        return Accepted(_real_id(reply.text_at("output_ConversationID")))
+        return Accepted(real_id(reply.text_at("output_ConversationID")))
+
+    def _session(self) -> Session | NotAccepted | Failed:
+        """A live session, or why nothing can be sent: nothing was."""
+        try:
+            return self.sessions.take()
+        except SessionNotReady as warming:
+            return NotAccepted("session_warming", warming.after_s, posted=False)
+        except PartnerRefused as refused:
+            return Failed("configuration", refused.code)
+        except PartnerError as down:
+            return NotAccepted(f"no_session_{down.code}", retry_after_s=15, posted=False)
 
     def _session_refused(self, reply: Reply, session: Session) -> int | None:
         """Seconds to wait when the operator refused the session, so that nothing was taken on; else None.
 
         INS-6 is no such refusal in spite of its 401: taking it for one ends in a loop of log-ins.
         """
-        code = _code(reply)
+        code = code_of(reply)
         if code is None:
             told = reply.text_at("output_error") is not None
             refused = reply.status in (401, 403) or (reply.status == 400 and told)
@@ -291,10 +340,10 @@ class VodacomWallet:
             timeout_s=self._config.session_timeout_s,
             read_errors=True,
         )
-        code, session_id = _code(reply), reply.text_at("output_SessionID")
+        code, session_id = code_of(reply), reply.text_at("output_SessionID")
         if code == "INS-0" and session_id is not None:
             return session_id
-        if reply.status >= 500 or code in _TRY_SESSION_AGAIN or code == "INS-0":
+        if reply.status >= 500 or code in TRY_SESSION_AGAIN or code == "INS-0":
             raise PartnerDown(self.name, code or str(reply.status), "no session")
         raise PartnerRefused(self.name, code or f"http_{reply.status}", "no session")
 
@@ -329,7 +378,7 @@ def _read_query(reply: Reply) -> QueryAnswer:
 
     NotFound may also mean "not indexed yet": whoever closes an attempt on it must have let some minutes pass.
     """
-    code, state = _code(reply), reply.text_at("output_ResponseTransactionStatus")
+    code, state = code_of(reply), reply.text_at("output_ResponseTransactionStatus")
     if code == "INS-18":  # "invalid transaction id": said of a reference they do not have
         return NotFound()
     if code != "INS-0" or not reply.ok:
@@ -339,7 +388,7 @@ def _read_query(reply: Reply) -> QueryAnswer:
         case "completed" if (reply.text_at("output_Reversed") or "").lower() in ("true", "yes", "y", "1"):
             return Unknown("reversed")
         case "completed":
-            return Paid(_real_id(reply.text_at("output_OriginalTransactionID")))
+            return Paid(real_id(reply.text_at("output_OriginalTransactionID")))
         case "pending":
             return Pending()
         case "cancelled":
@@ -348,19 +397,10 @@ def _read_query(reply: Reply) -> QueryAnswer:
             return Failed("prompt_expired", "Expired", final=False)
         case "failed":
             return Failed("other", "Failed")
-        case "n/a" if _real_id(reply.text_at("output_OriginalTransactionID")) is None:
+        case "n/a" if real_id(reply.text_at("output_OriginalTransactionID")) is None:
             return NotFound()
         case _:
             return Unknown(f"status_{state or 'missing'}")
-
-
-def _code(reply: Reply) -> str | None:
-    return reply.text_at("output_ResponseCode")
-
-
-def _real_id(text: str | None) -> str | None:
-    """An id, or None for what the operator writes where it has none. Such words must never become keys."""
-    return None if text is None or text.upper() in _NO_ID else text
 
 
 def _plain(text: str) -> str:
