@@ -44,7 +44,8 @@ _RATES = {("CDF", "USD"): 1 / 2500, ("USD", "CDF"): 2500.0, ("KES", "USD"): 1 / 
 class Ask:
     """One request to pay as an operator understood it. `plan` holds the faults that decide its end.
 
-    `asked_as` is kept for the operator's own answers: its words for what we keep in ours.
+    `asked_as` is kept for the operator's own answers: its words for what we keep in ours. `prompt`: what to show on the
+    phone, where the merchant may say.
     """
 
     wallet: str
@@ -56,6 +57,7 @@ class Ask:
     purpose: str
     plan: Mapping[str, Any] = field(default_factory=dict)
     asked_as: Mapping[str, Any] = field(default_factory=dict)
+    prompt: str = ""
 
 
 class OperatorLedger:
@@ -251,7 +253,7 @@ class OperatorLedger:
         opened = self._now()
         shown = f"{major(ask.minor, ask.currency)} {ask.currency}"
         words = _PROMPTS.get("KES" if ask.currency == "KES" else ask.brand, _PROMPTS["mpesa"])
-        text = words.format(shown=shown, purpose=ask.purpose)
+        text = ask.prompt or words.format(shown=shown, purpose=ask.purpose)
         row = {
             "entry_id": entry["id"],
             "wallet": ask.wallet,
