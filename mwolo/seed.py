@@ -41,7 +41,7 @@ class SeededPhone:
     wallet_pin: str
     balance: int
     currency: str
-    meter: str
+    meter: str | None
 
 
 @dataclass(frozen=True, slots=True)
