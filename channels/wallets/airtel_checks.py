@@ -72,6 +72,8 @@ def check_wallet(wallet: CheckedWallet) -> Sequence[Finding]:
 
 def _address(base_url: str) -> Finding:
     parts = urlsplit(base_url)
+    if parts.hostname in ("localhost", "127.0.0.1", "::1"):
+        return Finding(None, f"The address {base_url} is on this machine: a sandbox, no real money.")
     if parts.scheme != "https" or not parts.hostname:
         return Finding(False, f"The address {base_url} is not https.", "Use https://openapi.airtel.cd, or openapiuat.")
     test = "openapiuat" in parts.hostname

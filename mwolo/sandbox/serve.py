@@ -24,10 +24,18 @@ HOST = "127.0.0.1"
 
 
 class _Quiet(WSGIRequestHandler):
-    """Writes no line per request: numbers and PINs stand in them."""
+    """Writes no line per request, for numbers and PINs stand in them; lets an operator tell its own time."""
+
+    _headers_buffer: list[bytes]
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         pass
+
+    def send_header(self, keyword: str, value: str) -> None:
+        if keyword.lower() == "date":
+            # The server has written its own before it looked at the answer's headers: a second one would be no date.
+            self._headers_buffer = [line for line in self._headers_buffer if not line.lower().startswith(b"date:")]
+        super().send_header(keyword, value)
 
 
 def threaded_server(app: Flask, port: int = 0, host: str = HOST) -> BaseWSGIServer:
