@@ -27,7 +27,7 @@ def login(request: httpx.Request, number: int) -> httpx.Response | None:
 
 
 def options(bench: Bench) -> Mapping[str, Any]:
-    return {}
+    return {"sleep": bench.sleep}
 
 
 def _found(name: str, **changed: Any) -> httpx.Response:
