@@ -15,6 +15,18 @@ from typing import Literal
 
 import structlog
 
+from channels.wallets.airtel_answers import (
+    LONGEST_WORD,
+    SIGNATURE_DIFFERS,
+    code_of,
+    ending_of,
+    read_query,
+    read_refund,
+    read_start,
+    real_id,
+    refuses,
+    state_of,
+)
 from channels.wallets.airtel_checks import check_wallet
 from channels.wallets.airtel_signing import (
     HASH_FORMS,
@@ -33,18 +45,13 @@ from core.kernel.errors import PartnerDown, PartnerError, PartnerRefused, Partne
 from core.kernel.money import BadAmount
 from core.partner_http import PartnerHttp, Reply, json_bytes, parse_json, text_at
 from core.payments.ports import (
-    Accepted,
     Ack,
     Capabilities,
     Failed,
-    FailureReason,
     Finding,
     Hint,
     Malformed,
     NotAccepted,
-    NotFound,
-    Paid,
-    Pending,
     QueryAnswer,
     RawCallback,
     RefundAnswer,
@@ -88,23 +95,6 @@ class AirtelConfig:
     calls_per_minute: int = 300
 
 
-_CONFIGURATION = (
-    "ESB000008", "ESB000034", "ESB000035", "ESB000039", "ROUTER001", "ROUTER003", "ROUTER005", "ROUTER006",
-    "ROUTER007", "ROUTER112", "ROUTER114", "ROUTER115", "ROUTER116", "ROUTER119",
-)  # fmt: skip
-# Final without asking. Whatever is not here is asked about, all of the DP numbers among it.
-_REFUSALS: Mapping[str, FailureReason] = {
-    **dict.fromkeys(_CONFIGURATION, "configuration"),
-    "ESB000033": "payer_unknown",
-    "ESB000036": "payer_unknown",
-}
-_DONE, _FAILED = "ESB000010", "ESB000011"
-_STATUS_NOT_AT_HAND, _NO_TRANSACTION = "ESB000014", "ESB000045"
-_SIGNATURE_DIFFERS = "DP00800001026"
-# Where a code may stand; the gateway in front and the service behind it write different bodies.
-_CODE_PATHS = ("status.result_code", "status.response_code", "status.code", "status_code", "error_code", "code")
-_CODE = re.compile(r"(ESB|ROUTER)\d{3,6}")
-_NO_ID = frozenset({"", "N/A", "NA", "NULL", "NONE", "-1", "0"})
 # Stands for the amount until the body is text: money is never a float, and JSON numbers of Python would be.
 _AMOUNT = "@amount@"
 # A token is not used in its last 25 s (10 of them are the pool's own): a slow request must not outlive it.
@@ -162,7 +152,7 @@ class AirtelWallet:
             return Failed("payer_unknown", "not_sent")
         path = f"/merchant/{self.config.version}/payments/"
         reply = self._post(path, body, attempt.amount.currency)
-        return _read_start(reply, attempt.own_ref) if isinstance(reply, Reply) else reply
+        return read_start(reply, attempt.own_ref) if isinstance(reply, Reply) else reply
 
     def query(self, attempt: WalletAttempt) -> QueryAnswer:
         return self.enquire(attempt.own_ref, attempt.amount.currency)
@@ -183,7 +173,7 @@ class AirtelWallet:
             return Unknown(error.code)
         if self._token_refused(reply, token) is not None:
             return Unknown("token_refused")
-        return _read_query(reply, own_ref)
+        return read_query(reply, own_ref)
 
     def refund(self, refund: WalletRefund) -> RefundAnswer:
         """Give one payment back, all of it. Airtel has no key against repetition but its own transaction id."""
@@ -193,7 +183,7 @@ class AirtelWallet:
             return Failed("not_found", "no_airtel_money_id")
         body = json_bytes({"transaction": {"airtel_money_id": refund.provider_txn_id}})
         reply = self._post("/standard/v1/payments/refund", body, refund.amount.currency)
-        return _read_refund(reply, refund.provider_txn_id) if isinstance(reply, Reply) else reply
+        return read_refund(reply, refund.provider_txn_id) if isinstance(reply, Reply) else reply
 
     def query_refund(self, refund: WalletRefund) -> RefundQueryAnswer:
         """Nobody can be asked: the enquiry speaks of the payment, and says TS before and after. The statement tells."""
@@ -210,9 +200,9 @@ class AirtelWallet:
             return Malformed("no transaction id")
         if not self._hash_accepted(raw.body, body):
             return Malformed("hash")
-        state = _state_of(text_at(body, "transaction.status_code"))
-        txn_id = _real_id(text_at(body, "transaction.airtel_money_id"))
-        return Hint(own_ref=own_ref, claim=_ending_of(state, txn_id))
+        state = state_of(text_at(body, "transaction.status_code"))
+        txn_id = real_id(text_at(body, "transaction.airtel_money_id"))
+        return Hint(own_ref=own_ref, claim=ending_of(state, txn_id))
 
     def acknowledge(self, raw: RawCallback) -> Ack:
         return Ack(content_type="text/plain")
@@ -244,8 +234,8 @@ class AirtelWallet:
             raise PartnerDown(self.name, "token_refused", "no key")
         text = reply.text_at("data.key")
         if not reply.ok or text is None:
-            code = _code(reply) or str(reply.status)
-            raise PartnerRefused(self.name, code) if _refuses(reply) else PartnerDown(self.name, code, "no key")
+            code = code_of(reply) or str(reply.status)
+            raise PartnerRefused(self.name, code) if refuses(reply) else PartnerDown(self.name, code, "no key")
         try:
             key = load_signing_key(text)
         except ValueError:
@@ -281,7 +271,7 @@ class AirtelWallet:
         wait_s = self._token_refused(reply, token)
         if wait_s is not None:
             return NotAccepted("token_refused", retry_after_s=wait_s)
-        if reply.text_at("status.response_code") == _SIGNATURE_DIFFERS:
+        if reply.text_at("status.response_code") == SIGNATURE_DIFFERS:
             self._keys.forget()
             _log.warning("signature_not_taken", path=path)
         return reply
@@ -318,8 +308,12 @@ class AirtelWallet:
             said = reply.text_at("expires_in") or ""
             lifetime_s = int(said) if re.fullmatch(r"\d{1,6}", said) else self.config.token_lifetime_s
             return Fresh(token, max(lifetime_s - _TOKEN_MARGIN_S, lifetime_s // 2))
-        code = reply.text_at("error") or _code(reply) or f"http_{reply.status}"
-        raise PartnerRefused(self.name, code[:64]) if _refuses(reply) else PartnerDown(self.name, code[:64], "no token")
+        code = reply.text_at("error") or code_of(reply) or f"http_{reply.status}"
+        raise (
+            PartnerRefused(self.name, code[:LONGEST_WORD])
+            if refuses(reply)
+            else PartnerDown(self.name, code[:LONGEST_WORD], "no token")
+        )
 
     def _headers(self, token: Session, currency: str) -> dict[str, str]:
         return {
@@ -338,98 +332,9 @@ class AirtelWallet:
             return True
         if "hash" in body:
             fits = {name: fitting_form(getattr(config, name), raw, body) for name in self.secrets}
-            _log.warning("callback_hash_differs", expected=config.callback_hash, **fits)
+            tell = _log.info if config.callback_hash == "off" else _log.warning
+            tell("callback_hash_differs", expected=config.callback_hash, **fits)
         return config.callback_hash == "off" or not config.callback_hash_required
-
-
-def _read_start(reply: Reply, own_ref: str) -> StartAnswer:
-    """SUCCESS means that the push was taken, never that anybody paid."""
-    code, state = _code(reply), _state_of(reply.text_at("data.transaction.status"))
-    if _undecided(reply):
-        return Unknown(code or str(reply.status))
-    if reply.text_at("data.transaction.id") not in (own_ref, None):
-        return Unknown("another_transaction")
-    if code is not None and code in _REFUSALS:
-        return Failed(_REFUSALS[code], code) if state in (None, "TF", "FAILED") else Unknown("contradictory_answer")
-    if not reply.ok or code not in (None, _DONE):
-        return Unknown(code or f"http_{reply.status}")
-    if state in ("SUCCESS", "TS", "TIP"):
-        return Accepted()
-    return Failed("other", state, final=False) if state == "TF" else Unknown(f"status_{state or 'missing'}")
-
-
-def _read_query(reply: Reply, own_ref: str) -> QueryAnswer:
-    """The transaction's own status decides; `success` and the DP numbers are not read."""
-    code, state = _code(reply), _state_of(reply.text_at("data.transaction.status"))
-    if _undecided(reply):
-        return Unknown(code or str(reply.status))
-    if state is None:
-        if code == _NO_TRANSACTION:
-            return NotFound()
-        if code == _STATUS_NOT_AT_HAND:
-            return Pending()
-        # "Request failed", said of a transaction that was asked for: believed, and watched.
-        return Failed("other", code, final=False) if code == _FAILED else Unknown(code or f"http_{reply.status}")
-    if not reply.ok:
-        return Unknown(f"http_{reply.status}_{state}")
-    if reply.text_at("data.transaction.id") not in (own_ref, None):
-        return Unknown("another_transaction")
-    return _ending_of(state, _real_id(reply.text_at("data.transaction.airtel_money_id")))
-
-
-def _read_refund(reply: Reply, airtel_money_id: str) -> RefundAnswer:
-    """Their own sample of a success says `success: false`: taken on at most, and the statement tells the rest."""
-    code, state = _code(reply), _state_of(reply.text_at("data.transaction.status"))
-    if _undecided(reply):
-        return Unknown(code or str(reply.status))
-    if code == _NO_TRANSACTION and state is None:
-        return Failed("not_found", code)
-    if code is not None and code in _REFUSALS and state is None:
-        return Failed(_REFUSALS[code], code)
-    if reply.ok and code in (None, _DONE) and state in ("SUCCESS", "TS", "TIP"):
-        theirs = _real_id(reply.text_at("data.transaction.airtel_money_id"))
-        return Accepted(theirs if theirs != airtel_money_id else None)
-    return Unknown(code or f"http_{reply.status}_{state or 'missing'}")
-
-
-def _ending_of(state: str | None, txn_id: str | None) -> QueryAnswer:
-    match state:
-        case "TS":
-            return Paid(txn_id)
-        case "TF":
-            return Failed("other", "TF")
-        case "TE":
-            return Failed("prompt_expired", "TE", final=False)
-        case "TIP":
-            return Pending()
-        case _:
-            return Unknown(state or "status_missing")
-
-
-def _state_of(text: str | None) -> str | None:
-    """`SUCCESS`, `Success.` and `success` are one word."""
-    return text.upper().rstrip(".") if text else None
-
-
-def _undecided(reply: Reply) -> bool:
-    """A status on which somebody in between gave up: the push may be out."""
-    return reply.status == 408 or reply.status >= 500
-
-
-def _refuses(reply: Reply) -> bool:
-    """A clear "no" to who we are or what we ask for. Waiting does not mend it."""
-    return reply.status in (400, 401, 403, 404) or _code(reply) in _CONFIGURATION
-
-
-def _code(reply: Reply) -> str | None:
-    """The service's or the gateway's code, wherever it stands; never a DP number."""
-    found = (reply.text_at(path) for path in _CODE_PATHS)
-    return next((text for text in found if text is not None and _CODE.fullmatch(text)), None)
-
-
-def _real_id(text: str | None) -> str | None:
-    """An id, or None for what stands where there is none. Such words must never become keys."""
-    return None if text is None or text.upper() in _NO_ID else text
 
 
 def _reference(attempt: WalletAttempt) -> str:
