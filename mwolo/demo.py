@@ -18,7 +18,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from core.settings import BadSetting
+from mwolo.demo_environment import SECRETS, callbacks, environment
 from mwolo.processes import Child, Supervisor, wait_for
 
 if TYPE_CHECKING:
@@ -36,10 +37,6 @@ HOST = "127.0.0.1"
 SANDBOX_TOWN = 200
 # A story needs one customer; a few neighbours show that nothing happens to them.
 SCENARIO_TOWN = 24
-# What tests and curious people may turn; everything else the demo decides.
-_PASSED_ON = ("MWOLO_QUERY_", "MWOLO_LEASE_", "MWOLO_SANDBOX_PROMPT", "MWOLO_PUSH_", "MWOLO_LOG_")
-# A Vodacom session takes up to 30 s to live in the world; two are enough to meet the case.
-SESSION_WARMUP_S = 2
 
 
 @dataclass
@@ -132,8 +129,7 @@ def prepare_folder(plan: Plan) -> None:
         (plan.data / "ready.json").unlink(missing_ok=True)
         kept = plan.data / "secrets.json"
         plan.kept = json.loads(kept.read_text()) if kept.exists() else {}
-        names = ("secret_key", "ussd", "sms", "hook", "admin_password", "at_key", "vodacom_key", "pawapay_token")
-        for name in names:
+        for name in SECRETS:
             plan.kept.setdefault(name, secrets.token_urlsafe(12 if name == "admin_password" else 32))
         kept.write_text(json.dumps(plan.kept, indent=1))
         kept.chmod(0o600)
@@ -149,7 +145,7 @@ def start(plan: Plan, supervisor: Supervisor, runtime: Path) -> dict[str, Any]:
 
     Returns what `ready.json` says, and the environment of the processes.
     """
-    env = _environment(plan)
+    env = environment(plan)
     _start_stores(plan, supervisor, runtime, env)
     wiring = _wiring(plan, env)
     report, keys = _prepare_database(plan, wiring)
@@ -172,52 +168,6 @@ def start(plan: Plan, supervisor: Supervisor, runtime: Path) -> dict[str, Any]:
     ready = _ready(plan, report)
     (plan.data / "ready.json").write_text(json.dumps(ready, indent=1, ensure_ascii=False))
     return {**ready, "environment": env}
-
-
-def _environment(plan: Plan) -> dict[str, str]:
-    from channels.wallets.registry import slug_of
-
-    kept = plan.kept
-    given = {name: os.environ[name] for name in ("MWOLO_DATABASE_URL",) if name in os.environ}
-    hooks = {name: f"{plan.web}/hooks/{slug_of(name, kept['secret_key'])}" for name in ("vodacom", "pawapay")}
-    return {
-        "MWOLO_DATABASE_URL": f"sqlite:///{plan.data / 'mwolo.db'}",
-        "MWOLO_SECRET_KEY": kept["secret_key"],
-        "MWOLO_PUBLIC_URL": plan.web,
-        "MWOLO_DOCUMENTS_DIR": str(plan.data / "documents"),
-        "MWOLO_USSD_SECRETS": kept["ussd"],
-        "MWOLO_SMS_SECRETS": kept["sms"],
-        "MWOLO_HOOK_SECRETS": kept["hook"],
-        "MWOLO_COOKIE_SECURE": "false",
-        "MWOLO_SANDBOX_URL": plan.sandbox,
-        "MWOLO_AFRICASTALKING_USERNAME": "sandbox",
-        "MWOLO_AFRICASTALKING_API_KEY": kept["at_key"],
-        "MWOLO_AFRICASTALKING_BASE_URL": f"{plan.sandbox}/africastalking",
-        "MWOLO_VODACOM_API_KEY": kept["vodacom_key"],
-        "MWOLO_VODACOM_BASE_URL": f"{plan.sandbox}/vodacom",
-        "MWOLO_VODACOM_MODE": plan.vodacom_mode,
-        "MWOLO_VODACOM_SESSION_WARMUP_S": str(SESSION_WARMUP_S + 1),
-        "MWOLO_PAWAPAY_API_TOKEN": kept["pawapay_token"],
-        "MWOLO_PAWAPAY_BASE_URL": f"{plan.sandbox}/pawapay",
-        "MWOLO_LOG_FORMAT": "text",
-        "MWOLO_SANDBOX_DATA_DIR": str(plan.data / "sandbox"),
-        "MWOLO_SANDBOX_USSD_URL": f"{plan.web}/ussd/africastalking/{kept['ussd']}",
-        "MWOLO_SANDBOX_USSD_END_URL": f"{plan.web}/ussd/africastalking/{kept['ussd']}/end",
-        "MWOLO_SANDBOX_SMS_DELIVERY_URL": f"{plan.web}/sms/africastalking/{kept['sms']}/delivery",
-        "MWOLO_SANDBOX_SMS_INBOUND_URL": f"{plan.web}/sms/africastalking/{kept['sms']}/inbound",
-        "MWOLO_SANDBOX_VODACOM_CALLBACK_URL": f"{hooks['vodacom']}/{kept['hook']}/callback",
-        "MWOLO_SANDBOX_PAWAPAY_CALLBACK_URL": f"{hooks['pawapay']}/{kept['hook']}/callback",
-        "MWOLO_SANDBOX_ADMIN_URL": f"{plan.web}/admin/",
-        "MWOLO_SANDBOX_WEB_URL": plan.web,
-        "MWOLO_SANDBOX_AT_USERNAME": "sandbox",
-        "MWOLO_SANDBOX_AT_API_KEY": kept["at_key"],
-        "MWOLO_SANDBOX_VODACOM_API_KEY": kept["vodacom_key"],
-        "MWOLO_SANDBOX_VODACOM_MODE": plan.vodacom_mode,
-        "MWOLO_SANDBOX_PAWAPAY_TOKEN": kept["pawapay_token"],
-        "MWOLO_SANDBOX_SESSION_WARMUP_S": str(SESSION_WARMUP_S),
-        **given,
-        **{name: value for name, value in os.environ.items() if name.startswith(_PASSED_ON)},
-    }
 
 
 def _start_stores(plan: Plan, supervisor: Supervisor, runtime: Path, env: dict[str, str]) -> None:
@@ -278,12 +228,14 @@ def _prepare_database(plan: Plan, wiring: Wiring) -> tuple[SeedReport, dict[str,
     from core.db.upgrade import upgrade
     from mwolo.scenarios import starting_offset
     from mwolo.seed import seed
+    from mwolo.seed_abroad import seed_abroad
 
     upgrade(wiring.db)
     _step(f"database: {wiring.db.url.get_backend_name()}, newest shape")
     if plan.scenario is not None:
         write_offset(wiring.db, starting_offset(plan.scenario))
     report = seed(wiring.db, wiring.clock, size=SCENARIO_TOWN if plan.scenario else SANDBOX_TOWN)
+    report = replace(report, customers=(*report.customers, seed_abroad(wiring.db, wiring.clock)))
     if not wiring.staff.has_users():
         wiring.staff.create_user("admin", plan.kept["admin_password"], name="Demo", role="admin")
     keys = _meter_keys(plan, wiring, [str(m["id"]) for m in _rows(report.meters)])
@@ -350,6 +302,7 @@ def _ready(plan: Plan, report: SeedReport) -> dict[str, Any]:
         "admin": {"url": f"{plan.web}/admin/", "user": "admin", "password": kept["admin_password"]},
         "api": None,
         "sandbox": plan.sandbox,
+        "wallets": list(callbacks(plan)),
         "customers": [{name: row.get(name) for name in fields} for row in customers],
         "agents": [{name: row.get(name) for name in ("phone", "pin", "wallet_pin")} for row in _rows(report.agents)],
         "meters": [row["id"] for row in _rows(report.meters)],

@@ -33,6 +33,8 @@ FAULTS: Mapping[str, tuple[str, ...]] = {
     "pawapay": (*COMMON, "lost_callback", "duplicate_callback", "callback_before_answer"),
 }
 BRANDS = {"vodacom": "mpesa", "pawapay": "airtel"}
+# Both kinds of operator, the one with a call that stays open and the one with callbacks.
+ROUTES = "mpesa=vodacom,airtel=pawapay,orange=pawapay"
 PARAMS: Mapping[str, Mapping[str, float]] = {"slow": {"seconds": 1}, "late_success": {"seconds": 3}}
 AMOUNT = 5000
 AT_ONCE = 12
@@ -41,7 +43,7 @@ ROUNDS = 12
 
 @pytest.fixture(scope="module")
 def burning() -> Iterator[Town]:
-    with town(mortal=True) as place:
+    with town(environment={"MWOLO_WALLET_ROUTES": ROUTES}, mortal=True) as place:
         yield place
 
 
