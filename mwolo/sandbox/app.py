@@ -14,6 +14,7 @@ from mwolo.sandbox.errands import Errands
 from mwolo.sandbox.faults import Faults
 from mwolo.sandbox.ledger import OperatorLedger
 from mwolo.sandbox.operators.airtel import AirtelOperator
+from mwolo.sandbox.operators.daraja import DarajaOperator
 from mwolo.sandbox.operators.keys import OperatorKeys
 from mwolo.sandbox.operators.pawapay import PawapayOperator
 from mwolo.sandbox.operators.vodacom import VodacomOperator
@@ -66,6 +67,7 @@ def create_app(
     vodacom = VodacomOperator(config, store, ledger, faults, errands, outbound, keys, now)
     pawapay = PawapayOperator(config, store, ledger, faults, errands, outbound, keys, now)
     airtel = AirtelOperator(config, store, ledger, faults, errands, outbound, keys, now)
+    daraja = DarajaOperator(config, store, ledger, faults, errands, outbound, now)
     town = Town(store, meters)
     statements = Statements(ledger.movements, now, ahead, faults.skew_s)
     box = api.Box(config, Phones(store), ussd, sms, ledger, faults, town, keys, clock_control, statements)
@@ -75,6 +77,9 @@ def create_app(
     app.json.sort_keys = False  # type: ignore[attr-defined]
     for pages in (vodacom.blueprint(), pawapay.blueprint(), airtel.blueprint(), sms.blueprint(), api.blueprint(box)):
         app.register_blueprint(pages)
+    # Also at the root, for clients that join Daraja's paths to the host alone.
+    for name, prefix in (("daraja", "/daraja"), ("daraja_at_root", "")):
+        app.register_blueprint(daraja.blueprint(name, prefix))
     _add_pages(app)
     app.extensions["sandbox"] = Sandbox(store, errands, ussd, box)
     errands.start()

@@ -201,6 +201,22 @@ vodacom_sessions = Table(
     Column("live_at", Float, nullable=False),
     Column("expires", Float, nullable=False),
 )
+# Daraja keeps one token: a new one ends the one before.
+daraja_tokens = Table(
+    "daraja_token",
+    metadata,
+    Column("token", Text, primary_key=True),
+    Column("expires", Float, nullable=False),
+)
+daraja_addresses = Table(
+    "daraja_address",
+    metadata,
+    Column("short_code", Text, primary_key=True),
+    Column("version", Text, nullable=False),
+    Column("response_type", Text, nullable=False),
+    Column("validate_url", Text, nullable=False),
+    Column("confirm_url", Text, nullable=False),
+)
 keys = Table(
     "operator_key",
     metadata,
