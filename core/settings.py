@@ -129,7 +129,7 @@ class Settings(BaseSettings):
     airtel_calls_per_minute: int = Field(300, ge=1, description="calls to Airtel by all processes together")
     orange_base_url: str = Field("", description="address of Orange's gateway for the contract")
     orange_api: Literal["soap", "b2b"] = Field("soap", description="which of Orange's two APIs the contract is for")
-    orange_calls_per_minute: int = Field(60, ge=1, description="calls to Orange by all processes together")
+    orange_calls_per_minute: int = Field(120, ge=1, description="calls to Orange by all processes together")
     orange_bearer_token: SecretStr = Field(SecretStr(""), description="Orange SOAP: token")
     orange_partner_id: str = Field("", description="Orange SOAP: PartnId")
     orange_merchant_cdf: str = Field("", description="Orange SOAP: our number for francs, 0 and nine digits")

@@ -38,6 +38,7 @@ from core.payments.ports import (
     Unknown,
     WalletRefund,
 )
+from core.payments.rules import judge
 
 FRANCS = Money.units(12500, "CDF")
 STATUS = StatusCodes(("200",), ("0",), {}, ("704",))
@@ -438,6 +439,21 @@ def test_without_a_status_call_nobody_is_asked_and_nothing_is_decided() -> None:
     assert bench.run("query") == Unknown("no_status_call")
     assert (bench.network.asked, bench.network.sessions) == ([], 0)
     assert Bench("orange", httpx.Response(200), **ASKABLE).wallet.can.query_by_own_id is True
+
+
+@pytest.mark.parametrize("age_s", [60.0, 3600.0, 86_399.0, 86_400.0])
+def test_an_attempt_nobody_can_be_asked_about_ends_with_a_person(age_s: float) -> None:
+    wallet = Bench("orange", fails(httpx.ReadTimeout), **B2B).wallet
+    verdict = judge("pending", wallet.query(attempt()), age_s=age_s, queries=3, posts=1, can=wallet.can)
+    assert verdict.state == ("needs_attention" if age_s >= 86_400 else "unknown")
+    assert not verdict.pay
+
+
+@pytest.mark.parametrize("api", ["soap", "b2b"])
+def test_when_orange_is_asked_and_when_a_prompt_is_over(api: str) -> None:
+    can = Bench("orange", httpx.Response(200), api=api, calls_per_minute=7).wallet.can
+    assert (can.query_slots_s, can.prompt_lifetime_s) == ((60, 120, 300, 900, 3600), 300)
+    assert (can.refunds, can.callback_proof, can.calls_per_minute) == ("partial", "none", 7)
 
 
 def news(**changed: Any) -> RawCallback:

@@ -29,7 +29,7 @@ class OrangeConfig:
 
     base_url: str
     api: Literal["soap", "b2b"] = "soap"
-    calls_per_minute: int = 60
+    calls_per_minute: int = 120
     # SOAP merchant gateway
     bearer_token: str = field(default="", repr=False)
     partner_id: str = ""
