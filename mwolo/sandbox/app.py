@@ -16,6 +16,8 @@ from mwolo.sandbox.ledger import OperatorLedger
 from mwolo.sandbox.operators.airtel import AirtelOperator
 from mwolo.sandbox.operators.daraja import DarajaOperator
 from mwolo.sandbox.operators.keys import OperatorKeys
+from mwolo.sandbox.operators.orange_b2b import OrangeB2bOperator
+from mwolo.sandbox.operators.orange_soap import OrangeSoapOperator
 from mwolo.sandbox.operators.pawapay import PawapayOperator
 from mwolo.sandbox.operators.vodacom import VodacomOperator
 from mwolo.sandbox.outbound import Outbound
@@ -68,6 +70,8 @@ def create_app(
     pawapay = PawapayOperator(config, store, ledger, faults, errands, outbound, keys, now)
     airtel = AirtelOperator(config, store, ledger, faults, errands, outbound, keys, now)
     daraja = DarajaOperator(config, store, ledger, faults, errands, outbound, now)
+    orange_soap = OrangeSoapOperator(config, store, ledger, faults, errands, outbound, now)
+    orange_b2b = OrangeB2bOperator(config, store, ledger, faults, errands, outbound, now)
     town = Town(store, meters)
     statements = Statements(ledger.movements, now, ahead, faults.skew_s)
     box = api.Box(config, Phones(store), ussd, sms, ledger, faults, town, keys, clock_control, statements)
@@ -77,6 +81,8 @@ def create_app(
     app.json.sort_keys = False  # type: ignore[attr-defined]
     for pages in (vodacom.blueprint(), pawapay.blueprint(), airtel.blueprint(), sms.blueprint(), api.blueprint(box)):
         app.register_blueprint(pages)
+    app.register_blueprint(orange_soap.blueprint())
+    app.register_blueprint(orange_b2b.blueprint())
     # Also at the root, for clients that join Daraja's paths to the host alone.
     for name, prefix in (("daraja", "/daraja"), ("daraja_at_root", "")):
         app.register_blueprint(daraja.blueprint(name, prefix))
