@@ -160,7 +160,7 @@ def _judge(ctx: Context, line_id: int) -> bool | rules.Settle | rules.Book:
 
 
 def _known(session: Session, line: StatementLineRow) -> rules.Known:
-    by_txn = queries.payment_by_txn(session, line.wallet, line.provider_txn_id)
+    by_txn = queries.payment_by_txn(session, line.wallet, _booked_under(line))
     if by_txn is not None:
         return rules.Known(by_txn=queries.our_payment(session, by_txn, line))
     ids = rules.own_ids_of(queries.facts(line))
@@ -325,14 +325,18 @@ def _booked(ctx: Context, line: StatementLineRow, verdict: rules.Settle | rules.
                 found = session.scalar(select(PaymentRow).where(PaymentRow.attempt_id == verdict.attempt_id))
             return found.id if found else None
     bill = BillPayment(
-        # Without a number of theirs the line itself is what makes the money unique.
-        provider_txn_id=line.provider_txn_id or f"statement:{line.row_key}"[:80],
+        provider_txn_id=_booked_under(line),
         amount=amount,
         reference=line.reference or "",
         payer=line.payer,
         paid_at=line.at,
     )
     return ctx.payments.book_bill(line.wallet, bill, found_by="statement")
+
+
+def _booked_under(line: StatementLineRow) -> str:
+    """The operator's number; without one the line itself is what makes its money unique."""
+    return line.provider_txn_id or f"statement:{line.id}"
 
 
 def _brought_in(ctx: Context, line_id: int, payment_id: str) -> bool:
