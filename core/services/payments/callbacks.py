@@ -186,7 +186,9 @@ def _ask(ctx: Context, callback_id: int, attempt_id: str, hint: Hint, received_a
         # It may be the last hint of money that came: it stays open until the operator has said something.
         age = (ctx.clock.real_now() - received_at).total_seconds() / ctx.query_scale
         if age < INSIST_FOR_S:
-            return Retry(REMATCH_S * ctx.query_scale, "the operator gave no word yet", counts=False)
+            # Every minute at first, then ever more rarely: some sixty questions a day, not fourteen hundred.
+            pause_s = max(REMATCH_S, age / 10)
+            return Retry(pause_s * ctx.query_scale, "the operator gave no word yet", counts=False)
         return _close(ctx, callback_id, "unmatched", "the operator gave no word")
     return _close(ctx, callback_id, "done", outcome.note if isinstance(outcome, Done) else "")
 
