@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from channels.wallets.registry import WALLETS, slug_of
+from mwolo.sandbox.operators.orange_rules import FAILED_CODES, NOT_TAKEN_CODES
 
 if TYPE_CHECKING:
     from mwolo.demo import Plan
@@ -95,6 +96,9 @@ def _wallets(plan: Plan) -> dict[str, str]:
         "MWOLO_ORANGE_PARTNER_ID": PARTNER,
         "MWOLO_ORANGE_MERCHANT_CDF": MERCHANTS["CDF"],
         "MWOLO_ORANGE_MERCHANT_USD": MERCHANTS["USD"],
+        # The box's own codes for what nobody outside Orange knows how to spell: told, as after a go-live.
+        "MWOLO_ORANGE_STATUS_FAILED_CODES": FAILED_CODES,
+        "MWOLO_ORANGE_START_NOT_TAKEN_CODES": NOT_TAKEN_CODES,
         "MWOLO_MPESA_KE_BASE_URL": f"{plan.sandbox}/daraja",
         "MWOLO_MPESA_KE_CONSUMER_KEY": "sandbox-daraja",
         "MWOLO_MPESA_KE_CONSUMER_SECRET": kept["daraja_secret"],

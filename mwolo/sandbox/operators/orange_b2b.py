@@ -116,7 +116,7 @@ class OrangeB2bOperator:
         asked = request.get_json(silent=True)
         asked = asked if isinstance(asked, dict) else {}
         own_id, phone = str(asked.get("transactionId", "")), f"+243{asked.get('peerId', '')}"
-        trouble = self._token_problem(phone, "start") or self._trouble(own_id, phone)
+        trouble = self._token_problem(phone, "start") or self._trouble("cashout", own_id, phone, "start")
         if trouble is not None:
             return trouble
         problem = self._problem(asked)
@@ -132,15 +132,15 @@ class OrangeB2bOperator:
             self._callbacks.stage_false(db, entry)
         return self._after_accepting(entry, phone)
 
-    def _trouble(self, own_id: str, phone: str) -> Response | None:
-        """The faults of a platform that takes nothing on."""
+    def _trouble(self, call: str, own_id: str, phone: str, kind: str) -> Response | None:
+        """The faults of a platform that takes nothing on. `kind`: what `params.operation` calls it."""
         for fault, answer in (
             ("throttled", _error(429, 53, "Too many requests")),
             ("overloaded", _error(503, 5, "The service is temporarily unavailable")),
             ("error_before_accept", _error(500, 1, "Internal error")),
         ):
-            if self._faults.take(WALLET, fault, phone) is not None:
-                self._ledger.note_request(WALLET, "cashout", own_id, str(answer.status_code))
+            if self._faults.take(WALLET, fault, phone, operation=kind) is not None:
+                self._ledger.note_request(WALLET, call, own_id, str(answer.status_code))
                 return answer
         return None
 
@@ -159,20 +159,23 @@ class OrangeB2bOperator:
 
     def _after_accepting(self, entry: Row, phone: str) -> Response:
         """The request is on the books. What the caller hears of it is another matter."""
-        if self._faults.take(WALLET, "error_after_accept", phone) is not None:
+        if self._faults.take(WALLET, "error_after_accept", phone, operation="start") is not None:
             self._ledger.note_request(WALLET, "cashout", entry["own_id"], "500")
             return _error(500, 1, "Internal error")
         if self._faults.take(WALLET, "lost_answer", phone, operation="start") is not None:
             self._ledger.note_request(WALLET, "cashout", entry["own_id"], "(line cut)")
             return cut_connection()
-        slow = self._faults.take(WALLET, "slow", phone, operation="start")
-        if slow is not None:
-            pause(self._store.bell, slow_seconds(slow))
+        self._dawdle(phone, "start")
         if entry["plan"].get("callback_first"):
             entry = self._ledger.wait_until_final(entry["id"], self._config.prompt_lifetime_s + 5)
             if entry["state"] in FINAL:
                 self._callbacks.now(entry)
         return self._taken("cashout", entry)
+
+    def _dawdle(self, phone: str | None, operation: str) -> None:
+        slow = self._faults.take(WALLET, "slow", phone, operation=operation)
+        if slow is not None:
+            pause(self._store.bell, slow_seconds(slow))
 
     def _taken(self, kind: str, row: Row) -> Response:
         self._ledger.note_request(WALLET, kind, row["own_id"], "202 PENDING")
@@ -186,7 +189,10 @@ class OrangeB2bOperator:
         asked = request.get_json(silent=True)
         asked = asked if isinstance(asked, dict) else {}
         own_id, phone = str(asked.get("transactionId", "")), f"+243{asked.get('peerId', '')}"
-        problem = self._token_problem(phone, "refund") or self._problem(asked)
+        trouble = self._token_problem(phone, "refund") or self._trouble("cashin", own_id, phone, "refund")
+        if trouble is not None:
+            return trouble
+        problem = self._problem(asked)
         if problem is None and self._seen(own_id):
             problem = _error(409, 70, "Transaction already exists")
         if problem is not None:
@@ -197,9 +203,13 @@ class OrangeB2bOperator:
         told = {"api": "b2b", "posId": asked["posId"]}
         delay_s = max(self._config.delivery_delay_s, 0.01)
         refund, _ = self._ledger.refund(RefundAsk(WALLET, own_id, payment, minor, delay_s=delay_s, asked_as=told))
+        if self._faults.take(WALLET, "error_after_accept", phone, operation="refund") is not None:
+            self._ledger.note_request(WALLET, "cashin", own_id, "500")
+            return _error(500, 1, "Internal error")
         if self._faults.take(WALLET, "lost_answer", phone, operation="refund") is not None:
             self._ledger.note_request(WALLET, "cashin", own_id, "(line cut)")
             return cut_connection()
+        self._dawdle(phone, "refund")
         return self._taken("cashin", refund)
 
     def status(self, own_id: str) -> Response:
@@ -208,6 +218,7 @@ class OrangeB2bOperator:
         problem = self._token_problem(phone, "query")
         if problem is not None:
             return problem
+        self._dawdle(phone, "query")
         if self._faults.take(WALLET, "lost_answer", phone, operation="query") is not None:
             self._ledger.note_request(WALLET, "query", own_id, "(line cut)")
             return cut_connection()

@@ -34,6 +34,7 @@ TEXTS: Mapping[str, str] = {
     "60023": "Delai de confirmation depasse",
     "60024": "Le client a une autre session en cours",
     "60025": "Le client n a pas de compte Orange Money",
+    "60026": "Plateforme surchargee, rien n a ete pris en compte",
 }
 # How an entry ended, in the ledger's words → the code told. A code stands for itself.
 _ENDINGS: Mapping[str, str] = {
@@ -47,7 +48,9 @@ _ENDINGS: Mapping[str, str] = {
     "reversed": "705",
     "too_much": "705",
 }
-# The product's setting for these codes: MWOLO_ORANGE_STATUS_FAILED_CODES.
+OVERLOADED = "60026"
+# The product's settings for these codes: MWOLO_ORANGE_START_NOT_TAKEN_CODES, MWOLO_ORANGE_STATUS_FAILED_CODES.
+NOT_TAKEN_CODES = OVERLOADED
 FAILED_CODES = (
     "00084=configuration,60019=no_funds,60021=cancelled,60022=wrong_pin,60023=prompt_expired,60024=busy,"
     "60025=payer_unknown"

@@ -28,6 +28,7 @@ from mwolo.sandbox.operators.orange_rules import (
     DONE,
     IN_PROGRESS,
     OPERATIONS,
+    OVERLOADED,
     SERVICES,
     TEXTS,
     WRONG_ID,
@@ -119,16 +120,9 @@ class OrangeSoapOperator:
 
     def pay(self, fields: Mapping[str, str]) -> Response:
         own_id, phone = fields.get("transid", ""), _phone(fields)
-        if self._faults.take(WALLET, "expired_token", phone) is not None:
-            return self._turned_away("the token has expired")
-        if self._faults.take(WALLET, "throttled", phone) is not None:
-            self._ledger.note_request(WALLET, "doS2M", own_id, "429")
-            return Response("Too many requests", 429, content_type="text/plain")
-        if self._faults.take(WALLET, "overloaded", phone) is not None:
-            self._ledger.note_request(WALLET, "doS2M", own_id, "503")
-            return Response("<h1>Service Unavailable</h1>", 503, content_type="text/html")
-        if self._faults.take(WALLET, "error_before_accept", phone) is not None:
-            return self._stumble("doS2M", own_id)
+        trouble = self._trouble("doS2M", fields, phone, "start")
+        if trouble is not None:
+            return trouble
         problem = self._party_problem(fields) or payment_problem(fields)
         if problem is None and self._seen(own_id):
             problem = WRONG_ID
@@ -140,6 +134,20 @@ class OrangeSoapOperator:
         with self._store.begin() as db:
             self._callbacks.stage_false(db, entry)
         return self._after_accepting(entry, fields, phone)
+
+    def _trouble(self, operation: str, fields: Mapping[str, str], phone: str, kind: str) -> Response | None:
+        """The faults of a gateway that takes nothing on. `kind`: what `params.operation` calls it."""
+        own_id = fields.get("transid", "")
+        if self._faults.take(WALLET, "expired_token", phone, operation=kind) is not None:
+            return self._turned_away("the token has expired")
+        if self._faults.take(WALLET, "throttled", phone, operation=kind) is not None:
+            self._ledger.note_request(WALLET, operation, own_id, "429")
+            return Response("Too many requests", 429, content_type="text/plain")
+        if self._faults.take(WALLET, "overloaded", phone, operation=kind) is not None:
+            return self._said(operation, fields, OVERLOADED)
+        if self._faults.take(WALLET, "error_before_accept", phone, operation=kind) is not None:
+            return self._stumble(operation, own_id)
+        return None
 
     def _ask(self, fields: Mapping[str, str], phone: str) -> Ask:
         return Ask(
@@ -162,14 +170,12 @@ class OrangeSoapOperator:
 
     def _after_accepting(self, entry: Row, fields: Mapping[str, str], phone: str) -> Response:
         """The request is on the books. What the caller hears of it is another matter."""
-        if self._faults.take(WALLET, "error_after_accept", phone) is not None:
+        if self._faults.take(WALLET, "error_after_accept", phone, operation="start") is not None:
             return self._stumble("doS2M", entry["own_id"])
         if self._faults.take(WALLET, "lost_answer", phone, operation="start") is not None:
             self._ledger.note_request(WALLET, "doS2M", entry["own_id"], "(line cut)")
             return cut_connection()
-        slow = self._faults.take(WALLET, "slow", phone, operation="start")
-        if slow is not None:
-            pause(self._store.bell, slow_seconds(slow))
+        self._dawdle(phone, "start")
         if entry["plan"].get("callback_first"):
             entry = self._ledger.wait_until_final(entry["id"], self._config.prompt_lifetime_s + 5)
             if entry["state"] in FINAL:
@@ -186,9 +192,7 @@ class OrangeSoapOperator:
             return self._said("doCheckTrans", fields, problem)
         found = self._found(own_id)
         phone = None if found is None else found["phone"]
-        slow = self._faults.take(WALLET, "slow", phone, operation="query")
-        if slow is not None:
-            pause(self._store.bell, slow_seconds(slow))
+        self._dawdle(phone, "query")
         if self._faults.take(WALLET, "lost_answer", phone, operation="query") is not None:
             self._ledger.note_request(WALLET, "doCheckTrans", own_id, "(line cut)")
             return cut_connection()
@@ -197,6 +201,9 @@ class OrangeSoapOperator:
     def give_back(self, fields: Mapping[str, str]) -> Response:
         """A merchant sends money to a customer. The box books it as the refund of a payment that it fits."""
         own_id, phone = fields.get("transid", ""), _phone(fields)
+        trouble = self._trouble("doM2S", fields, phone, "refund")
+        if trouble is not None:
+            return trouble
         problem = self._party_problem(fields) or payment_problem(fields)
         if problem is None and self._seen(own_id):
             problem = WRONG_ID
@@ -210,6 +217,7 @@ class OrangeSoapOperator:
         if self._faults.take(WALLET, "lost_answer", phone, operation="refund") is not None:
             self._ledger.note_request(WALLET, "doM2S", own_id, "(line cut)")
             return cut_connection()
+        self._dawdle(phone, "refund")
         return self._said("doM2S", fields, state_code(refund), refund["provider_txn_id"])
 
     def balance(self, fields: Mapping[str, str]) -> Response:
@@ -289,6 +297,11 @@ class OrangeSoapOperator:
     def _turned_away(self, why: str) -> Response:
         self._ledger.note_request(WALLET, "login", None, f"401 {why}")
         return Response("Unauthorized", 401, {"WWW-Authenticate": "Bearer"}, content_type="text/plain")
+
+    def _dawdle(self, phone: str | None, operation: str) -> None:
+        slow = self._faults.take(WALLET, "slow", phone, operation=operation)
+        if slow is not None:
+            pause(self._store.bell, slow_seconds(slow))
 
     def _stumble(self, operation: str, own_id: str) -> Response:
         self._ledger.note_request(WALLET, operation, own_id, "500 Fault")

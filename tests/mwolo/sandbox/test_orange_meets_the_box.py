@@ -39,7 +39,7 @@ from core.payments.ports import (
     WalletAttempt,
     WalletRefund,
 )
-from mwolo.sandbox.operators.orange_rules import FAILED_CODES
+from mwolo.sandbox.operators.orange_rules import FAILED_CODES, NOT_TAKEN_CODES
 from mwolo.sandbox.serve import threaded_server
 from tests.mwolo.sandbox.box_rig import ORANGE, Box, until
 
@@ -112,6 +112,7 @@ class Town:
             "client_secret": known.orange_client_secret,
             "b2b_pos_id": known.orange_pos_id,
             "status_failed_codes": FAILED_CODES,
+            "start_not_taken_codes": NOT_TAKEN_CODES,
         }
         store = changed.pop("session_store", None)
         config = OrangeConfig(**{**usual, **changed})
@@ -209,7 +210,7 @@ def test_soap_faults(town: Town) -> None:
     wallet, box = town.soap(), town.box
     for fault, expected in (
         ("error_before_accept", Unknown("fault_Server")),
-        ("overloaded", Unknown("503")),
+        ("overloaded", NotAccepted("60026", 30)),
         ("throttled", NotAccepted("429", 10)),
         ("expired_token", Failed("configuration", "http_401")),
     ):
@@ -307,6 +308,24 @@ def test_soap_gives_money_back(town: Town) -> None:
     assert wallet.refund(rest) == Unknown("cut")
     assert wallet.query_refund(rest) == Paid()
     assert isinstance(wallet.refund(more), Unknown), "nothing is left of the payment"
+    assert town.box.balance(ORANGE) == "20000"
+
+
+@pytest.mark.parametrize("api", ["soap", "b2b"])
+def test_a_refund_in_bad_weather(town: Town, api: str) -> None:
+    wallet: Any = town.soap() if api == "soap" else town.b2b()
+    one = town.attempt()
+    wallet.start(one)
+    town.box.answers(ORANGE)
+    back = refund_of(one, AMOUNT)
+    for fault in ("throttled", "overloaded", "error_before_accept", "expired_token"):
+        town.box.fault("orange", fault, operation="refund")
+        assert isinstance(wallet.refund(back), NotAccepted | Unknown | Failed)
+        assert wallet.query_refund(back) == NotFound()
+    town.box.fault("orange", "error_after_accept", operation="refund")
+    town.box.fault("orange", "slow", operation="query", seconds=0.01)
+    assert isinstance(wallet.refund(back), Unknown)
+    assert until(lambda: isinstance(wallet.query_refund(back), Paid))
     assert town.box.balance(ORANGE) == "20000"
 
 
