@@ -130,7 +130,9 @@ def prepare_folder(plan: Plan) -> None:
         kept = plan.data / "secrets.json"
         plan.kept = json.loads(kept.read_text()) if kept.exists() else {}
         for name in SECRETS:
-            plan.kept.setdefault(name, secrets.token_urlsafe(12 if name == "admin_password" else 32))
+            # Hexadecimal where operators read it: Daraja refuses an address in which "exe" or "sql" stands by chance.
+            made = secrets.token_hex(16) if name == "hook" else secrets.token_urlsafe(12 if "password" in name else 32)
+            plan.kept.setdefault(name, made)
         kept.write_text(json.dumps(plan.kept, indent=1))
         kept.chmod(0o600)
     except OSError as error:
