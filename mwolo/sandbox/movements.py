@@ -77,16 +77,21 @@ class Movements:
         """`told` hears of every payment of this wallet that the operator took back."""
         self._reversed.setdefault(wallet, []).append(told)
 
+    def ahead_s(self) -> float:
+        """Seconds by which the product's business clock is ahead of the real one."""
+        return self._ahead()
+
     # -- money in
 
     def paid(self, db: Connection, entry: Row) -> None:
         """Note a payment whose entry has just been paid; plans of its later fate begin here."""
+        asked = entry["asked_as"]
         row = {
             "entry_id": entry["id"],
             "own_id": entry["own_id"],
             "provider_ref": entry["provider_ref"],
             "provider_txn_id": entry["provider_txn_id"],
-            "reference": entry["asked_as"].get("reference"),
+            "reference": asked.get("reference") or asked.get("clientReferenceId"),
         }
         self._write(db, entry["wallet"], "payment", entry["phone"], entry["minor"], entry["currency"], row)
         fate = entry["plan"].get("reversed")

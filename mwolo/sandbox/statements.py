@@ -96,6 +96,7 @@ LAYOUTS: Mapping[str, Layout] = {
             "Transaction type": "kind",
             "Status": "state",
             "Transaction ID": "own_id",
+            "Client reference ID": "reference",
             "Provider transaction ID": "number",
             "Amount": "amount",
             "Currency": "currency",
