@@ -7,6 +7,7 @@ then each process goes on with what it last saw and keeps its own.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -24,6 +25,8 @@ from core.sealing import SealBroken, Sealer
 _LOCK_S = 90
 # No operator's session lives a day: what nobody renewed is not left lying about.
 _KEEP_S = 24 * 3600
+# While Redis is away each try may cost seconds of a payment: it is not tried more often than this.
+_TRY_AGAIN_S = 5.0
 
 _log = structlog.get_logger("wallet_sessions")
 
@@ -31,19 +34,31 @@ _log = structlog.get_logger("wallet_sessions")
 class RedisSessionStore:
     """Keeps the sessions of one application (`name`) for everybody who has this Redis and this secret key."""
 
-    def __init__(self, client: redis.Redis, sealer: Sealer, name: str, *, lock_s: float = _LOCK_S) -> None:
+    def __init__(
+        self,
+        client: redis.Redis,
+        sealer: Sealer,
+        name: str,
+        *,
+        lock_s: float = _LOCK_S,
+        try_again_s: float = _TRY_AGAIN_S,
+    ) -> None:
         self._client = client
         self._sealer = sealer
         self._purpose = f"wallet_sessions:{name}"
         self._key = f"wallets:sessions:{name}"
         self._lock_key = f"wallets:sessions:{name}:creator"
         self._lock_s = lock_s
+        self._try_again_s = try_again_s
         # What this process last saw: all there is while Redis is away.
         self._own = InProcessStore()
         self._away = False
+        self._tried_at = 0.0
         self._unreadable = False
 
     def load(self) -> Sessions:
+        if self._left_alone():
+            return self._own.load()
         try:
             kept = self._read(self._client.get(self._key))
         except RedisError as error:
@@ -62,6 +77,9 @@ class RedisSessionStore:
             pipe.multi()
             pipe.set(self._key, self._write(changed), ex=_KEEP_S)
 
+        if self._left_alone():
+            self._own.update(change)
+            return
         try:
             # Watches the key and starts again when somebody else was faster.
             self._client.transaction(step, self._key)
@@ -74,6 +92,10 @@ class RedisSessionStore:
 
     @contextmanager
     def creating(self) -> Iterator[bool]:
+        if self._left_alone():
+            with self._own.creating() as alone:
+                yield alone
+            return
         # The lock carries a token of its holder and is freed by nobody else; a crash frees it after `lock_s`.
         lock = self._client.lock(self._lock_key, timeout=self._lock_s, thread_local=False)
         try:
@@ -124,7 +146,10 @@ class RedisSessionStore:
     def _gone(self, error: RedisError) -> None:
         if not self._away:
             _log.warning("session_store_away", name=self._key, why=type(error).__name__)
-        self._away = True
+        self._away, self._tried_at = True, time.monotonic()
+
+    def _left_alone(self) -> bool:
+        return self._away and time.monotonic() < self._tried_at + self._try_again_s
 
     def _back(self) -> None:
         if self._away:

@@ -268,8 +268,9 @@ def test_without_redis_a_process_goes_on_with_what_it_last_saw() -> None:
     assert "token" not in repr(logs)
 
 
-def test_a_redis_that_goes_leaves_the_token_with_everybody(store: RedisSessionStore, client: redis.Redis) -> None:
+def test_a_redis_that_goes_leaves_the_token_with_everybody(client: redis.Redis) -> None:
     operator, clock = Operator(), FixedClock(NOW)
+    store = RedisSessionStore(client, SEALER, "mpesa_ke", try_again_s=0.0)
     shared = pool(operator, clock, store)
     shared.take()
     with structlog.testing.capture_logs() as logs:
@@ -290,3 +291,18 @@ def test_proven_is_kept(store: RedisSessionStore) -> None:
     taken = shared.take()
     shared.worked(taken)
     assert store.load() == (replace(taken, proven=True),)
+
+
+def test_a_redis_that_is_away_is_not_tried_by_every_payment() -> None:
+    tried: list[object] = []
+
+    def answer(*args: object, **options: object) -> object:
+        tried.append(args)
+        raise redis.ConnectionError("away")
+
+    away = redis.Redis(port=free_port())
+    away.execute_command = answer  # type: ignore[method-assign]
+    store = RedisSessionStore(away, SEALER, "mpesa_ke", try_again_s=3600.0)
+    shared = pool(Operator(), FixedClock(NOW), store)
+    assert {shared.take().id for _ in range(5)} == {"token-1"}
+    assert len(tried) == 1
