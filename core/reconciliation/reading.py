@@ -22,7 +22,8 @@ from core.reconciliation.errors import BadFile
 MAX_BYTES = 20_000_000
 # What a workbook may unpack to: a small archive can hold a machine's whole memory.
 MAX_UNPACKED = 200_000_000
-MAX_ROWS = 200_000
+# One transaction takes a file in, and SQLite's other writers wait for it: two seconds is what a customer's turn bears.
+MAX_ROWS = 30_000
 MAX_COLUMNS = 100
 # No cell of a report is longer; what follows is cut, never read.
 MAX_CELL = 500

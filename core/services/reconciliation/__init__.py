@@ -75,7 +75,8 @@ class Reconciliation:
     ) -> Imported:  # fmt: skip
         """Take a file in, remember its columns, match its lines. The same bytes again: the first import's answer.
 
-        A bad line costs only itself. Raises BadFile or BadMapping; then nothing was taken.
+        A bad line costs only itself. Lines with a number that we have are matched at once, and up to a thousand others;
+        `match` or `match_all` does the rest. Raises BadFile or BadMapping; then nothing was taken.
         """
         return imports.import_file(self._ctx, wallet, currency, filename, data, columns, options, by)
 
@@ -97,6 +98,10 @@ class Reconciliation:
     def match(self, wallet: str, limit: int = 100_000) -> int:
         """Match every line that nobody has settled yet; how many are settled now that were not before."""
         return matching.match(self._ctx, wallet, limit)
+
+    def match_all(self, limit: int = 5_000) -> int:
+        """`match` for every wallet with open lines. Called by the schedule: a large import leaves some to it."""
+        return matching.match_all(self._ctx, limit)
 
     def lines(
         self, wallet: str, *, day: date | None = None, currency: str | None = None, outcome: str | None = None,

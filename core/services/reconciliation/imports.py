@@ -27,16 +27,18 @@ from core.reconciliation.model import Imported, ImportView, Preview, Problem, Re
 from core.reconciliation.reading import Table, read_table
 from core.reconciliation.tables import StatementImportRow, StatementLineRow, StatementMappingRow
 from core.services.reconciliation.context import Context
-from core.services.reconciliation.matching import match
+from core.services.reconciliation.matching import match, match_all
 
 log = structlog.get_logger(__name__)
 
 PROBLEMS_KEPT = 100
 # Bound variables have a limit on both databases.
 _PIECE = 500
-_MATCH_LIMIT = 200_000
+# Lines with a transaction of their own that are settled while somebody waits for the page; `match_all` does the rest.
+INLINE = 1_000
 # The day before yesterday again: what an operator shows late is not missed, and what is known costs nothing.
 FETCHED_DAYS = 2
+MATCHED_AT_ONCE = 5_000
 
 OTHER_CONTENT = N_("The transaction {txn} was taken before, with other content.")
 NOT_POSITIVE = N_("There is no amount.")
@@ -167,18 +169,18 @@ def fetch_yesterday(ctx: Context, by: str) -> dict[str, Imported]:
     done: dict[str, Imported] = {}
     for name, adapter in sorted(ctx.wallets.items()):
         if not adapter.can.statements:
-            _match(ctx, name)
             continue
         try:
             done[name] = import_api(ctx, name, end - timedelta(days=FETCHED_DAYS), end, by)
         except PartnerError as error:
             log.warning("statement.not_fetched", wallet=name, code=error.code)
+    match_all(ctx, MATCHED_AT_ONCE)
     return done
 
 
 def _match(ctx: Context, wallet: str) -> None:
     try:
-        match(ctx, wallet, _MATCH_LIMIT)
+        match(ctx, wallet, INLINE)
     except NotRecorded:
         # The lines are in; the next run takes them up.
         log.warning("statement.match_later", wallet=wallet)

@@ -44,6 +44,13 @@ def match(ctx: Context, wallet: str, limit: int) -> int:
     return settled + _settle_quiet(ctx, wallet)
 
 
+def match_all(ctx: Context, limit: int) -> int:
+    """See `Reconciliation.match_all`."""
+    with ctx.db.read() as session:
+        wallets = session.scalars(select(StatementLineRow.wallet).where(queries.is_open()).distinct()).all()
+    return sum(match(ctx, wallet, limit) for wallet in sorted(wallets))
+
+
 def _match_known(ctx: Context, wallet: str) -> int:
     """Lines whose number is that of a payment of the same money, a chunk a transaction."""
     settled, last = 0, 0
@@ -221,6 +228,9 @@ def _differs(session: Session, line: StatementLineRow, verdict: rules.Differs) -
 
 
 def _reversal(ctx: Context, session: Session, line: StatementLineRow) -> bool:
+    # Some operators give money back by reversing: then the line shows a refund of ours, not a deed of theirs.
+    if queries.refund_for(session, line, rules.own_ids_of(queries.facts(line))) is not None:
+        return _refund(session, line)
     original = (
         queries.payment_by_txn(session, line.wallet, line.original_txn_id)
         or _of_own_ids(session, line)

@@ -233,8 +233,11 @@ def test_a_refund_made_at_the_portal_is_a_reversal_when_a_person_says_so(any_cle
     any_clerk.check()
 
 
+@pytest.mark.parametrize("kind", ["Refund", "Reversal"])
 @pytest.mark.parametrize("known_by", ["own", "original"])
-def test_a_refund_line_matches_our_refund(clerk: Clerk, known_by: str) -> None:
+def test_a_refund_line_matches_our_refund_also_where_the_operator_calls_it_a_reversal(
+    clerk: Clerk, known_by: str, kind: str
+) -> None:
     clerk.paid("TX1")
     payment = clerk.payment_with("TX1")
     refund = RefundRow(
@@ -245,7 +248,7 @@ def test_a_refund_line_matches_our_refund(clerk: Clerk, known_by: str) -> None:
     with clerk.db.begin() as session:
         session.add(refund)
     named = {"own": refund.own_ref} if known_by == "own" else {"orig": "TX1"}
-    clerk.take(Line("RF1", kind="Refund", amount="500", **named))
+    clerk.take(Line("RF1", kind=kind, amount="500", **named))
     assert clerk.lines()[0].note == rules.REFUND_OPEN
     with clerk.db.begin() as session:
         row = session.scalars(select(RefundRow)).one()
