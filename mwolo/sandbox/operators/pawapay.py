@@ -8,14 +8,16 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric import ec
 from flask import Blueprint, Response, jsonify, request
-from sqlalchemy import Connection
 
+from mwolo.sandbox.callbacks import Callbacks
 from mwolo.sandbox.config import SandboxConfig
 from mwolo.sandbox.errands import Errands
-from mwolo.sandbox.faults import Faults
+from mwolo.sandbox.faults import WALLET_FAULTS, Faults
 from mwolo.sandbox.ledger import FINAL, Ask, OperatorLedger
 from mwolo.sandbox.operators.keys import OperatorKeys
+from mwolo.sandbox.operators.pawapay_money import PawapayMoney
 from mwolo.sandbox.operators.pawapay_rules import (
     AT_INITIATION,
     CURRENCIES,
@@ -30,14 +32,15 @@ from mwolo.sandbox.operators.pawapay_rules import (
 from mwolo.sandbox.operators.pawapay_signing import KEY_ID, signed_headers
 from mwolo.sandbox.outbound import Outbound
 from mwolo.sandbox.store import Now, Row, Store, iso, major
-from mwolo.sandbox.wire import cut_connection, pause, plan_for, slow_seconds
+from mwolo.sandbox.wire import clock_of, cut_connection, pause, plan_for, slow_seconds
 
 log = logging.getLogger(__name__)
 
 WALLET = "pawapay"
 # Callbacks are repeated until exactly 200; the real count is not published.
 MOST_CALLBACKS = 15
-LONGEST_PAUSE_S = 300.0
+# The token is one for ever, so it does not expire; signatures can be bad instead.
+FAULTS = (*(fault for fault in WALLET_FAULTS if fault != "expired_token"), "bad_signature")
 
 
 class PawapayOperator:
@@ -62,8 +65,15 @@ class PawapayOperator:
         self._outbound = outbound
         self._keys = keys
         self._now = now
-        ledger.on_settled(WALLET, self._stage_callbacks)
-        errands.on("pawapay.callback", self._callback)
+        # Whoever makes callbacks up does not have pawaPay's key.
+        self._forger = ec.generate_private_key(ec.SECP256R1())
+        retry_s, most = config.callback_retry_s, MOST_CALLBACKS
+        self._callbacks = Callbacks(
+            WALLET, store, ledger, errands, now, self._post_callback, retry_s=retry_s, most=most
+        )
+        ledger.on_settled(WALLET, self._callbacks.stage)
+        faults.plays(WALLET, FAULTS)
+        self._money = PawapayMoney(config, store, ledger, faults, errands, now, self._signed_post)
 
     def blueprint(self) -> Blueprint:
         pages = Blueprint("pawapay", __name__, url_prefix="/pawapay/v2")
@@ -75,10 +85,12 @@ class PawapayOperator:
         pages.add_url_rule("/availability", view_func=self.availability, endpoint="availability")
         pages.add_url_rule("/predict-provider", view_func=self.predict, methods=["POST"])
         pages.add_url_rule("/public-key/http", view_func=self.public_keys)
+        self._money.add_to(pages)
         return pages
 
     def _check_token(self) -> Response | None:
-        if request.endpoint == "pawapay.availability":  # the one call that needs no token
+        # A report's address is its own key; the other call says nothing about anybody.
+        if request.endpoint in ("pawapay.availability", "pawapay.report_file"):
             return None
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
@@ -96,6 +108,9 @@ class PawapayOperator:
             return _refusal(400, "INVALID_INPUT", "The body is not JSON.")
         own_id = str(asked.get("depositId", ""))
         phone = _phone_in(asked)
+        if self._faults.take(WALLET, "throttled", phone, operation="start") is not None:
+            self._ledger.note_request(WALLET, "deposit", own_id, "429")
+            return Response("Too Many Requests", 429, content_type="text/plain")
         if self._faults.take(WALLET, "error_before_accept", phone) is not None:
             return self._unknown_error(own_id)
         if self._faults.take(WALLET, "overloaded", phone) is not None:
@@ -111,7 +126,11 @@ class PawapayOperator:
         if plan.get("refused") in AT_INITIATION:
             return self._rejected(own_id, plan["refused"], "Refused.")
         entry, new = self._ledger.ask(self._ask(asked, phone, plan))
-        return self._after_accepting(entry, phone) if new else self._answer(entry, "DUPLICATE_IGNORED")
+        if not new:
+            return self._answer(entry, "DUPLICATE_IGNORED")
+        with self._store.begin() as db:
+            self._callbacks.stage_false(db, entry)
+        return self._after_accepting(entry, phone)
 
     def _ask(self, asked: Mapping[str, Any], phone: str, plan: dict[str, Any]) -> Ask:
         details = asked["payer"]["accountDetails"]
@@ -143,7 +162,7 @@ class PawapayOperator:
         if entry["plan"].get("callback_first"):
             final = self._ledger.wait_until_final(entry["id"], self._config.prompt_lifetime_s + 5)
             if final["state"] in FINAL:
-                self._post_callback(final)
+                self._callbacks.now(final)
         return self._answer(entry, "ACCEPTED")
 
     def _answer(self, entry: Row, status: str) -> Response:
@@ -198,26 +217,19 @@ class PawapayOperator:
 
     # -- callbacks
 
-    def _stage_callbacks(self, db: Connection, entry: Row) -> None:
-        # The first news was posted before the answer; late money after it is news again.
-        if entry["plan"].get("callback_first") and "late_success" not in entry["plan"]:
-            return
-        for _ in range(entry["plan"].get("callbacks", 1)):
-            self._errands.add(db, "pawapay.callback", {"entry": entry["id"], "state": entry["state"]})
+    def _post_callback(self, entry: Mapping[Any, Any]) -> bool:
+        return self._signed_post(told_of(entry), entry["phone"], forged=bool(entry["plan"].get("false")))
 
-    def _callback(self, body: Mapping[str, Any], tries: int) -> float | None:
-        entry = self._ledger.by_id(body["entry"])
-        if entry["state"] != body["state"] or self._post_callback(entry) or tries + 1 >= MOST_CALLBACKS:
-            return None
-        return float(min(self._config.callback_retry_s * 2**tries, LONGEST_PAUSE_S))
-
-    def _post_callback(self, entry: Row) -> bool:
+    def _signed_post(self, told: Mapping[str, Any], phone: str | None, *, forged: bool = False) -> bool:
+        """POST one callback. True when the product took it: exactly 200 counts."""
         url = self._config.pawapay_callback_url
-        body = json.dumps(told_of(entry), ensure_ascii=False).encode()
+        body = json.dumps(told, ensure_ascii=False).encode()
         shape = self._config.pawapay_signature
-        headers = signed_headers(self._keys.pawapay, url, body, at=self._now(), shape=shape)
-        if self._faults.take(WALLET, "bad_signature", entry["phone"]) is not None:
-            other = signed_headers(self._keys.pawapay, url, body + b" ", at=self._now(), shape=shape)
+        key = self._forger if forged else self._keys.pawapay
+        at = clock_of(self._faults, WALLET, self._now(), phone)
+        headers = signed_headers(key, url, body, at=at, shape=shape)
+        if self._faults.take(WALLET, "bad_signature", phone) is not None:
+            other = signed_headers(key, url, body + b" ", at=at, shape=shape)
             headers["Signature"] = other["Signature"]
         answer = self._outbound.post(url, body, headers)
         if answer.status != 200:
@@ -253,7 +265,7 @@ class PawapayOperator:
         return jsonify([{"id": KEY_ID, "key": self._keys.pawapay_public()}])
 
 
-def told_of(entry: Row) -> dict[str, Any]:
+def told_of(entry: Mapping[Any, Any]) -> dict[str, Any]:
     """A deposit as pawaPay tells it, in a status answer and in a callback alike."""
     status = {"asked": "PROCESSING", "paid": "COMPLETED"}.get(entry["state"], "FAILED")
     told: dict[str, Any] = {
@@ -294,7 +306,9 @@ def _conf(provider: str) -> dict[str, Any]:
             "authType": "PROVIDER_AUTH",
             "status": "OPERATIONAL",
         }
-        currencies.append({"currency": currency, "displayName": sign, "operationTypes": {"DEPOSIT": deposit}})
+        refund = {name: deposit[name] for name in ("minAmount", "maxAmount", "decimalsInAmount", "status")}
+        operations = {"DEPOSIT": deposit, "REFUND": refund}
+        currencies.append({"currency": currency, "displayName": sign, "operationTypes": operations})
     return {"provider": provider, "displayName": PROVIDERS[provider][1], "currencies": currencies}
 
 

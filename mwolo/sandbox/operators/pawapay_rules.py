@@ -76,6 +76,7 @@ _FIELDS = frozenset(
         "preAuthorisationCode",
     }
 )
+_REFUND_FIELDS = frozenset({"refundId", "depositId", "amount", "currency", "clientReferenceId", "metadata"})
 
 Problem = tuple[str, str]
 
@@ -117,6 +118,24 @@ def deposit_problem(asked: Mapping[str, Any]) -> Problem | None:
     if not isinstance(details, dict) or payer.get("type") != "MMO":
         return "INVALID_PARAMETER", "payer must be of type MMO with accountDetails."
     return _payer_problem(details) or _amount_problem(asked, str(details["provider"])) or _texts_problem(asked)
+
+
+def refund_problem(asked: Mapping[str, Any], currency: str | None) -> str | None:
+    """The failureCode for the first thing wrong with a refund, or None. `currency`: the deposit's."""
+    if not is_uuid4(asked.get("refundId")) or not is_uuid4(asked.get("depositId")):
+        return "INVALID_PARAMETER"
+    if any(name not in _REFUND_FIELDS for name in asked):
+        return "UNSUPPORTED_PARAMETER"
+    if "amount" not in asked:
+        return None
+    amount, told = asked["amount"], asked.get("currency")
+    if told is None:
+        return "MISSING_PARAMETER"
+    if told not in CURRENCIES or (currency is not None and told != currency):
+        return "INVALID_CURRENCY"
+    if not isinstance(amount, str) or not _AMOUNT.fullmatch(amount):
+        return "INVALID_AMOUNT"
+    return "INVALID_AMOUNT" if len(amount.partition(".")[2]) > CURRENCIES[told][1] else None
 
 
 def _payer_problem(details: Mapping[str, Any]) -> Problem | None:

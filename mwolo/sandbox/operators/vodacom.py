@@ -18,12 +18,14 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from flask import Blueprint, Response, jsonify, request
 from sqlalchemy import Connection, insert, select, update
 
+from mwolo.sandbox.callbacks import Callbacks
 from mwolo.sandbox.config import SandboxConfig
 from mwolo.sandbox.errands import Errands
-from mwolo.sandbox.faults import Faults
+from mwolo.sandbox.faults import WALLET_FAULTS, Faults
 from mwolo.sandbox.ledger import FINAL, Ask, OperatorLedger
 from mwolo.sandbox.operators.keys import OperatorKeys
 from mwolo.sandbox.operators.vodacom_codes import CODES, MARKETS, QUERY_FIELDS, TEST_NUMBERS, c2b_fault, ending_code
+from mwolo.sandbox.operators.vodacom_reversal import Reversals
 from mwolo.sandbox.outbound import Outbound
 from mwolo.sandbox.store import Now, Row, Store, vodacom_sessions
 from mwolo.sandbox.wire import cut_connection, pause, plan_for, slow_seconds
@@ -34,6 +36,8 @@ WALLET = "vodacom"
 BRAND = "mpesa"
 # The retry policy of the real callbacks is not published; the box gives up after this many.
 MOST_CALLBACKS = 6
+# Its answers carry no time that a clock could spoil but the report's; a session is its token.
+FAULTS = (*WALLET_FAULTS, "expired_session", "not_indexed")
 
 _STATUSES: Mapping[str, str] = {"paid": "Completed", "expired": "Expired", "asked": "Pending"}
 
@@ -60,13 +64,19 @@ class VodacomOperator:
         self._outbound = outbound
         self._keys = keys
         self._now = now
+        retry_s, most = config.callback_retry_s, MOST_CALLBACKS
+        self._callbacks = Callbacks(
+            WALLET, store, ledger, errands, now, self._post_callback, retry_s=retry_s, most=most
+        )
         ledger.on_settled(WALLET, self._stage_callback)
-        errands.on("vodacom.callback", self._callback)
+        faults.plays(WALLET, FAULTS)
+        self._reversals = Reversals(config, store, ledger, faults, errands, self._post_news)
 
     def blueprint(self) -> Blueprint:
         pages = Blueprint("vodacom", __name__, url_prefix="/vodacom/<environment>/ipg/v2/<market>")
         pages.add_url_rule("/getSession/", view_func=self.get_session, strict_slashes=False)
         pages.add_url_rule("/c2bPayment/singleStage/", view_func=self.c2b, methods=["POST"], strict_slashes=False)
+        pages.add_url_rule("/reversal/", view_func=self.reversal, methods=["PUT"], strict_slashes=False)
         pages.add_url_rule("/queryTransactionStatus/", view_func=self.query, strict_slashes=False)
         return pages
 
@@ -95,14 +105,15 @@ class VodacomOperator:
         except (binascii.Error, ValueError):
             return None
 
-    def _session_problem(self, phone: str | None) -> str | None:
+    def _session_problem(self, phone: str | None, operation: str = "start") -> str | None:
         session = self._bearer()
         here = vodacom_sessions.c.id == session
         with self._store.read() as db:
             row = db.execute(select(vodacom_sessions).where(here)).mappings().first()
         if row is None:
             return "Invalid session id"
-        if self._faults.take(WALLET, "expired_session", phone, operation="start") is not None:
+        names = ("expired_session", "expired_token")
+        if any(self._faults.take(WALLET, name, phone, operation=operation) is not None for name in names):
             with self._store.begin() as db:
                 db.execute(update(vodacom_sessions).where(here).values(expires=self._now()))
             return "Session id has expired"
@@ -123,6 +134,9 @@ class VodacomOperator:
             return self._unauthorised("c2b", own_id, problem)
         if market not in MARKETS:
             return self._said("c2b", own_id, "INS-998")
+        if self._faults.take(WALLET, "throttled", phone, operation="start") is not None:
+            self._ledger.note_request(WALLET, "c2b", own_id, "429")
+            return Response("Too Many Requests", 429, content_type="text/plain")
         if self._faults.take(WALLET, "error_before_accept", phone) is not None:
             return self._said("c2b", own_id, "INS-1")
         if self._faults.take(WALLET, "overloaded", phone) is not None:
@@ -135,6 +149,9 @@ class VodacomOperator:
         entry, new = self._ledger.ask(self._ask(fields, phone))
         if not new:
             return self._said("c2b", own_id, "INS-10", {"output_TransactionID": "N/A"})
+        if self._config.vodacom_mode == "async":
+            with self._store.begin() as db:
+                self._callbacks.stage_false(db, entry)
         return self._after_accepting(entry, phone)
 
     def _ask(self, fields: Mapping[str, str], phone: str) -> Ask:
@@ -167,7 +184,7 @@ class VodacomOperator:
         if self._config.vodacom_mode == "sync" or entry["plan"].get("callback_first"):
             entry = self._ledger.wait_until_final(entry["id"], self._patience(entry))
         if entry["plan"].get("callback_first") and self._config.vodacom_mode == "async":
-            self._post_callback(entry)
+            self._callbacks.now(entry)
         if slow is not None:
             pause(self._store.bell, slow_seconds(slow))
         if cut is not None:
@@ -201,7 +218,7 @@ class VodacomOperator:
     def query(self, environment: str, market: str) -> Response:
         asked = request.args
         reference = asked.get("input_QueryReference", "")
-        problem = self._session_problem(None)
+        problem = self._session_problem(None, "query")
         if problem is not None:
             return self._unauthorised("query", reference, problem)
         if market not in MARKETS:
@@ -219,6 +236,9 @@ class VodacomOperator:
         if self._faults.take(WALLET, "not_indexed", phone) is not None:
             return self._said("query", reference, "INS-23")
         if entry is None:
+            back = self._reversals.status_of(reference, asked["input_ThirdPartyConversationID"])
+            if back is not None:
+                return self._said("query", reference, "INS-0", back, status=200)
             return self._said("query", reference, "INS-18")
         return self._status(reference, entry, asked["input_ThirdPartyConversationID"])
 
@@ -231,33 +251,46 @@ class VodacomOperator:
                 entry["state"], "Cancelled" if entry["reason"] == "declined" else "Failed"
             ),
             "output_OriginalTransactionID": entry["provider_txn_id"] or "N/A",
-            "output_Reversed": "true" if entry["reversed"] else "false",
+            "output_Reversed": "true" if entry["reversed"] or self._reversals.took_back(entry) else "false",
         }
         return self._said("query", reference, "INS-0", found, status=200)
+
+    # -- a payment is reversed
+
+    def reversal(self, environment: str, market: str) -> Response:
+        asked = request.get_json(silent=True)
+        fields: Mapping[str, Any] = asked if isinstance(asked, dict) else {}
+        own_id = str(fields.get("input_ThirdPartyConversationID", "")) or None
+        entry = self._ledger.entry(WALLET, str(fields.get("input_TransactionID", "")))
+        phone = None if entry is None else entry["phone"]
+        problem = self._session_problem(phone, "refund")
+        if problem is not None:
+            return self._unauthorised("reversal", own_id, problem)
+        if market not in MARKETS:
+            return self._said("reversal", own_id, "INS-998")
+        said = self._reversals.take(fields, MARKETS[market][0], phone)
+        if isinstance(said, Response):
+            return said
+        code, extra = said
+        return self._said("reversal", own_id, code, extra)
 
     # -- the callback of an asynchronous application
 
     def _stage_callback(self, db: Connection, entry: Row) -> None:
-        if self._config.vodacom_mode != "async" or entry["plan"].get("callback_first"):
-            return
-        for _ in range(entry["plan"].get("callbacks", 1)):
-            self._errands.add(db, "vodacom.callback", {"entry": entry["id"], "state": entry["state"]})
+        if self._config.vodacom_mode == "async":
+            self._callbacks.stage(db, entry)
 
-    def _callback(self, body: Mapping[str, Any], tries: int) -> float | None:
-        entry = self._ledger.by_id(body["entry"])
-        # Late money is told again, under its new state; the older news is then no longer worth repeating.
-        if entry["state"] != body["state"] or self._post_callback(entry) or tries + 1 >= MOST_CALLBACKS:
-            return None
-        return float(self._config.callback_retry_s * 2**tries)
-
-    def _post_callback(self, entry: Row) -> bool:
+    def _post_callback(self, entry: Mapping[Any, Any]) -> bool:
         code = "INS-0" if entry["state"] == "paid" else ending_code(entry["reason"])
+        return self._post_news(entry["own_id"], entry["provider_ref"], entry["provider_txn_id"], code)
+
+    def _post_news(self, own_id: str, provider_ref: str, transaction: str | None, code: str) -> bool:
         news = {
-            "input_OriginalConversationID": entry["provider_ref"],
-            "input_TransactionID": entry["provider_txn_id"] or "N/A",
+            "input_OriginalConversationID": provider_ref,
+            "input_TransactionID": transaction or "N/A",
             "input_ResultCode": code,
             "input_ResultDesc": _text(code),
-            "input_ThirdPartyConversationID": entry["own_id"],
+            "input_ThirdPartyConversationID": own_id,
         }
         headers = {"Content-Type": "application/json"}
         answer = self._outbound.post(self._config.vodacom_callback_url, json.dumps(news).encode(), headers)
@@ -285,7 +318,7 @@ class VodacomOperator:
     ) -> Response:
         self._ledger.note_request(WALLET, operation, own_id, code)
         words = {"output_ResponseCode": code, "output_ResponseDesc": _text(code)}
-        if operation == "c2b":
+        if operation in ("c2b", "reversal"):
             words["output_ConversationID"] = secrets.token_hex(16)
             words["output_ThirdPartyConversationID"] = own_id or ""
         reply = jsonify({**words, **(extra or {})})
