@@ -15,6 +15,7 @@ from flask.blueprints import BlueprintSetupState
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.exceptions import Forbidden
 
+from admin.money import FORM_MAX_BYTES
 from admin.parts import Parts
 from core.staff.rules import Permission
 
@@ -51,6 +52,38 @@ RULES: Mapping[str, Rule] = {
     "admin.export_attempts": Permission.EXPORT_MONEY,
     "admin.attempt": Permission.SEE_MONEY,
     "admin.query_attempt": Permission.ASK_WALLETS,
+    "admin.suspense": Permission.SEE_MONEY,
+    "admin.export_suspense": Permission.EXPORT_MONEY,
+    "admin.suspense_item": Permission.SEE_MONEY,
+    "admin.check_placing": Permission.PLACE_MONEY,
+    "admin.place": Permission.PLACE_MONEY,
+    "admin.withdraw_placing": Permission.PLACE_MONEY,
+    "admin.days": Permission.SEE_MONEY,
+    "admin.day": Permission.SEE_MONEY,
+    "admin.export_day": Permission.EXPORT_MONEY,
+    "admin.close_day": Permission.RECONCILE,
+    "admin.line": Permission.SEE_MONEY,
+    "admin.settle_line": Permission.RECONCILE,
+    "admin.statements": Permission.SEE_MONEY,
+    "admin.look_at_statement": Permission.RECONCILE,
+    "admin.import_statement": Permission.RECONCILE,
+    "admin.refunds": Permission.SEE_MONEY,
+    "admin.export_refunds": Permission.EXPORT_MONEY,
+    "admin.new_refund": Permission.ASK_REFUNDS,
+    "admin.ask_refund": Permission.ASK_REFUNDS,
+    "admin.refund": Permission.SEE_MONEY,
+    "admin.decide_refund": Permission.DECIDE_REFUNDS,
+    "admin.cancel_refund": Permission.ASK_REFUNDS,
+    "admin.conclude_refund": Permission.DECIDE_REFUNDS,
+    "admin.wallets": Permission.SEE_MONEY,
+    "admin.set_number": Permission.EDIT_NUMBERS,
+    "admin.remove_number": Permission.EDIT_NUMBERS,
+}
+
+# Forms that carry a file; every other form is small (the application's own limit).
+LARGE_FORMS: Mapping[str, int] = {
+    "admin.look_at_statement": FORM_MAX_BYTES,
+    "admin.import_statement": FORM_MAX_BYTES,
 }
 
 CSP = (
@@ -102,6 +135,10 @@ def guard(admin: Blueprint, parts: Parts) -> None:
         if request.endpoint == "admin.static":
             return None
         g.who = parts.staff.who(session_token(parts.secure))
+        # Before the form is read: who may not send a large one is refused by its size.
+        most = LARGE_FORMS.get(request.endpoint or "")
+        if most is not None and g.who is not None and isinstance(rule, Permission) and g.who.may(rule):
+            request.max_content_length = request.max_form_memory_size = most
         # Here and not by the extension itself: callbacks of operators are writes without a form.
         csrf.protect()
         if rule is ANYBODY:

@@ -5,12 +5,25 @@ from __future__ import annotations
 import structlog
 from flask import Blueprint, Response, make_response
 from flask_wtf.csrf import CSRFError
-from werkzeug.exceptions import Forbidden, HTTPException, InternalServerError, NotFound
+from werkzeug.exceptions import Forbidden, HTTPException, InternalServerError, NotFound, RequestEntityTooLarge
 
 from admin import auth
 from admin.money import MoneyParts
 from admin.parts import Parts, ReceiptSource, page
-from admin.views import account, audit, customer, money_attempts, search, session, today
+from admin.views import (
+    account,
+    audit,
+    customer,
+    money_attempts,
+    money_days,
+    money_refunds,
+    money_statements,
+    money_suspense,
+    money_wallets,
+    search,
+    session,
+    today,
+)
 from core.i18n import N_
 from core.kernel.clock import WEST, Clock
 from core.kernel.errors import NotRecorded
@@ -52,7 +65,7 @@ def admin_blueprint(
     for view in (session, today, search, customer, account, audit):
         view.add_pages(admin, parts)
     if money is not None:
-        for money_view in (money_attempts,):
+        for money_view in (money_attempts, money_suspense, money_days, money_statements, money_refunds, money_wallets):
             money_view.add_pages(admin, parts, money)
     _add_errors(admin, parts)
     return admin
@@ -81,6 +94,12 @@ def _add_errors(admin: Blueprint, parts: Parts) -> None:
             403,
             N_("Your role does not allow this."),
             N_("Ask an administrator if you need it for your work. Nothing was changed."),
+        )
+
+    @admin.errorhandler(RequestEntityTooLarge)
+    def too_large(_error: RequestEntityTooLarge) -> Response:
+        return refused(
+            413, N_("This is too large."), N_("A file may have 10 MB. Ask the operator's portal for a shorter period.")
         )
 
     @admin.errorhandler(CSRFError)

@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 from flask import g
 from werkzeug.exceptions import NotFound
 
-from admin.parts import Parts, say
+from admin.parts import Parts, phone, say
 from core.desk.money_model import Place
 from core.i18n import N_
 from core.kernel.errors import CustomerError, NotRecorded, StateConflict
@@ -28,6 +28,8 @@ from core.staff.rules import Permission
 T = TypeVar("T")
 # Columns that keep who did something hold 40 characters; a login may have more.
 _BY_MAX = 40
+# A form that carries a statement of 10 MB compressed and in base 64, and the fields of its mapping beside it.
+FORM_MAX_BYTES = 15_000_000
 
 
 class AttemptQuestions(Protocol):
@@ -82,24 +84,33 @@ def act(parts: Parts, what: str, subject: str, detail: str, do: Callable[[], T])
     """
     try:
         parts.staff.note(g.who.login, what, subject, detail[:1000])
+    except NotRecorded:
+        return _busy()
+    return tried(do, lambda why: _note_refused(parts, what, subject, why))
+
+
+def tried(do: Callable[[], T], refused: Callable[[str], None] = lambda _why: None) -> T | Refusal:
+    """Do it, or say in the reader's language why it was refused. `refused` is told in English."""
+    try:
         return do()
     except NotRecorded:
-        return Refusal(say(N_("The system is busy. Nothing was recorded. Wait a few seconds and try again.")), 503)
-    except CustomerError as error:
-        note_refused(parts, what, subject, error.text.format(**error.blanks))
-        return Refusal(say(error.text, **error.blanks), 409)
-    except ReconciliationRefused as error:
-        note_refused(parts, what, subject, str(error))
+        return _busy()
+    except (CustomerError, ReconciliationRefused) as error:
+        refused(error.text.format(**error.blanks))
         return Refusal(say(error.text, **error.blanks), 409)
     except RefundRefused as error:
-        note_refused(parts, what, subject, str(error))
+        refused(str(error))
         return Refusal(say(WORDS[error.code]), 409)
     except StateConflict as error:
-        note_refused(parts, what, subject, str(error))
+        refused(str(error))
         return Refusal(say(N_("It is not in a state that allows this any more. Load the page again.")), 409)
 
 
-def note_refused(parts: Parts, what: str, subject: str, why: str) -> None:
+def _busy() -> Refusal:
+    return Refusal(say(N_("The system is busy. Nothing was recorded. Wait a few seconds and try again.")), 503)
+
+
+def _note_refused(parts: Parts, what: str, subject: str, why: str) -> None:
     """The second entry. It is lost when the database is busy: nothing has happened that it would have to prove."""
     try:
         parts.staff.note(g.who.login, f"{what}.refused", subject, why[:1000])
@@ -112,7 +123,7 @@ def payer(number: str | None) -> str:
     if not number:
         return "–"
     if g.who.may(Permission.SEE_PAYERS) or "*" in number:
-        return number
+        return phone(number)
     return masked(number) if number.startswith("+") else f"{number[:3]}***{number[-3:]}" if len(number) > 8 else "***"
 
 

@@ -57,7 +57,7 @@ def language() -> str:
     return chosen if chosen in LANGUAGES else LANGUAGES[0]
 
 
-def say(text: str, **blanks: Any) -> str:
+def say(text: str, /, **blanks: Any) -> str:
     """A sentence in the language of this request."""
     return translate(text, language(), **{name: str(value) for name, value in blanks.items()})
 

@@ -106,11 +106,36 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
         "other": N_("something else"),
     },
     "decision": {
-        "match": N_("It is this payment, as we booked it"),
-        "settle": N_("It is the money of this attempt"),
+        "match": N_("It is a payment of ours, as we booked it"),
+        "settle": N_("It is the money of an attempt of ours"),
         "book": N_("It is money we did not know of: book it"),
-        "reverse": N_("The operator took this payment back"),
+        "reverse": N_("The operator took a payment of ours back"),
         "accept": N_("Leave both as they are"),
+    },
+    "field": {
+        "provider_txn_id": N_("Operator's transaction"),
+        "own_id": N_("Our reference"),
+        "own_id_2": N_("Our reference, another column"),
+        "at": N_("Date and time"),
+        "date": N_("Date alone"),
+        "time": N_("Time alone"),
+        "amount": N_("Amount"),
+        "amount_in": N_("Amount that came in"),
+        "amount_out": N_("Amount that went out"),
+        "currency": N_("Currency"),
+        "fee": N_("Fee"),
+        "kind": N_("Kind"),
+        "state": N_("State"),
+        "payer": N_("Payer"),
+        "reference": N_("What the payer typed"),
+        "original_txn_id": N_("Transaction that is taken back"),
+    },
+    "trouble": {
+        "no_connection": N_("no connection"),
+        "timeout": N_("no answer in time"),
+        "cut": N_("the connection broke"),
+        "unreadable": N_("an answer that nobody can read"),
+        "too_long": N_("an answer that is too long"),
     },
     "source": {"credit": N_("from the contract's credit"), "suspense": N_("from the money not placed")},
     "kind": {
@@ -167,6 +192,7 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
         "currency": N_("another currency than asked"),
         "amount": N_("another amount than asked"),
         "success_then_failure": N_("first paid, then said to have failed"),
+        "statement": N_("the operator's report says something else"),
     },
     # What a person does about it.
     "flag_more": {
@@ -177,6 +203,7 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
         "transaction_elsewhere": N_(
             "The operator named a transaction that is booked for another attempt. Compare both with its statement."
         ),
+        "statement": N_("Open the line among the days of this wallet, and settle it."),
         "currency": N_("The money waits among what is not placed until somebody decides what it pays."),
         "amount": N_("What came was booked as it came. See whether the rest is still owed, or went to credit."),
         "success_then_failure": N_(

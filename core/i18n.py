@@ -36,7 +36,7 @@ def _catalogue(language: str) -> gettext.NullTranslations:
     return gettext.translation(_DOMAIN, localedir=str(_FOLDER), languages=[language], fallback=True)
 
 
-def translate(text: str, language: str, **blanks: str) -> str:
+def translate(text: str, language: str, /, **blanks: str) -> str:
     """`text` (an English msgid) in `language`, its named blanks filled. Raises KeyError when a blank is not given."""
     if language == "en":
         return text.format(**blanks)

@@ -10,6 +10,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wrappers import Response as BaseResponse
 
 from admin.blueprint import admin_blueprint
+from admin.money import MoneyParts
 from channels.sms.views import sms_blueprint
 from channels.ussd.registry import GATEWAYS as USSD_GATEWAYS
 from channels.ussd.sessions import RedisSessionEnds
@@ -18,6 +19,7 @@ from channels.verify import verify_blueprint
 from channels.wallets import registry as wallets_registry
 from channels.wallets.views import hooks_blueprint
 from core.db.engine import BUSY_TIMEOUT_S
+from core.services.money_desk import MoneyDesk
 from mwolo.metrics import Metrics
 from mwolo.refreshing import Refresher
 from mwolo.wiring import Wiring
@@ -57,6 +59,16 @@ def create_app(wiring: Wiring | None = None) -> Flask:
             clock=wiring.clock,
             utility=settings.utility_name,
             secure=settings.cookie_secure,
+            money=MoneyParts(
+                desk=MoneyDesk(wiring.db, wiring.clock),
+                payments=wiring.payments,
+                reconciliation=wiring.reconciliation,
+                refunds=wiring.refunds,
+                routing=wiring.routing,
+                circuits=wiring.payments.circuits.states,
+                wallets=wiring.wallets,
+                routes=settings.routes,
+            ),
         )
     )
     app.register_blueprint(verify_blueprint(wiring.documents, utility=settings.utility_name))

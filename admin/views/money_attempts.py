@@ -41,6 +41,7 @@ def add_pages(admin: Blueprint, parts: Parts, money: MoneyParts) -> None:
         body = page(
             "money_attempt.html", parts, a=found, refusal=refusal, zone=parts.zone, done=request.args.get("done"),
             may_ask=found.asked.state not in _UNASKED,
+            refunds=[refund for paid in found.payments for refund in money.refunds.listed(payment_id=paid.id)],
         )  # fmt: skip
         return make_response(body, refusal.status if refusal else 200)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from core.desk.model import Asked, AttemptLine, Paid
+from core.kernel.money import Money
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,3 +107,28 @@ class WalletFigures:
     ended: int
     paid: int
     oldest_unknown_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ContractBrief:
+    """Whose contract it is and what it owes: what somebody checks before putting money on it."""
+
+    contract_id: int
+    account: str
+    kind: str
+    state: str
+    currency: str
+    due: Money
+    customer_id: int
+    customer: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentBrief:
+    """One payment with where its money went, and whose it is; `contract` None: nobody's yet."""
+
+    paid: Paid
+    contract: ContractBrief | None
+    reference: str | None
+    refunded: Money

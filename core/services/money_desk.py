@@ -6,8 +6,16 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from core.db import Database
-from core.desk import attempts
-from core.desk.money_model import AttemptFilter, Attempts, AttemptView, Place, WalletFigures
+from core.desk import attempts, placing
+from core.desk.money_model import (
+    AttemptFilter,
+    Attempts,
+    AttemptView,
+    ContractBrief,
+    PaymentBrief,
+    Place,
+    WalletFigures,
+)
 from core.kernel.clock import Clock
 
 PAGE = 50
@@ -16,7 +24,7 @@ _DAY = timedelta(hours=24)
 
 
 class MoneyDesk:
-    """Look-ups over attempts. What it hands out of callbacks has no secrets in it."""
+    """Look-ups over attempts, payments and contracts. What it hands out of callbacks has no secrets in it."""
 
     def __init__(self, db: Database, clock: Clock) -> None:
         self._db = db
@@ -52,6 +60,19 @@ class MoneyDesk:
         """How each wallet fares: what is open, and what became of the last 24 hours."""
         with self._db.read() as session:
             return attempts.wallet_figures(session, wallets, since=self._clock.real_now() - _DAY)
+
+    def contract_by_account(self, account: str) -> ContractBrief | None:
+        """`account`: the number as it stands, digits only."""
+        with self._db.read() as session:
+            return placing.contract_by_account(session, account)
+
+    def contract_by_id(self, contract_id: int) -> ContractBrief | None:
+        with self._db.read() as session:
+            return placing.contract_by_id(session, contract_id)
+
+    def payment(self, payment_id: str) -> PaymentBrief | None:
+        with self._db.read() as session:
+            return placing.payment(session, payment_id)
 
     def _ahead(self) -> timedelta:
         """How far business time stands from real time; nothing, outside the sandbox."""

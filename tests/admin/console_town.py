@@ -79,6 +79,19 @@ def build(
     staff.create_user("finance2", PASSWORD, name="Agent finance 2", role="finance")
     desk = Desk(db, clock)
     money = money or money_town.parts(db, clock, staff)
+    app = app_of(clock, staff, desk, money, secure=secure, receipts=receipts)
+    return Console(app, staff, desk, money)
+
+
+def app_of(
+    clock: Clock,
+    staff: Staff,
+    desk: Desk,
+    money: MoneyParts,
+    *,
+    secure: bool = False,
+    receipts: NoReceipts | None = None,
+) -> Flask:
     app = Flask("console_under_test", static_folder=None)
     app.secret_key = SECRET
     app.register_blueprint(
@@ -92,7 +105,7 @@ def build(
             money=money,
         )
     )
-    return Console(app, staff, desk, money)
+    return app
 
 
 def everything_happened(db: Database, clock: FixedClock, *, name: str = "Mbuyi Kalala") -> town.Home:

@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 
 from admin.csv_export import plain_cell
 from core.db import Database
+from core.desk.model import Entry
 from core.kernel.clock import FixedClock
 from tests import town
 from tests.admin import console_town
@@ -101,7 +102,8 @@ def test_the_story_goes_on_page_by_page_without_gap_or_twin(
 ) -> None:
     whole = console.desk.story(home.customer.id, limit=500)
     assert whole.older is None
-    pages, before = [], None
+    pages: list[Entry] = []
+    before = None
     for _ in range(100):
         page = console.desk.story(home.customer.id, before=before, limit=3)
         pages += page.entries

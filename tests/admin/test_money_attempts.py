@@ -17,7 +17,7 @@ from core.outbox import OutboxRow
 from core.payments.tables import AttemptRow
 from tests import town
 from tests.admin import console_town, money_town
-from tests.admin.conftest import token_in
+from tests.admin.conftest import post
 from tests.admin.console_town import OWN_REF, TXN, Console
 from tests.admin.money_town import PATH_SECRET
 from tests.admin.test_console_pages import english
@@ -31,12 +31,6 @@ def home(db: Database, clock: FixedClock) -> town.Home:
     home = console_town.everything_happened(db, clock)
     money_town.trouble(db, clock)
     return home
-
-
-def post(client: FlaskClient, address: str, **data: str) -> tuple[int, str]:
-    token = token_in(client.get("/admin/account").text)
-    answer = client.post(address, data={"csrf_token": token, **data})
-    return answer.status_code, answer.text if answer.status_code != 303 else answer.location
 
 
 @pytest.mark.parametrize(
