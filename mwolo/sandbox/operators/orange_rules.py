@@ -51,6 +51,8 @@ _ENDINGS: Mapping[str, str] = {
 OVERLOADED = "60026"
 # The product's settings for these codes: MWOLO_ORANGE_START_NOT_TAKEN_CODES, MWOLO_ORANGE_STATUS_FAILED_CODES.
 NOT_TAKEN_CODES = OVERLOADED
+# The same of the B2B API: MWOLO_ORANGE_B2B_NOT_TAKEN_CODES.
+B2B_NOT_TAKEN_CODES = "5"
 FAILED_CODES = (
     "00084=configuration,60019=no_funds,60021=cancelled,60022=wrong_pin,60023=prompt_expired,60024=busy,"
     "60025=payer_unknown"

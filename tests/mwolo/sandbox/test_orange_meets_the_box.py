@@ -39,7 +39,7 @@ from core.payments.ports import (
     WalletAttempt,
     WalletRefund,
 )
-from mwolo.sandbox.operators.orange_rules import FAILED_CODES, NOT_TAKEN_CODES
+from mwolo.sandbox.operators.orange_rules import B2B_NOT_TAKEN_CODES, FAILED_CODES, NOT_TAKEN_CODES
 from mwolo.sandbox.serve import threaded_server
 from tests.mwolo.sandbox.box_rig import ORANGE, Box, until
 
@@ -113,6 +113,7 @@ class Town:
             "b2b_pos_id": known.orange_pos_id,
             "status_failed_codes": FAILED_CODES,
             "start_not_taken_codes": NOT_TAKEN_CODES,
+            "b2b_not_taken_codes": B2B_NOT_TAKEN_CODES,
         }
         store = changed.pop("session_store", None)
         config = OrangeConfig(**{**usual, **changed})
@@ -212,7 +213,7 @@ def test_soap_faults(town: Town) -> None:
         ("error_before_accept", Unknown("fault_Server")),
         ("overloaded", NotAccepted("60026", 30)),
         ("throttled", NotAccepted("429", 10)),
-        ("expired_token", Failed("configuration", "http_401")),
+        ("expired_token", NotAccepted("http_401", 15)),
     ):
         one = town.attempt()
         box.fault("orange", fault)
@@ -359,7 +360,7 @@ def test_b2b_faults(town: Town) -> None:
     wallet, box = town.b2b(), town.box
     for fault, expected in (
         ("error_before_accept", Unknown("500")),
-        ("overloaded", Unknown("503")),
+        ("overloaded", NotAccepted("5", 30)),
         ("throttled", NotAccepted("429", 10)),
         ("expired_token", NotAccepted("token_refused", 1)),
     ):

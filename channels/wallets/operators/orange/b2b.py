@@ -17,6 +17,7 @@ from channels.wallets.operators.orange.config import (
     PROMPT_LIFETIME_S,
     QUERY_SLOTS_S,
     OrangeConfig,
+    listed,
     paired,
     reasons,
 )
@@ -75,6 +76,9 @@ class OrangeB2bWallet:
         self._http = http
         self._base = config.base_url.rstrip("/")
         self._refusals = reasons(config, "b2b_refused_codes")
+        self._not_taken = listed(config, "b2b_not_taken_codes")
+        if set(self._not_taken) & set(self._refusals):
+            raise ValueError("b2b_not_taken_codes and b2b_refused_codes name the same code")
         self.sessions = SessionPool(
             self._create_token,
             clock,
@@ -200,11 +204,13 @@ class OrangeB2bWallet:
             "transactionId": own_id,
         }
 
-    def _read_start(self, reply: Reply, own_id: str) -> Accepted | Failed | Unknown:
+    def _read_start(self, reply: Reply, own_id: str) -> Accepted | Failed | NotAccepted | Unknown:
         if reply.status == 403:
             return Failed("configuration", "403")
         if not reply.ok:
             code = reply.text_at("code")
+            if code is not None and code in self._not_taken:
+                return NotAccepted(code, retry_after_s=30)
             if code is not None and code in self._refusals and 400 <= reply.status < 500 and reply.status != 409:
                 return Failed(self._refusals[code], code)
             return Unknown(str(reply.status) if reply.status >= 500 else f"http_{reply.status}_{code or 'no_code'}")

@@ -54,6 +54,7 @@ class OrangeConfig:
     b2b_status_path: str = ""
     b2b_decimals: str = "CDF=0"
     b2b_refused_codes: str = "60=configuration"
+    b2b_not_taken_codes: str = ""
     b2b_callback_fields: str = (
         "own_id=partnerTransactionId,status=transactionStatus,provider_id=transactionId,"
         "amount=amount,currency=currency,error=errorCode,type=type"

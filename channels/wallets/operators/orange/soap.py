@@ -126,9 +126,9 @@ class OrangeSoapWallet:
             return Unknown(down.code) if down.sent else NotAccepted(down.code, posted=False)
         except PartnerThrottled:
             return NotAccepted("429", retry_after_s=10)
-        if reply.status in (401, 403, 404):
-            # Turned away at the gateway's door. The token is a fixed one: posting again would change nothing.
-            return Failed("configuration", f"http_{reply.status}")
+        turned_away = _turned_away(reply)
+        if turned_away is not None:
+            return turned_away
         said = _answer(reply, "doS2MResponse")
         return said if isinstance(said, Unknown) else read_start(said, attempt.own_ref, self._start)
 
@@ -156,8 +156,9 @@ class OrangeSoapWallet:
             return Unknown(down.code) if down.sent else NotAccepted(down.code, posted=False)
         except PartnerThrottled:
             return NotAccepted("429", retry_after_s=10)
-        if reply.status in (401, 403, 404):
-            return Failed("configuration", f"http_{reply.status}")
+        turned_away = _turned_away(reply)
+        if turned_away is not None:
+            return turned_away
         said = _answer(reply, "doM2SResponse")
         return said if isinstance(said, Unknown) else read_done(said, refund.own_ref)
 
@@ -343,6 +344,14 @@ def _answer(reply: Reply, operation: str) -> soap.Message | Unknown:
     if said.operation != operation:
         return Unknown("contradictory_answer")
     return said if reply.ok else Unknown(f"http_{reply.status}")
+
+
+def _turned_away(reply: Reply) -> NotAccepted | Failed | None:
+    """What the gateway's door says before the service hears of anything. A token being exchanged is worth one more
+    request; a wrong address or path is not."""
+    if reply.status == 401:
+        return NotAccepted("http_401", retry_after_s=15)
+    return Failed("configuration", f"http_{reply.status}") if reply.status in (403, 404) else None
 
 
 def _names_another(said: soap.Message, own_ref: str) -> bool:
