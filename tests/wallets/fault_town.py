@@ -17,7 +17,7 @@ from typing import Any, cast
 from flask import Flask
 from sqlalchemy import func, select
 
-from channels.wallets.registry import build, slug_of
+from channels.wallets.registry import WALLETS, build, slug_of
 from channels.wallets.views import hooks_blueprint
 from core import outbox
 from core.billing.tables import DunningCycleRow
@@ -98,12 +98,11 @@ class _NothingScheduled:
 class FaultTown:
     """Open it once per wallet: cases follow one another, each with a phone and a bill of its own."""
 
-    def __init__(self, folder: Path, player: Player) -> None:
+    def __init__(self, folder: Path, player: Player, *, start: datetime = START) -> None:
         self.player = player
-        self.clock = FixedClock(START)
+        self.clock = FixedClock(start)
         self.db = Database(f"sqlite:///{folder / 'mwolo.db'}")
         metadata.create_all(self.db.engine)
-        self.sends_no_prompt: set[str] = set()
         self.declines: set[str] = set()
         self._made = 0
         self._servers: list[Any] = []
@@ -117,19 +116,23 @@ class FaultTown:
             data_dir=folder / "box", session_warmup_s=0.0, callback_retry_s=1.0, **{**settings, **player.box}
         )
         self.box = create_app(self.box_config, now=lambda: self.clock.real_now().timestamp())
-        operators = self._serve(self.box)
+        self.operators = self._serve(self.box)
         self.http = PartnerHttp(player.wallet)
-        self._build(operators, base)
+        self.base = base
+        self._build()
         self._stop = threading.Event()
         self._crowd = threading.Thread(target=self._answer_prompts, name="crowd", daemon=True)
         self._crowd.start()
 
-    def _build(self, operators: str, base: str) -> None:
-        from channels.wallets.registry import WALLETS
-
+    def wallet(self, **changed: Any) -> tuple[Any, Any]:
+        """The wallet and its configuration, some of which may be changed."""
         name = self.player.wallet
-        config = WALLETS[name].config(**self.player.config(self, operators))
-        self.wallets[name] = build(name, config, http=self.http, clock=self.clock)
+        config = WALLETS[name].config(**{**self.player.config(self, self.operators), **changed})
+        return build(name, config, http=self.http, clock=self.clock), config
+
+    def _build(self) -> None:
+        name = self.player.wallet
+        self.wallets[name] = self.wallet()[0]
         self._slugs[slug_of(name, KEY)] = self.wallets[name]
         self.payments = Payments(
             self.db,
@@ -137,7 +140,7 @@ class FaultTown:
             self.wallets,
             {self.player.brand: (name,)},
             NoSessions(),
-            callback_bases={name: base},
+            callback_bases={name: self.base},
         )
         self.reconciliation = Reconciliation(self.db, self.clock, self.wallets, self.payments)
         handlers = {
