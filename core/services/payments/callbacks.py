@@ -182,6 +182,7 @@ def _ask(ctx: Context, callback_id: int, attempt_id: str, hint: Hint, received_a
     )
     if isinstance(outcome, Retry):
         return outcome
+    _flag_contradiction(ctx, attempt_id, hint, answer, asked)
     if _was_no_word(answer, hint):
         # It may be the last hint of money that came: it stays open until the operator has said something.
         age = (ctx.clock.real_now() - received_at).total_seconds() / ctx.query_scale
@@ -197,17 +198,27 @@ def _with_details(answer: QueryAnswer, hint: Hint, asked: Money) -> QueryAnswer:
     """Some operators confirm a success without its number and amount, which only the callback has. They are taken from
     it: the fact is the operator's. Never more than was asked for, though: that takes more than an unsigned word."""
     claim = hint.claim
-    if not isinstance(answer, Paid) or not isinstance(claim, Paid) or answer.provider_txn_id is not None:
+    if not isinstance(answer, Paid) or not isinstance(claim, Paid):
         return answer
     told = claim.amount
     if told is not None and (told.currency != asked.currency or not 0 < told.minor <= asked.minor):
         told = None
     return replace(
         answer,
-        provider_txn_id=claim.provider_txn_id,
+        provider_txn_id=answer.provider_txn_id or claim.provider_txn_id,
         amount=answer.amount or told,
         paid_at=answer.paid_at or claim.paid_at,
     )
+
+
+def _flag_contradiction(ctx: Context, attempt_id: str, hint: Hint, answer: QueryAnswer | None, asked: Money) -> None:
+    """The operator confirms a success and says no amount; its callback says another than was asked: a person looks."""
+    told = hint.claim.amount if isinstance(hint.claim, Paid) else None
+    if told is None or told == asked or not isinstance(answer, Paid):
+        return
+    with ctx.db.begin() as session:
+        attempt = session.get_one(AttemptRow, attempt_id)
+        attempt.flag = attempt.flag or ("amount" if told.currency == asked.currency else "currency")
 
 
 def _was_no_word(answer: QueryAnswer | None, hint: Hint) -> bool:
