@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select
@@ -124,8 +125,11 @@ def line_shows(session: Session, wallet: str, txn: str | None) -> bool:
     return session.scalar(line.limit(1)) is not None
 
 
-def near_payments(session: Session, line: StatementLineRow) -> list[OurPayment]:
-    """Payments of the same money that no line shows; the rules say which of them are near."""
+def near_payments(session: Session, line: StatementLineRow, ahead: timedelta) -> list[OurPayment]:
+    """Payments of the same money that no line shows; the rules say which of them are near.
+
+    `ahead`: how far business time stands from real time, in which requests live; nothing outside the sandbox.
+    """
     wide = timedelta(days=1)
     rows = session.execute(
         select(PaymentRow, AttemptRow.submitted_at)
@@ -143,31 +147,26 @@ def near_payments(session: Session, line: StatementLineRow) -> list[OurPayment]:
     found = []
     for row, submitted_at in rows:
         ours = our_payment(session, row, line)
-        at = row.paid_at or submitted_at or row.received_at
-        found.append(
-            OurPayment(
-                ours.id, ours.amount, at, ours.provider_txn_id, ours.attempt_id, ours.contract_id, ours.payer,
-                ours.shown, ours.reversed,
-            )
-        )  # fmt: skip
+        at = row.paid_at or (submitted_at + ahead if submitted_at else row.received_at)
+        found.append(replace(ours, at=at))
     return found
 
 
-def near_attempts(session: Session, line: StatementLineRow) -> list[OurAttempt]:
-    """Requests for the same money that left and brought none so far."""
+def near_attempts(session: Session, line: StatementLineRow, ahead: timedelta) -> list[OurAttempt]:
+    """Requests for the same money that left and brought none so far; their times in business time."""
     rows = session.scalars(
         select(AttemptRow)
         .where(
             AttemptRow.wallet == line.wallet,
             AttemptRow.charged_currency == line.currency,
             AttemptRow.charged_minor == line.amount_minor,
-            AttemptRow.submitted_at.between(line.at - NEAR, line.at + NEAR),
+            AttemptRow.submitted_at.between(line.at - ahead - NEAR, line.at - ahead + NEAR),
             ~exists().where(PaymentRow.attempt_id == AttemptRow.id),
         )
         .order_by(AttemptRow.submitted_at)
         .limit(_LOOKED_AT)
     )
-    return [our_attempt(row) for row in rows]
+    return [replace(ours, at=ours.at + ahead) for ours in map(our_attempt, rows)]
 
 
 def refund_for(session: Session, line: StatementLineRow, ids: Sequence[str]) -> RefundRow | None:

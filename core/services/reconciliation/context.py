@@ -19,3 +19,8 @@ class Context:
     wallets: Mapping[str, Wallet]
     payments: Bookings
     settlement_delay: timedelta
+
+    def ahead(self) -> timedelta:
+        """How far business time stands from real time; nothing, outside the sandbox."""
+        ahead = self.clock.now() - self.clock.real_now()
+        return ahead if abs(ahead) > timedelta(seconds=1) else timedelta(0)

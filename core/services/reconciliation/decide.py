@@ -64,7 +64,7 @@ def line(ctx: Context, line_id: int) -> LineView | None:
         if row is None:
             return None
         payment = session.get(PaymentRow, row.payment_id) if row.payment_id else None
-        return view(row, payment.attempt_id if payment else None, _candidates(session, row, payment))
+        return view(row, payment.attempt_id if payment else None, _candidates(ctx, session, row, payment))
 
 
 def view(row: StatementLineRow, attempt_id: str | None, candidates: Sequence[Candidate] = ()) -> LineView:
@@ -93,7 +93,7 @@ def view(row: StatementLineRow, attempt_id: str | None, candidates: Sequence[Can
     )
 
 
-def _candidates(session: Session, row: StatementLineRow, payment: PaymentRow | None) -> list[Candidate]:
+def _candidates(ctx: Context, session: Session, row: StatementLineRow, payment: PaymentRow | None) -> list[Candidate]:
     if row.outcome not in ("new", "differs"):
         return []
     found: list[Candidate] = []
@@ -107,10 +107,10 @@ def _candidates(session: Session, row: StatementLineRow, payment: PaymentRow | N
     if row.kind != "payment":
         return found
     facts = queries.facts(row)
-    for p in rules.near_payments(facts, queries.near_payments(session, row)):
+    for p in rules.near_payments(facts, queries.near_payments(session, row, ctx.ahead())):
         if payment is None or p.id != payment.id:
             found.append(Candidate(p.id, None, p.amount, p.at, p.payer, PAYMENT_NEAR))
-    for a in rules.near_attempts(facts, queries.near_attempts(session, row)):
+    for a in rules.near_attempts(facts, queries.near_attempts(session, row, ctx.ahead())):
         found.append(Candidate(None, a.id, a.amount, a.at, a.payer, ATTEMPT_NEAR))
     return found
 

@@ -154,7 +154,7 @@ def _judge(ctx: Context, line_id: int) -> bool | rules.Settle | rules.Book:
             return False
         match line.kind:
             case "payment":
-                verdict = rules.judge_payment(queries.facts(line), _known(session, line))
+                verdict = rules.judge_payment(queries.facts(line), _known(ctx, session, line))
                 if isinstance(verdict, rules.Settle | rules.Book):
                     return verdict
                 return _apply(ctx, session, line, verdict)
@@ -166,7 +166,7 @@ def _judge(ctx: Context, line_id: int) -> bool | rules.Settle | rules.Book:
                 return _payout(ctx, session, line)
 
 
-def _known(session: Session, line: StatementLineRow) -> rules.Known:
+def _known(ctx: Context, session: Session, line: StatementLineRow) -> rules.Known:
     by_txn = queries.payment_by_txn(session, line.wallet, _booked_under(line))
     if by_txn is not None:
         return rules.Known(by_txn=queries.our_payment(session, by_txn, line))
@@ -182,8 +182,8 @@ def _known(session: Session, line: StatementLineRow) -> rules.Known:
     account, suffix = read_reference(line.reference or "")
     contract = session.scalar(select(ContractRow.id).where(ContractRow.account_number == account)) if account else None
     return rules.Known(
-        near_payments=queries.near_payments(session, line),
-        near_attempts=queries.near_attempts(session, line),
+        near_payments=queries.near_payments(session, line, ctx.ahead()),
+        near_attempts=queries.near_attempts(session, line, ctx.ahead()),
         account_contract=contract,
         told_by_us=bool(suffix),
     )

@@ -356,3 +356,15 @@ def test_ours_only_is_what_no_line_shows_after_the_delay(any_clerk: Clerk) -> No
     assert (missing.provider_txn_id, missing.amount) == ("TX2", francs(700))
     assert any_clerk.office.ours_only("vodacom", any_clerk.clock.now() - timedelta(days=3)) == []
     assert any_clerk.totals().difference == -70_000
+
+
+def test_proposals_hold_while_business_time_is_moved(clerk: Clerk) -> None:
+    attempt_id, _ = clerk.asked()
+    clerk.till.ask(attempt_id, Unknown("timeout"))
+    clerk.clock._now += timedelta(days=5)
+    clerk.take(Line("TX1", at="15/03/2026 09:01:00"))
+    (line,) = clerk.lines()
+    assert line.note == rules.PERHAPS
+    seen = clerk.office.line(line.id)
+    assert seen is not None
+    assert [(c.attempt_id, c.at.day) for c in seen.candidates] == [(attempt_id, 15)]
