@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import cast
 
 import pytest
@@ -13,7 +14,7 @@ from channels.ussd.sessions import RedisOpenSessions, SessionStore, connect
 from core.db import Database
 from core.kernel.clock import FixedClock
 from core.payments.ports import Capabilities, Wallet
-from core.payments.tables import AttemptRow
+from core.payments.tables import AttemptRow, CircuitRow
 from core.services.payments import Payments
 from core.services.turns import Turns
 from tests.channels.ussd.turn_table import SCENARIOS, Caller, World
@@ -27,7 +28,7 @@ class NeverCalled:
 
     name = "fake"
     secrets = ()
-    can = Capabilities({"CDF": 0}, True, False, (30, 60), 120)
+    can = Capabilities({"CDF": 0}, True, "none", (30, 60), 120)
 
 
 class RealPayments(Payments):
@@ -105,3 +106,43 @@ def test_after_a_failure_it_is_asked_once_more_for_ten_minutes(
             attempt.state, attempt.is_open, attempt.ended_at = "failed", False, clock.real_now()
     clock.advance(minutes=11)
     assert Line(site, customer.phone, "third").send_all("", "1", "1*1")[2] == plain
+
+
+def leave_alone(db: Database, clock: FixedClock, *wallets: str) -> None:
+    with db.begin() as session:
+        for name in wallets:
+            until = clock.real_now() + timedelta(seconds=60)
+            session.add(CircuitRow(wallet=name, failures=5, trips=1, open_until=until, changed_at=clock.real_now()))
+
+
+def test_an_operator_that_is_left_alone_is_not_offered_until_it_may_be_asked_again(
+    db: Database, client: redis.Redis, real: RealPayments, clock: FixedClock, customer: Caller
+) -> None:
+    site = Site(db, client, real, clock)
+    confirm = Line(site, customer.phone, "before").send_all("", "1", "1*1")[2]
+    leave_alone(db, clock, "fake")
+    # This process has not looked yet: what it does not know, the transaction that begins the payment knows.
+    refused = Line(site, customer.phone, "unaware").send_all("", "1", "1*1", "1*1*1")[3]
+    assert refused.startswith("CON M-Pesa ")
+    real.circuits.refresh()
+    assert Line(site, customer.phone, "aware").send_all("", "1", "1*1")[2].startswith("END ")
+    with db.read() as session:
+        assert session.scalar(select(func.count()).select_from(AttemptRow)) == 0
+    clock.advance(seconds=61)
+    assert Line(site, customer.phone, "after").send_all("", "1", "1*1")[2] == confirm
+
+
+def test_the_second_wallet_of_a_brand_collects_while_the_first_is_left_alone(
+    db: Database, client: redis.Redis, clock: FixedClock, customer: Caller
+) -> None:
+    first, second = NeverCalled(), NeverCalled()
+    first.name, second.name = "first", "second"
+    wallets = {wallet.name: cast("Wallet", wallet) for wallet in (first, second)}
+    sessions = RedisOpenSessions(SessionStore(client, SECRET), client)
+    both = RealPayments(db, clock, wallets, {"mpesa": ("first", "second")}, sessions)
+    both.database = db
+    leave_alone(db, clock, "first")
+    both.circuits.refresh()
+    assert Line(Site(db, client, both, clock), customer.phone).send_all("", "1", "1*1", "1*1*1")[3].startswith("END ")
+    with db.read() as session:
+        assert session.scalars(select(AttemptRow.wallet)).all() == ["second"]
