@@ -51,6 +51,7 @@ RULES: Mapping[str, Rule] = {
     "admin.attempts": Permission.SEE_MONEY,
     "admin.export_attempts": Permission.EXPORT_MONEY,
     "admin.attempt": Permission.SEE_MONEY,
+    "admin.callbacks": Permission.SEE_MONEY,
     "admin.query_attempt": Permission.ASK_WALLETS,
     "admin.suspense": Permission.SEE_MONEY,
     "admin.export_suspense": Permission.EXPORT_MONEY,

@@ -19,6 +19,7 @@ from core.services.desk import WALLETS
 from core.staff.rules import Permission
 
 _EXPORT_LIMIT = 2_000
+_CALLBACKS = 20
 _ID = re.compile(r"[0-9a-f-]{36}")
 STATES = (
     "created", "submitting", "pending", "unknown", "needs_attention", "succeeded", "failed", "expired", "cancelled",
@@ -69,6 +70,16 @@ def add_pages(admin: Blueprint, parts: Parts, money: MoneyParts) -> None:
         found = money.desk.attempts(wanted, limit=_EXPORT_LIMIT)
         parts.staff.note(g.who.login, "export.attempts", _asked(wanted)[:120], f"{len(found.entries)} rows")
         return as_csv("attempts.csv", _HEAD, [_row(entry, parts.zone) for entry in found.entries])
+
+    @admin.get("/money/callbacks")
+    def callbacks() -> Response:
+        found = money.desk.stray_callbacks(
+            whole_numbers=g.who.may(Permission.SEE_PAYERS),
+            before_id=request.args.get("before", type=int),
+            limit=_CALLBACKS,
+        )
+        older = found[-1].id if len(found) == _CALLBACKS else None
+        return make_response(page("money_callbacks.html", parts, found=found, older=older, zone=parts.zone))
 
     @admin.get("/money/attempts/<attempt_id>")
     def attempt(attempt_id: str) -> Response:

@@ -134,22 +134,39 @@ def _callbacks(
         .order_by(CallbackRow.id)
         .limit(_CALLBACKS_MAX)
     )
-    return tuple(
-        CallbackView(
-            id=row.id,
-            kind=row.kind,
-            at=row.received_at + ahead,
-            state=row.state,
-            note=row.note,
-            source=row.source,
-            method=row.method,
-            path=masked_path(row.path),
-            headers=readable_headers(row.headers, row.path),
-            body=readable_body(row.body, row.path, whole_numbers=whole_numbers),
-            size=len(row.body),
-            processed_at=row.processed_at + ahead if row.processed_at else None,
-        )
-        for row in rows
+    return tuple(_callback(row, ahead=ahead, whole_numbers=whole_numbers) for row in rows)
+
+
+def stray_callbacks(
+    session: Session, *, before_id: int | None, ahead: timedelta, limit: int, whole_numbers: bool
+) -> tuple[CallbackView, ...]:
+    """Those that belong to nothing we know, and those nobody can read; newest first."""
+    asked_for = (
+        select(CallbackRow)
+        .where(CallbackRow.state.in_(("unmatched", "malformed")))
+        .order_by(CallbackRow.id.desc())
+        .limit(limit)
+    )
+    if before_id is not None:
+        asked_for = asked_for.where(CallbackRow.id < before_id)
+    return tuple(_callback(row, ahead=ahead, whole_numbers=whole_numbers) for row in session.scalars(asked_for))
+
+
+def _callback(row: CallbackRow, *, ahead: timedelta, whole_numbers: bool) -> CallbackView:
+    return CallbackView(
+        id=row.id,
+        wallet=row.wallet,
+        kind=row.kind,
+        at=row.received_at + ahead,
+        state=row.state,
+        note=row.note,
+        source=row.source,
+        method=row.method,
+        path=masked_path(row.path),
+        headers=readable_headers(row.headers, row.path),
+        body=readable_body(row.body, row.path, whole_numbers=whole_numbers),
+        size=len(row.body),
+        processed_at=row.processed_at + ahead if row.processed_at else None,
     )
 
 

@@ -54,6 +54,7 @@ class CallbackView:
     """A callback as it came, readable: `path` without the secret, `headers` and `body` without what nobody may see."""
 
     id: int
+    wallet: str
     kind: str
     at: datetime
     state: str

@@ -11,6 +11,7 @@ from core.desk.money_model import (
     AttemptFilter,
     Attempts,
     AttemptView,
+    CallbackView,
     ContractBrief,
     PaymentBrief,
     Place,
@@ -54,6 +55,15 @@ class MoneyDesk:
                 ahead=self._ahead(),
                 real_now=self._clock.real_now(),
                 whole_numbers=whole_numbers,
+            )
+
+    def stray_callbacks(
+        self, *, whole_numbers: bool, before_id: int | None = None, limit: int = PAGE
+    ) -> tuple[CallbackView, ...]:
+        """Callbacks that belong to nothing we know, or that nobody can read; newest first."""
+        with self._db.read() as session:
+            return attempts.stray_callbacks(
+                session, before_id=before_id, ahead=self._ahead(), limit=limit, whole_numbers=whole_numbers
             )
 
     def wallet_figures(self, wallets: Sequence[str]) -> Mapping[str, WalletFigures]:

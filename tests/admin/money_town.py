@@ -62,7 +62,9 @@ def parts(db: Database, clock: Clock, staff: Staff) -> MoneyParts:
     )
 
 
-def called_back(session: Session, attempt_id: str, at: datetime, body: bytes = CALLBACK, state: str = "done") -> None:
+def called_back(
+    session: Session, attempt_id: str | None, at: datetime, body: bytes = CALLBACK, state: str = "done"
+) -> None:
     session.add(
         CallbackRow(
             wallet="vodacom", kind="callback", attempt_hint=None, attempt_id=attempt_id, method="POST",

@@ -103,7 +103,9 @@ def test_no_page_has_anything_inline(console: Console, db: Database, clock: Fixe
     client = console.app.test_client()
     log_in(client, "admin")
     assert " style=" not in console.app.test_client().get("/admin/login").text
-    for address in ("/admin/", "/admin/customers/1", "/admin/account", "/admin/audit", "/admin/nope"):
+    money = ("attempts", "callbacks", "suspense", "days", "statements", "refunds", "wallets")
+    pages = ("customers/1", "account", "audit", "nope", *(f"money/{name}" for name in money))
+    for address in ("/admin/", *(f"/admin/{name}" for name in pages)):
         html = client.get(address).text
         assert "style=" not in html
         assert "<style" not in html

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
+from datetime import UTC, datetime
 from io import StringIO
 
 import pytest
@@ -11,6 +12,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from core.db import Database
+from core.desk.money_model import AttemptFilter, Place
 from core.kernel.clock import FixedClock
 from core.kernel.errors import NotRecorded
 from core.outbox import OutboxRow
@@ -64,9 +66,27 @@ def test_what_needs_somebody_is_counted_and_listed(home: town.Home, db: Database
     assert "two transactions for one request" in html
 
 
-def test_the_list_goes_on_without_gap_or_twin(any_db: Database, clock: FixedClock) -> None:
-    from core.desk.money_model import AttemptFilter, Place
+def test_every_look_up_on_both_databases(any_db: Database, clock: FixedClock) -> None:
+    home = console_town.everything_happened(any_db, clock)
+    money_town.trouble(any_db, clock)
+    desk = console_town.build(any_db, clock).money.desk
+    assert [(f.open, f.ended, f.paid) for f in desk.wallet_figures(("vodacom", "orange")).values()] == [
+        (1, 2, 1), (0, 0, 0),
+    ]  # fmt: skip
+    view = desk.attempt(money_town.by_reference(any_db, HANGING).id, whole_numbers=False)
+    assert view
+    assert (len(view.callbacks), len(view.asked.posts), view.customer) == (1, 1, "Mbuyi Kalala")
+    assert desk.attention_count() == 0
+    assert desk.stray_callbacks(whole_numbers=True) == ()
+    brief = desk.contract_by_account(home.account_number)
+    assert brief == desk.contract_by_id(home.contract.id)
+    assert brief
+    assert brief.due.text == "28 500 FC"
+    assert desk.contract_by_account("0") is None
+    assert desk.payment("none") is None
 
+
+def test_the_list_goes_on_without_gap_or_twin(any_db: Database, clock: FixedClock) -> None:
     console_town.everything_happened(any_db, clock)
     with any_db.begin() as session:
         for attempt in session.scalars(select(AttemptRow)):
@@ -163,3 +183,16 @@ def test_what_is_not_there_is_404(home: town.Home, as_role: As, address: str) ->
 def test_a_viewer_is_not_led_to_the_money(home: town.Home, as_role: As) -> None:
     assert "/admin/money/" not in as_role("viewer").get("/admin/").text
     assert "/admin/money/" in as_role("office").get("/admin/").text
+
+
+def test_callbacks_that_belong_to_nothing_are_shown_and_safe(home: town.Home, db: Database, as_role: As) -> None:
+    with db.begin() as session:
+        for count in range(25):
+            at = datetime(2026, 3, 10, 7, count, tzinfo=UTC)
+            money_town.called_back(session, None, at, b"<script>alert(1)</script>", "unmatched")
+    client = english(as_role("office"))
+    html = client.get("/admin/money/callbacks").text
+    assert html.count("belongs to nothing we know") == 20
+    assert "<script>alert" not in html
+    assert PATH_SECRET not in html
+    assert html.count("Older") == 1
