@@ -39,6 +39,9 @@ class FakeSupply:
 
 
 class FakeReports:
+    def match_all(self) -> int:
+        return 7
+
     def fetch_yesterday(self) -> dict[str, Imported]:
         return {"pawapay": Imported(1, new=12, known=3, bad=0)}
 
@@ -67,6 +70,7 @@ def test_each_run_says_what_it_did(billing: FakeBilling) -> None:
     assert named["supply.reconcile"](row("supply.reconcile")) == Done("expired 1, sent again 0, tickets 0")
     assert named["ledger.check"](row("ledger.check")) == Done("balances agree")
     assert named["reconcile.fetch"](row("reconcile.fetch")) == Done("pawapay 12 new")
+    assert named["reconcile.match"](row("reconcile.match")) == Done("7 settled")
     for zone in (WEST, EAST):
         assert named["supply.cut"](row("supply.cut", zone=zone)) == Done("cut 2, held 1")
     assert billing.zones == [WEST, EAST]

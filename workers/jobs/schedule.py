@@ -42,6 +42,9 @@ def runs(
         fetched = reconciliation.fetch_yesterday()
         return Done(", ".join(f"{wallet} {report.new} new" for wallet, report in fetched.items()) or "nothing to fetch")
 
+    def match(_row: Leased) -> Outcome:
+        return Done(f"{reconciliation.match_all()} settled")
+
     def check(_row: Leased) -> Outcome:
         return Done(ledger_check())
 
@@ -50,6 +53,7 @@ def runs(
         "supply.cut": cut,
         "supply.reconcile": reconcile,
         "reconcile.fetch": fetch,
+        "reconcile.match": match,
         "ledger.check": check,
     }
     return {name: _patient(run) for name, run in named.items()}
