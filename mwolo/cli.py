@@ -44,7 +44,7 @@ main.add_command(wallets)
 @click.option(
     "--data", default=".demo", show_default=True, type=click.Path(path_type=Path), help="Folder for all data."
 )
-@click.option("--scenario", default=None, help="Play a story and exit: unpaid-invoice.")
+@click.option("--scenario", default=None, help="Play a story and exit: unpaid-invoice, wallet-trouble.")
 @click.option("--headless", is_flag=True, help="Print no welcome; for scripts.")
 @click.option("--vodacom-mode", default="sync", type=click.Choice(["sync", "async"]), help="M-Pesa application type.")
 def demo(port: int, data: Path, scenario: str | None, headless: bool, vodacom_mode: str) -> None:

@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 SANDBOX_TOWN = 200
-# A story needs one customer; a few neighbours show that nothing happens to them.
-SCENARIO_TOWN = 24
 
 
 @dataclass
@@ -147,7 +145,9 @@ def start(plan: Plan, supervisor: Supervisor, runtime: Path) -> dict[str, Any]:
 
     Returns what `ready.json` says, and the environment of the processes.
     """
-    env = environment(plan)
+    from mwolo.scenarios import ENVIRONMENTS
+
+    env = {**environment(plan), **ENVIRONMENTS.get(plan.scenario or "", {})}
     _start_stores(plan, supervisor, runtime, env)
     wiring = _wiring(plan, env)
     report, keys = _prepare_database(plan, wiring)
@@ -228,7 +228,7 @@ def _wiring(plan: Plan, env: Mapping[str, str]) -> Wiring:
 def _prepare_database(plan: Plan, wiring: Wiring) -> tuple[SeedReport, dict[str, str]]:
     from core.clock_offset import write_offset
     from core.db.upgrade import upgrade
-    from mwolo.scenarios import starting_offset
+    from mwolo.scenarios import TOWNS, starting_offset
     from mwolo.seed import seed
     from mwolo.seed_abroad import seed_abroad
 
@@ -236,7 +236,7 @@ def _prepare_database(plan: Plan, wiring: Wiring) -> tuple[SeedReport, dict[str,
     _step(f"database: {wiring.db.url.get_backend_name()}, newest shape")
     if plan.scenario is not None:
         write_offset(wiring.db, starting_offset(plan.scenario))
-    report = seed(wiring.db, wiring.clock, size=SCENARIO_TOWN if plan.scenario else SANDBOX_TOWN)
+    report = seed(wiring.db, wiring.clock, size=TOWNS[plan.scenario] if plan.scenario else SANDBOX_TOWN)
     report = replace(report, customers=(*report.customers, seed_abroad(wiring.db, wiring.clock)))
     if not wiring.staff.has_users():
         wiring.staff.create_user("admin", plan.kept["admin_password"], name="Demo", role="admin")

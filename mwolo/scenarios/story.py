@@ -33,6 +33,13 @@ class Box:
         tail = f"?{urllib.parse.urlencode(query)}" if query else ""
         return self._ask(urllib.request.Request(f"{self._base}/sandbox/api/{path}{tail}"))  # noqa: S310
 
+    def text(self, path: str, **query: str) -> bytes:
+        """A file, byte for byte."""
+        tail = f"?{urllib.parse.urlencode(query)}" if query else ""
+        with self._opener.open(f"{self._base}/sandbox/api/{path}{tail}", timeout=ANSWER_S) as reply:
+            found: bytes = reply.read()
+        return found
+
     def post(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
         return self._ask(
             urllib.request.Request(  # noqa: S310 (our own loopback address)
