@@ -1,166 +1,43 @@
-"""The callers whose screens are longest: every state there is, with data of the greatest lengths we accept."""
+"""The callers whose screens are longest. They live beside the menu, for `mwolo menu lint` looks at them too."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime, timedelta
-from typing import Any
-
-from channels.ussd.menu.engine import Context, Resume
-from core.customers.model import AgencyView, AttemptView, ContractView, OpenInvoice, ReceiptView, Snapshot
-from core.kernel.clock import EAST
-from core.kernel.digits import with_check
-from core.kernel.money import Money
-from core.payments.model import Offer
-
-NOW = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
-PHONE = "+243815550001"
-FOREIGN = "+14155550123"
-NAME = "Wembadio-Ngandu Tshilombo wa Mulumba Marie-Antoinette"
-SENT_ON = date(2026, 11, 9)
-SERVICE_CODE = "*123*4567#"
-MOST = {"CDF": Money(12_345_678_900, "CDF"), "USD": Money(123_456_789, "USD")}
-MOST_KES = Money(123_456_789, "KES")
-KENYAN = "+254712345678"
-
-
-def most(currency: str) -> Money:
-    return MOST.get(currency, MOST_KES)
-
-
-def offers(*down: str) -> dict[str, tuple[Offer, ...]]:
-    """What may be chosen when these brands are down. One wallet takes shillings."""
-    every = tuple(Offer(b, None if b in down else "x", b in down) for b in ("mpesa", "airtel", "orange"))
-    return {"CDF": every, "USD": every, "KES": every[:1]}
-
-
-def contract(
-    n: int, currency: str, *, invoices: int, own: bool = True, cut: int = 3, supply: str = "on"
-) -> ContractView:
-    bills = tuple(
-        OpenInvoice(
-            n * 100 + i, f"F-{i}", f"2026-{i % 12 + 1:02d}", most(currency), date(2026, 11, 9), date(2026, 11, 9)
-        )
-        for i in range(invoices)
-    )
-    return ContractView(
-        id=n,
-        account_number=with_check(f"{888_888_880 + n:09d}"),
-        name=NAME,
-        kind="monthly",
-        currency=currency,
-        state="active",
-        time_zone=EAST,
-        own=own,
-        credit=most(currency),
-        supply=supply,
-        invoices=bills,
-        cut_on=date(2026, 11, 24) + timedelta(days=cut) if bills else None,
-    )
-
-
-def attempt(n: int, contract_id: int, state: str, *, payer: str = PHONE, reason: str | None = None) -> AttemptView:
-    is_open = state in ("created", "submitting", "pending", "unknown")
-    ended = None if is_open else NOW - timedelta(minutes=2)
-    return AttemptView(
-        str(n),
-        contract_id,
-        MOST["CDF"],
-        "orange",
-        payer,
-        PHONE,
-        state,
-        is_open,
-        reason,
-        NOW - timedelta(minutes=3),
-        ended,
-    )
-
-
-RECEIPTS = tuple(
-    ReceiptView(f"R-2026-0001234{n}", "1234567890", MOST["USD"], NOW, "8888888889", EAST) for n in range(3)
-)
-AGENCIES = tuple(
-    AgencyView(
-        n,
-        f"Agence {n} de " + "Kamalondo " * 6,
-        "Lubumbashi",
-        "avenue de la Revolution " * 6,
-        PHONE,
-        "Lun-Ven " * 9,
-    )
-    for n in range(30)
-)
-RESUME = Resume(1, None, "amount", MOST["CDF"].minor, "CDF")
-
-
-def snapshots() -> Iterator[Snapshot]:
-    """Strangers, stale links, one account, many accounts; in both currencies, with something under way or failed."""
-    other = contract(77, "CDF", invoices=0, own=False).without_amounts()
-    yield Snapshot(PHONE, NOW, other=other)
-    yield Snapshot(FOREIGN, NOW, is_linked=True, other=other)
-    for currency in MOST:
-        for cut in (3, -2):
-            for supply in ("on", "off"):
-                for invoices in (0, 1, 12):
-                    one = contract(1, currency, invoices=invoices, cut=cut, supply=supply)
-                    yield Snapshot(PHONE, NOW, "fr", True, None, (one,), other, receipts=RECEIPTS)
-        one = contract(1, currency, invoices=12)
-        for state in ("created", "pending", "unknown"):
-            yield Snapshot(PHONE, NOW, "fr", True, "orange", (one,), other, (attempt(1, 1, state),), RECEIPTS)
-            yield Snapshot(PHONE, NOW, None, False, "orange", (), other, (attempt(1, 77, state),))
-        for reason in ("limit_reached", "unreachable", "other", None):
-            failed = (attempt(1, 1, "failed", reason=reason), attempt(2, 77, "failed", reason=reason))
-            yield Snapshot(PHONE, NOW, "fr", True, "orange", (one,), other, failed)
-    yield Snapshot(KENYAN, NOW, "sw", True, "mpesa", (contract(1, "KES", invoices=2),), other, receipts=RECEIPTS)
-    yield Snapshot(PHONE, NOW, "sw", True, "mpesa", (contract(1, "KES", invoices=2),), other, receipts=RECEIPTS)
-    many = tuple(contract(n, "CDF" if n % 2 else "USD", invoices=n % 3) for n in range(1, 12))
-    yield Snapshot(PHONE, NOW, "fr", True, "airtel", many, other, (attempt(1, 1, "pending"),), RECEIPTS)
-
-
-_MINOR = MOST["CDF"].minor
-_FROM = {"brand": "airtel", "payer": PHONE}
-PARAMS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
-    "home.account": ({"c": 1},),
-    "pay.menu": ({"c": 1},),
-    "pay.invoice": ({"c": 1},),
-    "pay.amount": ({"c": 1}, {"c": 77}, {}),
-    "pay.account": ({"units": "123456789"},),
-    "pay.confirm": (
-        {"c": 1, "what": "all", "minor": _MINOR, **_FROM},
-        {"c": 77, "what": "amount", "minor": _MINOR, **_FROM},
-        {"c": 77, "what": "amount", "minor": _MINOR, "brand": "orange", "payer": FOREIGN},
-    ),
-    "pay.wallet": ({"c": 1, "what": "all", "minor": _MINOR},),
-    "pay.number": ({"c": 1, "what": "all", "minor": _MINOR, "brand": "airtel"},),
-    "pay.refused": tuple(
-        {"why": why, "state": state, "brand": "airtel"}
-        for why in (
-            "already_open", "contract_closed", "invoice_not_open", "nothing_to_pay", "amount_out_of_range", "no_wallet",
-            "wallet_down",
-        )
-        for state in ("created", "pending", "unknown", None)
-    ),
-    "receipt": ({"number": RECEIPTS[0].number}, {"number": "gone"}),
-    "agency": ({"agency": "3"}, {"agency": "gone"}),
-}  # fmt: skip
-
-
-ALL_WELL = offers()
-_CONDITIONS: tuple[dict[str, tuple[Offer, ...]], ...] = (
+from channels.ussd.menu.examples import (
+    AGENCIES,
     ALL_WELL,
-    offers("airtel"),
-    offers("airtel", "orange"),
-    offers("mpesa", "airtel", "orange"),
-    {},
+    FOREIGN,
+    KENYAN,
+    MOST,
+    NAME,
+    NOW,
+    PARAMS,
+    PHONE,
+    RECEIPTS,
+    RESUME,
+    SERVICE_CODE,
+    attempt,
+    contexts,
+    contract,
+    most,
+    offers,
+    snapshots,
 )
 
-
-def contexts(key: str) -> Iterator[Context]:
-    """Each context in which the state `key` may be shown."""
-    for snapshot in snapshots():
-        for params in PARAMS.get(key, ({},)):
-            for resume in (None, RESUME):
-                for agencies in ((), AGENCIES):
-                    for offered in _CONDITIONS if key == "pay.wallet" else (ALL_WELL,):
-                        yield Context(snapshot, SERVICE_CODE, params, resume, agencies, offered, "airtel")
+__all__ = [
+    "AGENCIES",
+    "ALL_WELL",
+    "FOREIGN",
+    "KENYAN",
+    "MOST",
+    "NAME",
+    "NOW",
+    "PARAMS",
+    "PHONE",
+    "RECEIPTS",
+    "RESUME",
+    "SERVICE_CODE",
+    "attempt",
+    "contexts",
+    "contract",
+    "most",
+    "offers",
+    "snapshots",
+]
