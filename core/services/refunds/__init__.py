@@ -14,8 +14,12 @@ from core.kernel.money import Money
 from core.outbox import Outcome
 from core.payments.ports import Wallet
 from core.payments.refund_model import WORDS, RefundRefused, RefundView, Returnable
+from core.services.payments.pace import Lanes, NoTurnstile, Turnstile
 from core.services.refunds import ask, carry, reads
 from core.services.refunds.context import Context
+
+# Of the threads that carry wallet calls, so many may be busy with one operator's refunds: customers go first.
+LANES = 6
 
 __all__ = ["WORDS", "RefundRefused", "RefundView", "Refunds", "Returnable"]
 
@@ -24,7 +28,8 @@ class Refunds:
     """One instance per process.
 
     `query_scale` shortens the schedule of questions in tests and the sandbox; 1.0 in production. `callback_bases`:
-    wallet → our address for its callbacks, up to the kind; a wallet without one is told no address.
+    wallet → our address for its callbacks, up to the kind; a wallet without one is told no address. `turnstile`: the
+    payments' one, for an operator counts all our calls together.
     """
 
     def __init__(
@@ -35,8 +40,11 @@ class Refunds:
         *,
         query_scale: float = 1.0,
         callback_bases: Mapping[str, str] | None = None,
+        turnstile: Turnstile | None = None,
     ) -> None:
-        self._ctx = Context(db, clock, wallets, query_scale, callback_bases or {})
+        self._ctx = Context(
+            db, clock, wallets, query_scale, callback_bases or {}, turnstile or NoTurnstile(), Lanes(LANES)
+        )
 
     # -- people
 
@@ -87,8 +95,12 @@ class Refunds:
         return carry.push(self._ctx, refund_id)
 
     def query(self, refund_id: str, *, by: str = "query") -> Outcome:
-        """Ask the wallet what became of a refund. `by`: a person's name for "query now" in the console."""
+        """Ask the wallet what became of a refund. `by` `console`: also while the operator is left alone."""
         return carry.query(self._ctx, refund_id, by=by)
+
+    def ask_soon(self, refund_id: str, by: str) -> bool:
+        """ "Query now" in the console: stage the question, before all others. False: there is nothing to ask."""
+        return carry.ask_soon(self._ctx, refund_id, by)
 
     def settle_callback(self, refund_id: str) -> Outcome:
         """A callback spoke of this refund. Nothing in it is believed: the operator is asked."""

@@ -13,6 +13,7 @@ from core.customers.tables import ContractRow, PhoneRow, SiteRow
 from core.db.engine import assert_outside_transaction
 from core.kernel.clock import WEST
 from core.kernel.digits import grouped
+from core.kernel.ids import new_uuid
 from core.kernel.money import Money
 from core.notices.staging import stage_notice
 from core.outbox import Dead, Done, Outcome, Retry
@@ -31,6 +32,7 @@ from core.payments.refund_rules import OPEN, RefundVerdict, State, judge_refund
 from core.payments.rules import ATTENTION_AFTER_S, POSTS_MAX
 from core.payments.tables import AttemptRow, PaymentRow, RefundRow
 from core.phone_numbers import parse_e164
+from core.services.payments import circuits
 from core.services.refunds.context import Context, lock_refund
 from core.settlement import post
 from core.settlement.events import RefundFailed, RefundPaid, RefundPaidLate
@@ -41,18 +43,29 @@ log = structlog.get_logger(__name__)
 STUCK_S = 1800.0
 # Should the errand of a question be lost, the question is due again after this.
 REQUERY_S = 300.0
+# Pauses while an operator is in trouble, or all places at it are taken.
+LEFT_ALONE_S, LANE_WAIT_S = 60.0, 2.0
 
 
 def push(ctx: Context, refund_id: str) -> Outcome:
     """See `Refunds.push`."""
-    claimed = _claim(ctx, refund_id)
-    if not isinstance(claimed, tuple):
-        return claimed
-    name, asked = claimed
-    wallet = ctx.refunding(name)
-    assert wallet is not None, "claimed without a wallet"
-    assert_outside_transaction()
-    answer = wallet.refund(asked)
+    with ctx.db.read() as session:
+        found = session.get(RefundRow, refund_id)
+        name, waits = (found.wallet, found.state == "approved") if found else ("", False)
+        left_alone = circuits.of(session, name).is_open(ctx.clock.real_now())
+    if waits and left_alone:
+        return Retry(LEFT_ALONE_S * min(1.0, ctx.query_scale * 10), "the operator is left alone", counts=False)
+    with ctx.lanes.enter(name) as room:
+        hold = _hold(ctx, name, room=room) if waits else None
+        if hold is not None:
+            return hold
+        claimed = _claim(ctx, refund_id)
+        if not isinstance(claimed, WalletRefund):
+            return claimed
+        wallet = ctx.refunding(name)
+        assert wallet is not None, "claimed without a wallet"
+        assert_outside_transaction()
+        answer = wallet.refund(claimed)
     verdict = _record(ctx, refund_id, answer, by="answer")
     if isinstance(answer, NotAccepted) and verdict.state == "approved":
         after_s = answer.retry_after_s * min(1.0, ctx.query_scale * 10)
@@ -60,7 +73,16 @@ def push(ctx: Context, refund_id: str) -> Outcome:
     return Done(verdict.state)
 
 
-def _claim(ctx: Context, refund_id: str) -> tuple[str, WalletRefund] | Outcome:
+def _hold(ctx: Context, name: str, *, room: bool) -> Retry | None:
+    """Why the operator is not called just now: a place in the house, or its own limit."""
+    wallet = ctx.wallet(name)
+    if not room:
+        return Retry(LANE_WAIT_S, "too many wait for this operator", counts=False)
+    hold_s = ctx.turnstile.wait_s(name, wallet.can.calls_per_minute) if wallet is not None else 0.0
+    return Retry(hold_s, "the operator is called often enough", counts=False) if hold_s > 0 else None
+
+
+def _claim(ctx: Context, refund_id: str) -> WalletRefund | Outcome:
     """Write down that the wallet is about to be asked. Whoever finds `submitting` later knows only that it may have
     been: that is a question, never a second request."""
     now = ctx.clock.real_now()
@@ -90,7 +112,7 @@ def _claim(ctx: Context, refund_id: str) -> tuple[str, WalletRefund] | Outcome:
         # Should nobody come back from the call, this makes it a question.
         refund.next_query_at = ctx.after(STUCK_S)
         session.flush()
-        return refund.wallet, ctx.for_wallet(session, refund)
+        return ctx.for_wallet(session, refund)
 
 
 def query(ctx: Context, refund_id: str, *, by: str) -> Outcome:
@@ -101,12 +123,40 @@ def query(ctx: Context, refund_id: str, *, by: str) -> Outcome:
             return Dead("there is no such refund")
         if refund.posts == 0 or refund.state == "rejected" or (refund.state == "paid" and by == "query"):
             return Done(f"nothing to ask: {refund.state}")
-        wallet = ctx.refunding(refund.wallet)
+        name = refund.wallet
+        wallet = ctx.refunding(name)
         if wallet is None:
             return Dead("the wallet is not configured")
         asked = ctx.for_wallet(session, refund)
-    assert_outside_transaction()
-    return Done(_record(ctx, refund_id, wallet.query_refund(asked), by=by).state)
+        left_alone = circuits.of(session, name).is_open(ctx.clock.real_now())
+    # A person who asks does so to find out whether the operator is back.
+    if left_alone and by != "console":
+        return Retry(LEFT_ALONE_S * min(1.0, ctx.query_scale * 10), "the operator is left alone", counts=False)
+    with ctx.lanes.enter(name) as room:
+        hold = _hold(ctx, name, room=room)
+        if hold is not None:
+            return hold
+        assert_outside_transaction()
+        answer = wallet.query_refund(asked)
+    return Done(_record(ctx, refund_id, answer, by=by).state)
+
+
+def ask_soon(ctx: Context, refund_id: str, by: str) -> bool:
+    """See `Refunds.ask_soon`."""
+    with ctx.db.begin() as session:
+        refund = session.get(RefundRow, refund_id)
+        if refund is None or refund.posts == 0 or refund.state == "rejected" or ctx.wallet(refund.wallet) is None:
+            return False
+        outbox.stage(
+            session,
+            kind="refund.query",
+            key=f"refund.query:{refund_id}:console:{new_uuid()}",
+            body={"refund_id": refund_id, "by": "console"},
+            clock=ctx.clock,
+            priority=1,
+        )
+    log.info("refund.asked_for", refund=refund_id, by=by)
+    return True
 
 
 def conclude(ctx: Context, refund_id: str, *, paid: bool, note: str, by: str) -> None:
@@ -153,6 +203,14 @@ def _record(ctx: Context, refund_id: str, answer: RefundAnswer | RefundQueryAnsw
         if isinstance(answer, Paid) and answer.amount is not None and verdict.book == "paid":
             verdict = _as_asked(refund, answer.amount, verdict)
         _apply(ctx, session, refund, verdict, answer, by=by)
+        circuits.note(
+            session,
+            refund.wallet,
+            "start" if by == "answer" else "query",
+            answer,
+            clock=ctx.clock,
+            scale=ctx.query_scale,
+        )
         return verdict
 
 

@@ -16,6 +16,7 @@ from core.payments.ports import Refunds as RefundingWallet
 from core.payments.ports import Wallet, WalletRefund
 from core.payments.rules import scaled
 from core.payments.tables import AttemptRow, PaymentRow, RefundRow
+from core.services.payments.pace import Lanes, Turnstile
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,8 @@ class Context:
     wallets: Mapping[str, Wallet]
     query_scale: float
     callback_bases: Mapping[str, str]
+    turnstile: Turnstile
+    lanes: Lanes
 
     def wallet(self, name: str) -> Wallet | None:
         """The wallet of this name, if it is configured and can give money back."""

@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import func, select, update
@@ -33,7 +34,7 @@ from core.payments.answers import (
     WalletRefund,
 )
 from core.payments.refund_model import WORDS, RefundRefused
-from core.payments.tables import PaymentRow, RefundRow
+from core.payments.tables import CircuitRow, PaymentRow, RefundRow
 from core.services.refunds import Refunds
 from core.settlement import events as e
 from tests.core.payments.scripted import CAN, Killed, ScriptedWallet
@@ -496,3 +497,62 @@ def test_two_at_once(any_counter: Counter) -> None:
         "suspense": 0,
     }
     assert len(c.notices()) == 1
+
+
+class Gate:
+    """A turnstile that is shut for so many seconds."""
+
+    def __init__(self, shut_s: float) -> None:
+        self.shut_s = shut_s
+
+    def wait_s(self, wallet: str, per_minute: int) -> float:
+        return self.shut_s
+
+
+def test_an_operator_that_is_called_often_enough_waits(counter: Counter) -> None:
+    c = counter
+    gate = Gate(7.0)
+    c.refunds = Refunds(c.db, c.clock, {"vodacom": c.wallet}, turnstile=gate)
+    refund_id = c.approved()
+    assert c.refunds.push(refund_id) == Retry(7.0, "the operator is called often enough", counts=False)
+    assert (c.state(refund_id), c.wallet.refunds) == ("approved", [])
+    gate.shut_s = 0
+    assert c.refunds.push(refund_id) == Done("pending")
+    gate.shut_s = 7.0
+    assert isinstance(c.refunds.query(refund_id), Retry)
+    assert c.wallet.refund_queries == []
+
+
+def test_an_operator_in_trouble_is_left_alone_but_a_person_may_ask(counter: Counter) -> None:
+    c = counter
+    refund_id = c.pushed(Accepted(), units=100)
+    for _ in range(5):
+        assert c.ask(refund_id, Unknown("no_connection")) == "pending"
+    outcome = c.refunds.query(refund_id)
+    assert isinstance(outcome, Retry)
+    assert not outcome.counts
+    c.wallet.to_refund_query = deque([Paid("RTX")])
+    assert c.refunds.ask_soon(refund_id, CHECKER)
+    (errand,) = c.books.staged("refund.query")
+    leased = outbox.Leased(errand.id, "refund.query", "push", "t", errand.body, 1, c.clock.real_now())
+    assert job.handlers(c.refunds)["refund.query"](leased) == Done("paid")
+    assert not c.refunds.ask_soon(c.request(1), CHECKER), "nobody was asked yet"
+    # What is approved meanwhile waits until the operator is well again.
+    other = c.books.pay(c.contract_id, francs(50))
+    waiting = c.approved(50, other)
+    c.wallet.to_refund_query = deque([Unknown("no_connection")])
+    with c.db.begin() as session:
+        session.merge(
+            CircuitRow(
+                wallet="vodacom",
+                failures=5,
+                trips=1,
+                open_until=c.clock.real_now() + timedelta(minutes=1),
+                changed_at=c.clock.real_now(),
+                why="no_connection",
+            )
+        )
+    assert isinstance(c.refunds.push(waiting), Retry)
+    assert c.state(waiting) == "approved"
+    c.clock.advance(minutes=2)
+    assert c.refunds.push(waiting) == Done("pending")
