@@ -94,6 +94,7 @@ def tried(do: Callable[[], T], refused: Callable[[str], None] = lambda _why: Non
     try:
         return do()
     except NotRecorded:
+        refused("not recorded: the database was busy")
         return _busy()
     except (CustomerError, ReconciliationRefused) as error:
         refused(error.text.format(**error.blanks))
@@ -111,7 +112,7 @@ def _busy() -> Refusal:
 
 
 def _note_refused(parts: Parts, what: str, subject: str, why: str) -> None:
-    """The second entry. It is lost when the database is busy: nothing has happened that it would have to prove."""
+    """The second entry. It may be lost when the database is busy: the first one then says more than was done."""
     try:
         parts.staff.note(g.who.login, f"{what}.refused", subject, why[:1000])
     except NotRecorded:

@@ -34,6 +34,8 @@ _UNASKED = ("created", "cancelled")
 
 
 def add_pages(admin: Blueprint, parts: Parts, money: MoneyParts) -> None:
+    _add_callbacks(admin, parts, money)
+
     @admin.get("/money/", endpoint="money")
     def front() -> Response:
         return make_response(redirect(url_for("admin.attempts"), 303))
@@ -71,16 +73,6 @@ def add_pages(admin: Blueprint, parts: Parts, money: MoneyParts) -> None:
         parts.staff.note(g.who.login, "export.attempts", _asked(wanted)[:120], f"{len(found.entries)} rows")
         return as_csv("attempts.csv", _HEAD, [_row(entry, parts.zone) for entry in found.entries])
 
-    @admin.get("/money/callbacks")
-    def callbacks() -> Response:
-        found = money.desk.stray_callbacks(
-            whole_numbers=g.who.may(Permission.SEE_PAYERS),
-            before_id=request.args.get("before", type=int),
-            limit=_CALLBACKS,
-        )
-        older = found[-1].id if len(found) == _CALLBACKS else None
-        return make_response(page("money_callbacks.html", parts, found=found, older=older, zone=parts.zone))
-
     @admin.get("/money/attempts/<attempt_id>")
     def attempt(attempt_id: str) -> Response:
         return show(found_attempt(attempt_id))
@@ -97,6 +89,18 @@ def add_pages(admin: Blueprint, parts: Parts, money: MoneyParts) -> None:
         if not answer:
             return show(found, Refusal(say(N_("There is nothing to ask the wallet about this attempt now.")), 409))
         return make_response(redirect(url_for("admin.attempt", attempt_id=attempt_id, done="asked"), 303))
+
+
+def _add_callbacks(admin: Blueprint, parts: Parts, money: MoneyParts) -> None:
+    @admin.get("/money/callbacks")
+    def callbacks() -> Response:
+        found = money.desk.stray_callbacks(
+            whole_numbers=g.who.may(Permission.SEE_PAYERS),
+            before_id=request.args.get("before", type=int),
+            limit=_CALLBACKS,
+        )
+        older = found[-1].id if len(found) == _CALLBACKS else None
+        return make_response(page("money_callbacks.html", parts, found=found, older=older, zone=parts.zone))
 
 
 def _wanted() -> AttemptFilter:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -26,36 +27,72 @@ _HEAD = [
 ]  # fmt: skip
 
 
-def add_pages(admin: Blueprint, parts: Parts, money: MoneyParts) -> None:
-    books = money.reconciliation
+@dataclass(frozen=True, slots=True)
+class _Pages:
+    """What the pages of days share."""
 
-    def show_day(wallet: str, currency: str, day: str, refusal: Refusal | None = None, note: str = "") -> Response:
-        moment, outcome = _day(day), _outcome()
+    parts: Parts
+    money: MoneyParts
+
+    def show_day(
+        self, wallet: str, currency: str, day: str, refusal: Refusal | None = None, note: str = ""
+    ) -> Response:
+        books, moment, outcome = self.money.reconciliation, _day(day), _outcome()
         body = page(
-            "money_day.html", parts, d=books.day(wallet, moment, currency), outcome=outcome, outcomes=OUTCOMES,
+            "money_day.html",
+            self.parts,
+            d=books.day(wallet, moment, currency),
+            outcome=outcome,
+            outcomes=OUTCOMES,
             lines=books.lines(
-                wallet, day=moment, currency=currency, outcome=outcome if outcome not in ("", "open") else None,
-                open_only=outcome == "open", limit=_LINES, after=request.args.get("after", default=0, type=int),
+                wallet,
+                day=moment,
+                currency=currency,
+                outcome=outcome if outcome not in ("", "open") else None,
+                open_only=outcome == "open",
+                limit=_LINES,
+                after=request.args.get("after", default=0, type=int),
             ),
-            missing=_missing(money, wallet, currency, moment, parts.zone), late=books.after_closing(
-                wallet, moment, currency
-            ), refusal=refusal, note=note, sums=_sums(currency), payer=payer, zone=parts.zone, limit=_LINES,
+            missing=_missing(self.money, wallet, currency, moment, self.parts.zone),
+            late=books.after_closing(wallet, moment, currency),
+            refusal=refusal,
+            note=note,
+            sums=_sums(currency),
+            payer=payer,
+            zone=self.parts.zone,
+            limit=_LINES,
             done=request.args.get("done"),
-        )  # fmt: skip
+        )
         return make_response(body, refusal.status if refusal else 200)
 
-    def show_line(line: LineView, refusal: Refusal | None = None) -> Response:
+    def show_line(self, line: LineView, refusal: Refusal | None = None) -> Response:
         body = page(
-            "money_line.html", parts, x=line, refusal=refusal, payer=payer, zone=parts.zone,
-            typed=request.form, done=request.args.get("done"),
-        )  # fmt: skip
+            "money_line.html",
+            self.parts,
+            x=line,
+            refusal=refusal,
+            payer=payer,
+            zone=self.parts.zone,
+            typed=request.form,
+            done=request.args.get("done"),
+        )
         return make_response(body, refusal.status if refusal else 200)
 
-    def found_line(line_id: int) -> LineView:
-        found = books.line(line_id)
+    def found_line(self, line_id: int) -> LineView:
+        found = self.money.reconciliation.line(line_id)
         if found is None:
             raise NotFound
         return found
+
+
+def add_pages(admin: Blueprint, parts: Parts, money: MoneyParts) -> None:
+    pages = _Pages(parts, money)
+    _add_days(admin, pages)
+    _add_lines(admin, pages)
+
+
+def _add_days(admin: Blueprint, pages: _Pages) -> None:
+    parts, money, books = pages.parts, pages.money, pages.money.reconciliation
 
     @admin.get("/money/days")
     def days() -> Response:
@@ -79,7 +116,7 @@ def add_pages(admin: Blueprint, parts: Parts, money: MoneyParts) -> None:
     @admin.get("/money/days/<wallet>/<currency>/<day>")
     def day(wallet: str, currency: str, day: str) -> Response:
         _check(money, wallet, currency)
-        return show_day(wallet, currency, day)
+        return pages.show_day(wallet, currency, day)
 
     @admin.get("/money/days/<wallet>/<currency>/<day>.csv")
     def export_day(wallet: str, currency: str, day: str) -> Response:
@@ -97,29 +134,33 @@ def add_pages(admin: Blueprint, parts: Parts, money: MoneyParts) -> None:
             lambda: books.close_day(wallet, moment, currency, note, by()),
         )  # fmt: skip
         if isinstance(answer, Refusal):
-            return show_day(wallet, currency, day, answer, note)
+            return pages.show_day(wallet, currency, day, answer, note)
         where = url_for("admin.day", wallet=wallet, currency=currency, day=day, done="closed")
         return make_response(redirect(where, 303))
 
+
+def _add_lines(admin: Blueprint, pages: _Pages) -> None:
+    parts, books = pages.parts, pages.money.reconciliation
+
     @admin.get("/money/lines/<int:line_id>")
     def line(line_id: int) -> Response:
-        return show_line(found_line(line_id))
+        return pages.show_line(pages.found_line(line_id))
 
     @admin.post("/money/lines/<int:line_id>/settle")
     def settle_line(line_id: int) -> Response:
-        found, note = found_line(line_id), request.form.get("note", "").strip()[:200]
+        found, note = pages.found_line(line_id), request.form.get("note", "").strip()[:200]
         decision, target = _decided()
         if decision is None or (decision in _NEEDS_TARGET and not target):
-            return show_line(found, Refusal(say(N_("Choose what it is.")), 400))
+            return pages.show_line(found, Refusal(say(N_("Choose what it is.")), 400))
         if not note:
-            return show_line(found, Refusal(say(N_("Write down why.")), 400))
+            return pages.show_line(found, Refusal(say(N_("Write down why.")), 400))
         answer = act(
             parts, "line.settled", f"{found.wallet} {found.provider_txn_id or found.id}",
             f"{decision} {target or ''}: {note}",
             lambda: books.settle_line(line_id, decision, note, by(), target=target),
         )  # fmt: skip
         if isinstance(answer, Refusal):
-            return show_line(found_line(line_id), answer)
+            return pages.show_line(pages.found_line(line_id), answer)
         return make_response(redirect(url_for("admin.line", line_id=line_id, done="settled"), 303))
 
 

@@ -33,63 +33,92 @@ class Upload:
     kept: str
 
 
-def add_pages(admin: Blueprint, parts: Parts, money: MoneyParts) -> None:
-    def show_list(refusal: Refusal | None = None) -> Response:
-        wallet, currency = _wallet(money), request.values.get("currency", "")[:3]
+@dataclass(frozen=True, slots=True)
+class _Pages:
+    """What the pages of reports share."""
+
+    parts: Parts
+    money: MoneyParts
+
+    def show_list(self, refusal: Refusal | None = None) -> Response:
+        wallet, currency = _wallet(self.money), request.values.get("currency", "")[:3]
         body = page(
-            "money_statements.html", parts, wallet=wallet, currency=currency, names=tuple(money.wallets),
-            currencies=sorted({code for w in money.wallets.values() for code in w.can.decimals}),
-            fetched=[words.name("wallet", name) for name, w in money.wallets.items() if w.can.statements],
-            refusal=refusal, imports=money.reconciliation.imports(wallet or None), zone=parts.zone, done=_done(),
-        )  # fmt: skip
+            "money_statements.html",
+            self.parts,
+            wallet=wallet,
+            currency=currency,
+            names=tuple(self.money.wallets),
+            currencies=sorted({code for w in self.money.wallets.values() for code in w.can.decimals}),
+            fetched=[words.name("wallet", name) for name, w in self.money.wallets.items() if w.can.statements],
+            refusal=refusal,
+            imports=self.money.reconciliation.imports(wallet or None),
+            zone=self.parts.zone,
+            done=_done(),
+        )
         return make_response(body, refusal.status if refusal else 200)
 
     def show_look(
-        wallet: str, currency: str, upload: Upload, columns: Mapping[str, str], options: Mapping[str, object],
+        self, wallet: str, currency: str, upload: Upload, columns: Mapping[str, str], options: Mapping[str, object],
         *, guessed: bool, refusal: Refusal | None = None,
     ) -> Response:  # fmt: skip
         seen = tried(
-            lambda: money.reconciliation.preview(
+            lambda: self.money.reconciliation.preview(
                 wallet, currency, upload.name, upload.data, columns, options, rows=_ROWS
             )
         )
         preview = None if isinstance(seen, Refusal) else seen
         refusal = refusal or (seen if isinstance(seen, Refusal) else None)
         if preview is None and not columns:
-            return show_list(refusal)
+            return self.show_list(refusal)
         body = page(
-            "money_look.html", parts, wallet=wallet, currency=currency, upload=upload, preview=preview,
-            headers=_headers(preview, columns), fields=FIELDS, columns=columns, options=_texts(options),
-            kinds=LINE_KINDS, guessed=guessed, refusal=refusal, payer=payer, zone=parts.zone,
-        )  # fmt: skip
+            "money_look.html",
+            self.parts,
+            wallet=wallet,
+            currency=currency,
+            upload=upload,
+            preview=preview,
+            headers=_headers(preview, columns),
+            fields=FIELDS,
+            columns=columns,
+            options=_texts(options),
+            kinds=LINE_KINDS,
+            guessed=guessed,
+            refusal=refusal,
+            payer=payer,
+            zone=self.parts.zone,
+        )
         return make_response(body, refusal.status if refusal else 200)
+
+
+def add_pages(admin: Blueprint, parts: Parts, money: MoneyParts) -> None:
+    pages = _Pages(parts, money)
 
     @admin.get("/money/statements")
     def statements() -> Response:
-        return show_list()
+        return pages.show_list()
 
     @admin.post("/money/statements/look")
     def look_at_statement() -> Response:
         wallet, currency = _wallet(money), request.form.get("currency", "")
         upload = _upload()
         if not wallet or currency not in money.wallets[wallet].can.decimals:
-            return show_list(Refusal(say(N_("Say whose report it is, and in which currency.")), 400))
+            return pages.show_list(Refusal(say(N_("Say whose report it is, and in which currency.")), 400))
         if isinstance(upload, Refusal):
-            return show_list(upload)
+            return pages.show_list(upload)
         if "mapped" in request.form:
             columns, options = _columns(), _options()
-            return show_look(wallet, currency, upload, columns, options, guessed=False)
+            return pages.show_look(wallet, currency, upload, columns, options, guessed=False)
         saved = money.reconciliation.saved_mapping(wallet, currency)
         if saved is None:
-            return show_look(wallet, currency, upload, {}, {}, guessed=True)
-        return show_look(wallet, currency, upload, saved.columns, saved.options, guessed=saved.guessed)
+            return pages.show_look(wallet, currency, upload, {}, {}, guessed=True)
+        return pages.show_look(wallet, currency, upload, saved.columns, saved.options, guessed=saved.guessed)
 
     @admin.post("/money/statements/import")
     def import_statement() -> Response:
         wallet, currency = _wallet(money), request.form.get("currency", "")
         upload = _upload()
         if not wallet or currency not in money.wallets[wallet].can.decimals or isinstance(upload, Refusal):
-            return show_list(upload if isinstance(upload, Refusal) else None)
+            return pages.show_list(upload if isinstance(upload, Refusal) else None)
         columns, options = _columns(), _options()
         answer: Imported | Refusal = act(
             parts, "statement.imported", f"{wallet} {currency}", f"{upload.name}, {len(upload.data)} bytes",
@@ -98,7 +127,7 @@ def add_pages(admin: Blueprint, parts: Parts, money: MoneyParts) -> None:
             ),
         )  # fmt: skip
         if isinstance(answer, Refusal):
-            return show_look(wallet, currency, upload, columns, options, guessed=False, refusal=answer)
+            return pages.show_look(wallet, currency, upload, columns, options, guessed=False, refusal=answer)
         told = {
             "new": answer.new, "known": answer.known, "bad": answer.bad, "skipped": answer.skipped,
             "done": "again" if answer.repeated else "taken",

@@ -27,29 +27,60 @@ _HEAD = [
 ]  # fmt: skip
 
 
-def add_pages(admin: Blueprint, parts: Parts, money: MoneyParts) -> None:
-    def found_item(payment_id: str) -> SuspenseItem:
-        found = money.reconciliation.suspense_item(payment_id) if _ID.fullmatch(payment_id) else None
+@dataclass(frozen=True, slots=True)
+class _Pages:
+    """What the pages of suspense share."""
+
+    parts: Parts
+    money: MoneyParts
+
+    def found_item(self, payment_id: str) -> SuspenseItem:
+        found = self.money.reconciliation.suspense_item(payment_id) if _ID.fullmatch(payment_id) else None
         if found is None:
             raise NotFound
         return found
 
-    def show(item: SuspenseItem, refusal: Refusal | None = None, typed: str = "") -> Response:
+    def show(self, item: SuspenseItem, refusal: Refusal | None = None, typed: str = "") -> Response:
         body = page(
-            "money_suspense_item.html", parts, i=item, refusal=refusal, payer=payer, zone=parts.zone, typed=typed,
-            me=by(), done=request.args.get("done"),
-        )  # fmt: skip
+            "money_suspense_item.html",
+            self.parts,
+            i=item,
+            refusal=refusal,
+            payer=payer,
+            zone=self.parts.zone,
+            typed=typed,
+            me=by(),
+            done=request.args.get("done"),
+        )
         return make_response(body, refusal.status if refusal else 200)
 
     def confirm(
-        item: SuspenseItem, contract: ContractBrief, refusal: Refusal | None = None, note: str = ""
+        self, item: SuspenseItem, contract: ContractBrief, refusal: Refusal | None = None, note: str = ""
     ) -> Response:
         second = item.asked is not None and item.asked.contract_id == contract.contract_id and item.asked.by != by()
         body = page(
-            "money_place.html", parts, i=item, c=contract, refusal=refusal, note=note, payer=payer, zone=parts.zone,
-            second=second, fits=contract.state == "active" and contract.currency == item.amount.currency,
-        )  # fmt: skip
+            "money_place.html",
+            self.parts,
+            i=item,
+            c=contract,
+            refusal=refusal,
+            note=note,
+            payer=payer,
+            zone=self.parts.zone,
+            second=second,
+            fits=contract.state == "active" and contract.currency == item.amount.currency,
+        )
         return make_response(body, refusal.status if refusal else 200)
+
+
+def add_pages(admin: Blueprint, parts: Parts, money: MoneyParts) -> None:
+    pages = _Pages(parts, money)
+    _add_looks(admin, pages)
+    _add_acts(admin, pages)
+
+
+def _add_looks(admin: Blueprint, pages: _Pages) -> None:
+    parts, money = pages.parts, pages.money
 
     @admin.get("/money/suspense")
     def suspense() -> Response:
@@ -73,54 +104,58 @@ def add_pages(admin: Blueprint, parts: Parts, money: MoneyParts) -> None:
 
     @admin.get("/money/suspense/<payment_id>")
     def suspense_item(payment_id: str) -> Response:
-        return show(found_item(payment_id))
+        return pages.show(pages.found_item(payment_id))
+
+
+def _add_acts(admin: Blueprint, pages: _Pages) -> None:
+    parts, money = pages.parts, pages.money
 
     @admin.get("/money/suspense/<payment_id>/place")
     def check_placing(payment_id: str) -> Response:
-        item, typed = found_item(payment_id), request.args.get("account", "")[:40]
+        item, typed = pages.found_item(payment_id), request.args.get("account", "")[:40]
         chosen = request.args.get("contract", type=int)
         if typed.strip():
             account = normalise(typed)
             if not is_account_number(account):
-                return show(
+                return pages.show(
                     item, Refusal(say(N_("This is no account number: its check digit does not fit.")), 400), typed
                 )
             contract = money.desk.contract_by_account(account)
         else:
             contract = money.desk.contract_by_id(chosen) if chosen is not None else None
             if chosen is None:
-                return show(item, Refusal(say(N_("Choose a contract, or type an account number.")), 400))
+                return pages.show(item, Refusal(say(N_("Choose a contract, or type an account number.")), 400))
         if contract is None:
-            return show(item, Refusal(say(N_("No contract has this account number.")), 404), typed)
-        return confirm(item, contract)
+            return pages.show(item, Refusal(say(N_("No contract has this account number.")), 404), typed)
+        return pages.confirm(item, contract)
 
     @admin.post("/money/suspense/<payment_id>/place")
     def place(payment_id: str) -> Response:
-        item, note = found_item(payment_id), request.form.get("note", "").strip()[:200]
+        item, note = pages.found_item(payment_id), request.form.get("note", "").strip()[:200]
         contract = money.desk.contract_by_id(request.form.get("contract", default=0, type=int))
         if contract is None:
-            return show(item, Refusal(say(N_("Choose a contract, or type an account number.")), 400))
+            return pages.show(item, Refusal(say(N_("Choose a contract, or type an account number.")), 400))
         if not note:
-            return confirm(item, contract, Refusal(say(N_("Write down why it belongs there.")), 400))
+            return pages.confirm(item, contract, Refusal(say(N_("Write down why it belongs there.")), 400))
         answer = act(
             parts, "suspense.place", item.receipt_number, f"{item.amount.text} on {contract.account}: {note}",
             lambda: money.reconciliation.place(payment_id, contract.contract_id, by(), note),
         )  # fmt: skip
         if isinstance(answer, Refusal):
-            return confirm(item, contract, answer, note)
+            return pages.confirm(item, contract, answer, note)
         if answer.done:
             return make_response(redirect(url_for("admin.suspense", done="placed"), 303))
         return make_response(redirect(url_for("admin.suspense_item", payment_id=payment_id, done="asked"), 303))
 
     @admin.post("/money/suspense/<payment_id>/withdraw")
     def withdraw_placing(payment_id: str) -> Response:
-        item = found_item(payment_id)
+        item = pages.found_item(payment_id)
         answer = act(
             parts, "suspense.placing_withdrawn", item.receipt_number, item.amount.text,
             lambda: money.reconciliation.withdraw_placing(payment_id, by()),
         )  # fmt: skip
         if isinstance(answer, Refusal):
-            return show(item, answer)
+            return pages.show(item, answer)
         return make_response(redirect(url_for("admin.suspense_item", payment_id=payment_id, done="withdrawn"), 303))
 
 
