@@ -46,6 +46,11 @@ def translate(text: str, language: str, /, **blanks: str) -> str:
     return out.format(**blanks)
 
 
+def is_translated(text: str, language: str) -> bool:
+    """Whether `text` (an English msgid) has words of its own in `language`, and need not be shown in French."""
+    return language == "en" or text in getattr(_catalogue(language), "_catalog", {})
+
+
 def day(value: date) -> str:
     """Numeric in every language: 24/03/2026."""
     return value.strftime("%d/%m/%Y")

@@ -176,6 +176,10 @@ class Menu:
     def __init__(self, states: Mapping[str, State]) -> None:
         self._states = states
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return tuple(self._states)
+
     def state(self, key: str) -> State:
         return self._states[key]
 

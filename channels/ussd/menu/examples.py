@@ -1,7 +1,7 @@
 """The callers whose screens are longest: every state there is, with data of the greatest lengths we accept.
 
-`mwolo menu lint`, the map and the tests look at the menu through these. A new state adds its parameters to `PARAMS`; one
-that shows a caller nobody here is adds a snapshot.
+`mwolo menu lint`, the map and the tests look at the menu through these. A new state adds its parameters to `PARAMS`;
+one that shows a caller nobody here is adds a snapshot.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Every screen × language × network × worst case: within the budget, nothing cut that may not be cut."""
+"""What the screens promise: amounts whole, shortcuts free, nonsense leads nowhere. That each fits: test_menu_lint.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from channels.ussd import turns, views
-from channels.ussd.menu.engine import HELP_AFTER, WRONG_CHOICE, Again, Context, Gone, Pay, Place, Plain, Said, hinted
+from channels.ussd.menu.engine import HELP_AFTER, Again, Context, Gone, Pay, Place, Plain, Said
 from channels.ussd.menu.fit import MORE, PREFIX_SEPTETS, Network, Page, fit, words
 from channels.ussd.menu.journeys import ALL_STATES, menu
 from channels.ussd.menu.screen import Line, Screen, line
@@ -17,7 +17,6 @@ from core.i18n import LANGUAGES
 from core.kernel import gsm7
 from tests.channels.ussd.worst_cases import NOW, PHONE, SERVICE_CODE, attempt, contexts, contract
 
-NETWORKS = (Network(), Network(ascii_only=True))
 # Choices that may be refused with a word: what they stand for has changed.
 MAY_LEAD_NOWHERE = ("resume", "all", "yes")
 TEXTS = (turns.NOT_RECORDED, turns.BUSY, turns.NOT_YOURS, turns.OVER, views.WENT_WRONG)
@@ -36,67 +35,11 @@ def is_down(ctx: Context, brand: str) -> bool:
     return any(offer.brand == brand and offer.down for offer in ctx.offers["CDF"])
 
 
-def hints(state: Plain) -> tuple[Line | None, ...]:
-    """What may stand above a screen: nothing, a short line, the longer help."""
-    down = (line("{wallet} is down now. Choose another.", wallet="Airtel Money"),) if state.key == "pay.wallet" else ()
-    return (None, line(WRONG_CHOICE), Line(state.help), *down)
-
-
 def shown(ctx: Context, state: Plain) -> Screen | None:
     try:
         return state.show(ctx)  # type: ignore[attr-defined]
     except Gone:
         return None
-
-
-@pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("state", ALL_STATES, ids=lambda s: s.key)
-def test_every_screen_fits(state: Plain, language: str) -> None:
-    unique = {screen for ctx in contexts(state.key) if (screen := _frozen(shown(ctx, state))) is not None}
-    assert unique, "no worst case shows this state"
-    for frozen in unique:
-        screen = frozen.screen
-        for hint in hints(state) if not screen.ended else (None,):
-            whole = screen if hint is None else hinted(screen, hint)
-            for network in NETWORKS:
-                _check(whole, language, network, is_hinted=hint is not None)
-
-
-def _check(screen: Screen, language: str, network: Network, *, is_hinted: bool) -> None:
-    seen: list[str] = []
-    for page in pages(screen, language, network):
-        cost = gsm7.septets(page.text)
-        assert cost is not None
-        assert cost + PREFIX_SEPTETS <= network.budget, page.text
-        assert "{" not in page.text
-        assert not {"98", "00"} & page.keys.keys()
-        if network.ascii_only:
-            assert page.text.isascii()
-        seen.extend(page.keys.values())
-    offered = [choice.value for choice in screen.choices]
-    got = [v for v in seen if not v.startswith("<")]
-    # The offer to go on with a lost payment may give way, and only where a hint fills the first page.
-    without = [v for v in offered if v != "resume"]
-    assert got == offered or (is_hinted and got == without), "a choice is missing or twice"
-    if screen.whole:
-        assert len(list(pages(screen, language, network))) == 1
-
-
-class _Frozen:
-    """A screen that can stand in a set."""
-
-    def __init__(self, screen: Screen) -> None:
-        self.screen = screen
-
-    def __hash__(self) -> int:
-        return hash(repr(self.screen))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Frozen) and self.screen == other.screen
-
-
-def _frozen(screen: Screen | None) -> _Frozen | None:
-    return None if screen is None else _Frozen(screen)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
