@@ -38,15 +38,15 @@ def admin_blueprint(
     desk: Desk,
     staff: Staff,
     receipts: ReceiptSource,
+    money: MoneyParts,
     clock: Clock,
     utility: str,
     secure: bool,
     zone: str = WEST,
-    money: MoneyParts | None = None,
 ) -> Blueprint:
     """The console at `/admin/`.
 
-    `money`: the services behind the money pages; without them there are none. `secure`: it is served by https only
+    `money`: the services behind the money pages. `secure`: it is served by https only
     (cookies say so, and browsers are told to remember). `utility`: the name in its head. The app needs a secret key;
     form tokens are checked on the console's own routes and on no others.
     """
@@ -58,15 +58,13 @@ def admin_blueprint(
         secure=secure,
         utility=utility,
         zone=zone,
-        has_money=money is not None,
     )
     admin = Blueprint("admin", __name__, url_prefix="/admin", template_folder="templates", static_folder="static")
     auth.guard(admin, parts)
     for view in (session, today, search, customer, account, audit):
         view.add_pages(admin, parts)
-    if money is not None:
-        for money_view in (money_attempts, money_suspense, money_days, money_statements, money_refunds, money_wallets):
-            money_view.add_pages(admin, parts, money)
+    for money_view in (money_attempts, money_suspense, money_days, money_statements, money_refunds, money_wallets):
+        money_view.add_pages(admin, parts, money)
     _add_errors(admin, parts)
     return admin
 

@@ -35,10 +35,7 @@ class ReceiptSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """`secure`: the console is reached by https only. `utility`: the name in its head. `zone`: times of Today.
-
-    `has_money`: the money pages are there to be linked to.
-    """
+    """`secure`: the console is reached by https only. `utility`: the name in its head. `zone`: times of Today."""
 
     desk: Desk
     staff: Staff
@@ -47,7 +44,6 @@ class Parts:
     secure: bool
     utility: str
     zone: str = WEST
-    has_money: bool = False
 
 
 def language() -> str:
@@ -160,7 +156,6 @@ def page(name: str, parts: Parts, **values: Any) -> str:
         moment=moment,
         phone=phone,
         utility=parts.utility,
-        has_money=parts.has_money,
         who=g.get("who"),
         words=words,
         here=_here(),

@@ -11,9 +11,10 @@ from werkzeug.exceptions import NotFound
 from admin import words
 from admin.csv_export import as_csv
 from admin.money import MoneyParts, Refusal, act, by, place_read, place_text
-from admin.parts import Parts, day_time, page, say
+from admin.parts import Parts, day_time, page
 from core.desk.money_model import AttemptEntry, AttemptFilter, AttemptView
 from core.i18n import N_
+from core.kernel.errors import CustomerError
 from core.phone_numbers import parse_e164
 from core.services.desk import WALLETS
 from core.staff.rules import Permission
@@ -82,12 +83,10 @@ def add_pages(admin: Blueprint, parts: Parts, money: MoneyParts) -> None:
         found = found_attempt(attempt_id)
         answer = act(
             parts, "attempt.query_now", found.asked.own_ref, found.asked.state,
-            lambda: money.payments.ask_soon(attempt_id, by()),
+            lambda: _ask(money, attempt_id),
         )  # fmt: skip
         if isinstance(answer, Refusal):
             return show(found, answer)
-        if not answer:
-            return show(found, Refusal(say(N_("There is nothing to ask the wallet about this attempt now.")), 409))
         return make_response(redirect(url_for("admin.attempt", attempt_id=attempt_id, done="asked"), 303))
 
 
@@ -101,6 +100,11 @@ def _add_callbacks(admin: Blueprint, parts: Parts, money: MoneyParts) -> None:
         )
         older = found[-1].id if len(found) == _CALLBACKS else None
         return make_response(page("money_callbacks.html", parts, found=found, older=older, zone=parts.zone))
+
+
+def _ask(money: MoneyParts, attempt_id: str) -> None:
+    if not money.payments.ask_soon(attempt_id, by()):
+        raise CustomerError(N_("There is nothing to ask the wallet about this attempt now."))
 
 
 def _wanted() -> AttemptFilter:
