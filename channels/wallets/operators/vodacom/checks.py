@@ -62,9 +62,7 @@ def _session(config: _Config, take_session: Callable[[], Session]) -> Finding:
     except SessionNotReady as warming:
         return Finding(None, f"A session was given and is not live yet ({warming.after_s} s).", "Check again then.")
     except PartnerRefused as refused:
-        advice = (
-            "API key and public key belong to one environment; origin and our address must be registered."
-        )
+        advice = "API key and public key belong to one environment; origin and our address must be registered."
         return Finding(False, f"No session: {refused.code}.", advice)
     except PartnerError as down:
         advice = "Look at the base URL, at the firewall, and at whether our address is on Vodacom's list."
