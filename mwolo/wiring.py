@@ -178,7 +178,16 @@ class Wiring:
         from channels.ussd.menu.journeys import menu
         from channels.ussd.turns import UssdTurns
 
-        return UssdTurns(self.ussd_sessions, menu(), self.customers, self.payments, self.turns, self.clock, count=count)
+        return UssdTurns(
+            self.ussd_sessions,
+            menu(),
+            self.customers,
+            self.payments,
+            self.turns,
+            self.clock,
+            brand_of=self.routing.brand_of,
+            count=count,
+        )
 
     # -- services
 
@@ -204,6 +213,7 @@ class Wiring:
     @cached_property
     def refunds(self) -> Refunds:
         from core.services.refunds import Refunds
+        from workers.turnstile import RedisTurnstile
 
         return Refunds(
             self.db,
@@ -211,6 +221,7 @@ class Wiring:
             self.wallets,
             query_scale=self.settings.query_scale,
             callback_bases=self.callback_bases,
+            turnstile=RedisTurnstile(self.turn_redis),
         )
 
     @cached_property
