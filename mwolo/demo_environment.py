@@ -89,7 +89,6 @@ def _wallets(plan: Plan) -> dict[str, str]:
         "MWOLO_AIRTEL_BASE_URL": f"{plan.sandbox}/airtel",
         "MWOLO_AIRTEL_CALLBACK_HASH": "transaction",
         "MWOLO_AIRTEL_CALLBACK_KEY": kept["airtel_callback_key"],
-        "MWOLO_AIRTEL_CALLBACK_URL": f"{callbacks(plan)['airtel']}/callback",
         "MWOLO_ORANGE_BASE_URL": f"{plan.sandbox}/orange-om",
         "MWOLO_ORANGE_API": "soap",
         "MWOLO_ORANGE_BEARER_TOKEN": kept["orange_token"],
