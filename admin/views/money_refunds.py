@@ -18,7 +18,8 @@ from core.payments.refund_model import RefundView
 
 _ID = re.compile(r"[0-9a-f-]{1,36}")
 _LIMIT, _EXPORT_LIMIT = 200, 2_000
-VIEWS = ("open", "all")
+# All that is under way, everything, or one state.
+VIEWS = ("open", "requested", "needs_attention", "paid", "failed", "rejected", "all")
 _HEAD = [
     N_("Time"), N_("Reference"), N_("Receipt"), N_("Account"), N_("Wallet"), N_("Currency"), N_("Amount"), N_("State"),
     N_("Reason"), N_("Asked for by"), N_("Decided by"), N_("Note"), N_("Operator's transaction"), N_("Code"),
@@ -89,8 +90,11 @@ def _add_lists(admin: Blueprint, parts: Parts, money: MoneyParts) -> None:
     def refunds() -> Response:
         view = request.args.get("view", "")
         view = view if view in VIEWS else VIEWS[0]
-        found = money.refunds.listed(open_only=view == "open", limit=_LIMIT)
-        return make_response(page("money_refunds.html", parts, found=found, view=view, limit=_LIMIT, zone=parts.zone))
+        # Refunds are few: those of one state are picked out of the newest.
+        newest = money.refunds.listed(open_only=view == "open", limit=_EXPORT_LIMIT)
+        found = [refund for refund in newest if view in ("open", "all", refund.state)][:_LIMIT]
+        body = page("money_refunds.html", parts, found=found, view=view, views=VIEWS, limit=_LIMIT, zone=parts.zone)
+        return make_response(body)
 
     @admin.get("/money/refunds.csv")
     def export_refunds() -> Response:

@@ -48,6 +48,8 @@ def test_one_asks_and_another_approves(home: town.Home, clock: FixedClock, conso
     refund = asked(console, clock)
     finance = logged_in(console, "finance")
     assert "waits for a second person" in finance.get("/admin/money/refunds").text
+    for view, there in (("requested", True), ("paid", False), ("all", True), ("nonsense", True)):
+        assert (refund in finance.get(f"/admin/money/refunds?view={view}").text) == there, view
     html = finance.get(refund).text
     assert "Approve: 12 500 FC leaves" in html
     assert post(finance, f"{refund}/decide", word="approve", note="vu")[0] == 303
