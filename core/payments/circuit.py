@@ -17,7 +17,10 @@ OPEN_S, OPEN_MAX_S = 30.0, 300.0
 
 _NETWORK = frozenset({"no_connection", "timeout", "cut", "unreadable", "too_long"})
 # Said by us about ourselves: nothing was asked, so nothing was learnt.
-_OUR_OWN = frozenset({"session_warming", "session_refused", "token_awaited", "token_refused", "left_alone", "429"})
+_OUR_OWN = frozenset({
+    "session_warming", "session_refused", "token_awaited", "token_refused", "no_token", "no_token_yet", "no_token_429",
+    "left_alone", "429",
+})  # fmt: skip
 
 Condition = Literal["well", "troubled", "unclear"]
 

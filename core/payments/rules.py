@@ -91,7 +91,7 @@ def judge(
                 return _unmoved(state, age_s, queries, can)
             if posts < POSTS_MAX or not posted:
                 return Verdict("created", code=code)
-            return Verdict("failed", "busy", code, tell="failed")
+            return Verdict("failed", "busy", code, watch_again(queries, can), tell="failed")
         case Accepted():
             if state not in OPEN:
                 return Verdict(state, next_query_in_s=next_question(queries, can))

@@ -69,7 +69,7 @@ class Payments:
         return begin.begin(self._ctx, request)
 
     def cancel(self, attempt_id: str, by: str) -> bool:
-        """Take an attempt back. Only before it left: afterwards the answer is "ignore the request on your phone"."""
+        """Take an attempt back. Only before a request left: afterwards it is "ignore the request on your phone"."""
         return begin.cancel(self._ctx, attempt_id, by)
 
     def push(self, attempt_id: str) -> Outcome:

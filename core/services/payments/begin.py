@@ -140,7 +140,7 @@ def _refusal(
 def cancel(ctx: Context, attempt_id: str, by: str) -> bool:
     with ctx.db.begin() as session:
         attempt = queries.lock_attempt(session, attempt_id)
-        if attempt is None or attempt.state != "created":
+        if attempt is None or attempt.state != "created" or queries.posts_of(session, attempt_id):
             return False
         now = ctx.clock.real_now()
         queries.note(session, attempt, to_state="cancelled", by=by, at=now)

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import structlog
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -20,12 +19,11 @@ from core.services.payments import carry
 from core.services.payments.book import pay_bill
 from core.services.payments.context import Context
 
-log = structlog.get_logger(__name__)
-
 # A request of ours that is told as a bill payment carries this much of its own reference behind the account number.
 SUFFIX_LENGTH = 2
 # So long after it was made, money may still be the answer to a request.
 REQUEST_LIVES = timedelta(hours=72)
+ABOUT_THEN = timedelta(minutes=30)
 
 
 def refuse(ctx: Context, wallet: str, bill: BillPayment) -> BillRefusal | None:
@@ -76,8 +74,13 @@ def _book(ctx: Context, wallet: str, bill: BillPayment, found_by: str) -> str | 
             if account
             else None
         )
-        request = _request_behind(ctx, session, wallet, contract, suffix)
+        request = _request_behind(ctx, session, wallet, contract, suffix, bill)
         if request is None:
+            if contract is None and _may_be_known(ctx, session, wallet, bill):
+                raise StateConflict("it names no account, and may be the money of a request whose number is not known")
+            if _beyond(ctx, wallet, bill):
+                # Nothing but a secret address speaks for it: so much is placed by people.
+                contract = None
             return pay_bill(session, wallet, bill, contract, found_by=found_by, clock=ctx.clock)
     return _answered(ctx, request, bill, found_by)
 
@@ -86,27 +89,58 @@ def _same_money(known: PaymentRow, bill: BillPayment) -> None:
     if known.reference is None:
         known.reference = bill.reference[:40]
     if (known.amount_minor, known.currency) != (bill.amount.minor, bill.amount.currency):
-        log.error("bill.amount_differs", payment=known.id, transaction=bill.provider_txn_id)
+        raise StateConflict(f"transaction {bill.provider_txn_id} is booked with another amount")
 
 
 def _request_behind(
-    ctx: Context, session: Session, wallet: str, contract: ContractRow | None, suffix: str
+    ctx: Context, session: Session, wallet: str, contract: ContractRow | None, suffix: str, bill: BillPayment
 ) -> str | None:
     """The attempt whose money this is: the reference we sent with it stands in the bill."""
     if contract is None or not suffix:
         return None
-    return session.scalar(
-        select(AttemptRow.id)
+    # A report may be days old: what counts is when the money moved.
+    at = min(bill.paid_at or ctx.clock.real_now(), ctx.clock.real_now())
+    rows = session.execute(
+        select(AttemptRow.id, AttemptRow.created_at)
         .where(
             AttemptRow.wallet == wallet,
             AttemptRow.contract_id == contract.id,
             AttemptRow.own_ref.endswith(suffix, autoescape=True),
-            AttemptRow.created_at >= ctx.clock.real_now() - REQUEST_LIVES,
+            AttemptRow.created_at >= at - REQUEST_LIVES,
             AttemptRow.submitted_at.is_not(None),
         )
         .order_by(AttemptRow.created_at.desc())
-        .limit(1)
+    ).all()
+    nearest = min(rows, key=lambda row: abs(row.created_at - at), default=None)
+    return nearest.id if nearest is not None else None
+
+
+def _may_be_known(ctx: Context, session: Session, wallet: str, bill: BillPayment) -> bool:
+    """Whether a payment of the same amount, about that time, still lacks its number: this may be it, told again."""
+    at = bill.paid_at or ctx.clock.real_now()
+    asked = func.coalesce(AttemptRow.submitted_at, AttemptRow.created_at)
+    return (
+        session.scalar(
+            select(PaymentRow.id)
+            .join(AttemptRow, AttemptRow.id == PaymentRow.attempt_id)
+            .where(
+                PaymentRow.wallet == wallet,
+                PaymentRow.provider_txn_id.is_(None),
+                PaymentRow.amount_minor == bill.amount.minor,
+                PaymentRow.currency == bill.amount.currency,
+                asked.between(at - ABOUT_THEN, at + ABOUT_THEN),
+            )
+            .limit(1)
+        )
+        is not None
     )
+
+
+def _beyond(ctx: Context, wallet: str, bill: BillPayment) -> bool:
+    """Whether it is more than this wallet may carry in one go."""
+    known = ctx.wallets.get(wallet)
+    highest = known.can.limits.get(bill.amount.currency, (None, None))[1] if known else None
+    return highest is not None and bill.amount.minor > highest
 
 
 def _answered(ctx: Context, attempt_id: str, bill: BillPayment, found_by: str) -> str | None:

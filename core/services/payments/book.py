@@ -18,7 +18,7 @@ from core.payments import queries
 from core.payments.ports import BillPayment, Paid
 from core.payments.tables import AttemptInvoiceRow, AttemptRow, PaymentRow, QuoteRow
 from core.settlement import post
-from core.settlement.events import Event, ExchangedMoney, FloatBought, UnplacedMoney, WalletMoney
+from core.settlement.events import Event, ExchangedMoney, FloatBought, SuspensePlaced, UnplacedMoney, WalletMoney
 
 # What operators write where they have no transaction id: never a key.
 _NO_ID = frozenset({"", "-1", "0", "n/a", "none", "null"})
@@ -41,7 +41,7 @@ def book(session: Session, attempt: AttemptRow, paid: Paid, *, found_by: str, cl
     if elsewhere is not None:
         # This operator transaction is booked already (a statement row, another door): the same money, once.
         if elsewhere.attempt_id is None:
-            elsewhere.attempt_id = attempt.id
+            _adopt(session, attempt, elsewhere, amount, clock)
         else:
             attempt.flag = "transaction_elsewhere"
         return
@@ -51,6 +51,46 @@ def book(session: Session, attempt: AttemptRow, paid: Paid, *, found_by: str, cl
         attempt.flag = "amount"
     attempt.provider_txn_id = txn
     _pay(session, attempt, amount, paid, txn, found_by=found_by, of_attempt=True, clock=clock)
+
+
+def _adopt(session: Session, attempt: AttemptRow, payment: PaymentRow, amount: Money, clock: Clock) -> None:
+    """The money came by another door first. If it waits in suspense, we know now whose it is."""
+    payment.attempt_id = attempt.id
+    attempt.provider_txn_id = payment.provider_txn_id
+    if (payment.amount_minor, payment.currency) != (amount.minor, amount.currency):
+        attempt.flag = "amount"
+    contract = session.get(ContractRow, attempt.contract_id) if attempt.contract_id else None
+    target = session.get_one(AccountRow, attempt.target_account_id)
+    placeable = payment.in_suspense and payment.reversed_at is None and not payment.refunded_minor
+    if placeable and contract is not None and target.code == "receivable" and contract.currency == payment.currency:
+        session.flush()
+        placed = SuspensePlaced(
+            key=f"placed:{payment.id}:attempt",
+            payment_id=payment.id,
+            wallet=payment.wallet,
+            contract_id=contract.id,
+            amount=Money(payment.amount_minor, payment.currency),
+            invoice_ids=_chosen(session, attempt),
+        )
+        post(session, placed, clock=clock)
+    elif payment.in_suspense or payment.contract_id != attempt.contract_id or payment.reversed_at is not None:
+        attempt.flag = "transaction_elsewhere"
+
+
+def fill_number(session: Session, attempt: AttemptRow, number: str | None) -> None:
+    """Give the attempt's payment the operator's number it still lacks, from a source that may not book by itself.
+
+    Another number than the one it has is a contradiction for a person.
+    """
+    txn, payment = _real_id(number), queries.payment_of_attempt(session, attempt.id)
+    if txn is None or payment is None or payment.provider_txn_id == txn:
+        return
+    if payment.provider_txn_id is not None:
+        attempt.flag = attempt.flag or "two_transactions"
+    elif queries.payment_by_transaction(session, attempt.wallet, txn) is not None:
+        attempt.flag = attempt.flag or "transaction_elsewhere"
+    else:
+        payment.provider_txn_id = attempt.provider_txn_id = txn
 
 
 def _book_again(
@@ -224,13 +264,7 @@ def _event(session: Session, attempt: AttemptRow, payment: PaymentRow, amount: M
     unplaced = UnplacedMoney(key=key, payment_id=payment.id, wallet=attempt.wallet, amount=amount)
     if contract is None:
         return unplaced
-    chosen = tuple(
-        session.scalars(
-            select(AttemptInvoiceRow.invoice_id)
-            .where(AttemptInvoiceRow.attempt_id == attempt.id)
-            .order_by(AttemptInvoiceRow.position)
-        )
-    )
+    chosen = _chosen(session, attempt)
     if amount.currency == contract.currency:
         return WalletMoney(
             key=key,
@@ -253,6 +287,16 @@ def _event(session: Session, attempt: AttemptRow, payment: PaymentRow, amount: M
         worth=worth,
         invoice_ids=chosen,
     )
+
+
+def _chosen(session: Session, attempt: AttemptRow) -> tuple[int, ...]:
+    """The invoices the customer chose, in order."""
+    chosen = (
+        select(AttemptInvoiceRow.invoice_id)
+        .where(AttemptInvoiceRow.attempt_id == attempt.id)
+        .order_by(AttemptInvoiceRow.position)
+    )
+    return tuple(session.scalars(chosen))
 
 
 def _exchanged(session: Session, attempt: AttemptRow, amount: Money, into: str, clock: Clock) -> Money | None:

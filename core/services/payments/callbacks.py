@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from datetime import datetime
 
 import structlog
@@ -13,7 +12,6 @@ from sqlalchemy.orm import Session
 from core import outbox
 from core.db.engine import assert_outside_transaction
 from core.kernel.errors import StateConflict
-from core.kernel.money import Money
 from core.outbox import Dead, Done, Outcome, Retry
 from core.payments import queries
 from core.payments.ports import (
@@ -31,6 +29,7 @@ from core.payments.ports import (
 )
 from core.payments.tables import AttemptRow, CallbackRow, RefundRow
 from core.services.payments import bills, carry
+from core.services.payments.book import fill_number
 from core.services.payments.context import Context
 
 log = structlog.get_logger(__name__)
@@ -108,11 +107,17 @@ def settle(ctx: Context, callback_id: int) -> Outcome:
 
 def _match(session: Session, callback_id: int, wallet: str, hint: Hint, raw: RawCallback) -> tuple[str | None, str]:
     row = session.get_one(CallbackRow, callback_id)
-    attempt = queries.find_by_hint(session, wallet, hint, raw.attempt)
+    found = queries.find_by_hint(session, wallet, hint, raw.attempt)
+    attempt = queries.lock_attempt(session, found.id) if found is not None else None
     if attempt is None:
         return None, row.state
     row.attempt_id = attempt.id
     _take_reference(session, attempt, hint)
+    if attempt.state == "created" and queries.posts_of(session, attempt.id):
+        # "Not accepted", said the answer, and still something came of it: whatever it is, no second request now.
+        now = raw.received_at
+        queries.note(session, attempt, to_state="unknown", by="callback", at=now, detail="heard of before the repeat")
+        attempt.state, attempt.code, attempt.next_query_at = "unknown", "heard_of", now
     if queries.same_callback_done(session, row):
         row.state, row.note, row.processed_at = "duplicate", "the same bytes were dealt with", raw.received_at
     return attempt.id, row.state
@@ -174,15 +179,10 @@ def _ask(ctx: Context, callback_id: int, attempt_id: str, hint: Hint, received_a
     if hint.authentic and isinstance(hint.claim, Paid | Failed):
         outcome = carry.record(ctx, attempt_id, hint.claim, by="callback")
         return _close(ctx, callback_id, "done", outcome.note if isinstance(outcome, Done) else "")
-    with ctx.db.read() as session:
-        attempt = session.get_one(AttemptRow, attempt_id)
-        asked = Money(attempt.charged_minor, attempt.charged_currency)
-    outcome, answer = carry.ask(
-        ctx, attempt_id, by="callback", refine=lambda answer: _with_details(answer, hint, asked)
-    )
+    outcome, answer = carry.ask(ctx, attempt_id, by="callback")
     if isinstance(outcome, Retry):
         return outcome
-    _flag_contradiction(ctx, attempt_id, hint, answer, asked)
+    _complete(ctx, attempt_id, hint, answer)
     if _was_no_word(answer, hint):
         # It may be the last hint of money that came: it stays open until the operator has said something.
         age = (ctx.clock.real_now() - received_at).total_seconds() / ctx.query_scale
@@ -194,31 +194,23 @@ def _ask(ctx: Context, callback_id: int, attempt_id: str, hint: Hint, received_a
     return _close(ctx, callback_id, "done", outcome.note if isinstance(outcome, Done) else "")
 
 
-def _with_details(answer: QueryAnswer, hint: Hint, asked: Money) -> QueryAnswer:
-    """Some operators confirm a success without its number and amount, which only the callback has. They are taken from
-    it: the fact is the operator's. Never more than was asked for, though: that takes more than an unsigned word."""
+def _complete(ctx: Context, attempt_id: str, hint: Hint, answer: QueryAnswer | None) -> None:
+    """Some operators confirm a success without its number, which only the callback has: it fills what is empty, and
+    nothing else. An unsigned word never books, and where it contradicts what is booked, a person looks."""
     claim = hint.claim
     if not isinstance(answer, Paid) or not isinstance(claim, Paid):
-        return answer
-    told = claim.amount
-    if told is not None and (told.currency != asked.currency or not 0 < told.minor <= asked.minor):
-        told = None
-    return replace(
-        answer,
-        provider_txn_id=answer.provider_txn_id or claim.provider_txn_id,
-        amount=answer.amount or told,
-        paid_at=answer.paid_at or claim.paid_at,
-    )
-
-
-def _flag_contradiction(ctx: Context, attempt_id: str, hint: Hint, answer: QueryAnswer | None, asked: Money) -> None:
-    """The operator confirms a success and says no amount; its callback says another than was asked: a person looks."""
-    told = hint.claim.amount if isinstance(hint.claim, Paid) else None
-    if told is None or told == asked or not isinstance(answer, Paid):
         return
     with ctx.db.begin() as session:
-        attempt = session.get_one(AttemptRow, attempt_id)
-        attempt.flag = attempt.flag or ("amount" if told.currency == asked.currency else "currency")
+        attempt = queries.lock_attempt(session, attempt_id)
+        assert attempt is not None
+        if hint.provider_ref and attempt.provider_ref and hint.provider_ref != attempt.provider_ref:
+            # The operator answered about one request of ours, and this speaks of another.
+            attempt.flag = attempt.flag or "two_transactions"
+            return
+        told = claim.amount
+        if told is not None and (told.minor, told.currency) != (attempt.charged_minor, attempt.charged_currency):
+            attempt.flag = attempt.flag or ("amount" if told.currency == attempt.charged_currency else "currency")
+        fill_number(session, attempt, claim.provider_txn_id)
 
 
 def _was_no_word(answer: QueryAnswer | None, hint: Hint) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import structlog
@@ -30,7 +29,7 @@ from core.payments.ports import (
     Unknown,
     WalletAttempt,
 )
-from core.payments.rules import OPEN, POSTS_MAX, Verdict, judge, scaled
+from core.payments.rules import ATTENTION_AFTER_S, OPEN, POSTS_MAX, WATCH_S, Verdict, judge, scaled
 from core.payments.tables import AttemptRow, WalletPostRow
 from core.services.payments import circuits
 from core.services.payments.book import book
@@ -64,10 +63,10 @@ def push(ctx: Context, attempt_id: str) -> Outcome:
         return Retry(SESSION_WAIT_S, "the payer's phone has a session open", counts=False)
     if waiting and circuit.is_open(now):
         return _wait_for_operator(ctx, attempt_id, waited)
-    with ctx.lanes.enter(name) as room:
+    with ctx.lanes.enter(f"{name}:start") as room:
         if not room:
             return Retry(LANE_WAIT_S, "too many wait for this operator", counts=False)
-        hold_s = ctx.turnstile.wait_s(name, ctx.wallets[name].can.calls_per_minute) if name in ctx.wallets else 0.0
+        hold_s = ctx.hold_s(name, "start") if name in ctx.wallets else 0.0
         if hold_s > 0:
             return Retry(hold_s, "the operator is called often enough", counts=False)
         claimed = _claim(ctx, attempt_id)
@@ -123,7 +122,9 @@ def _give_up(ctx: Context, session: Session, attempt: AttemptRow, reason: str, d
     now = ctx.clock.real_now()
     queries.note(session, attempt, to_state="failed", by="push", at=now, detail=detail)
     attempt.state, attempt.is_open, attempt.reason, attempt.ended_at = "failed", False, reason, now
-    attempt.next_query_at = None
+    # What was ever asked for is watched a while, however sure the "no" was.
+    posted = bool(queries.posts_of(session, attempt.id))
+    attempt.next_query_at = now + timedelta(seconds=scaled(WATCH_S[0], ctx.query_scale)) if posted else None
     _tell(ctx, session, attempt, "payment.failed")
     return Done(detail)
 
@@ -159,41 +160,45 @@ def query(ctx: Context, attempt_id: str, *, by: str) -> Outcome:
     return ask(ctx, attempt_id, by=by)[0]
 
 
-def ask(
-    ctx: Context, attempt_id: str, *, by: str, refine: Callable[[QueryAnswer], QueryAnswer] = lambda answer: answer
-) -> tuple[Outcome, QueryAnswer | None]:
-    """Ask the wallet, write its answer down, and hand both back. No answer where there was nothing to ask.
-
-    `refine`: adds what only the callback knows (a receipt's number) to what the operator confirms.
-    """
+def ask(ctx: Context, attempt_id: str, *, by: str) -> tuple[Outcome, QueryAnswer | None]:
+    """Ask the wallet, write its answer down, and hand both back. No answer where there was nothing to ask."""
     with ctx.db.read() as session:
         attempt = session.get(AttemptRow, attempt_id)
         if attempt is None:
             return Dead("there is no such attempt"), None
-        if attempt.state in ("created", "cancelled") or (attempt.state == "succeeded" and by == "query"):
+        unasked = attempt.state in ("created", "cancelled") and not queries.posts_of(session, attempt_id)
+        if unasked or (attempt.state == "succeeded" and by == "query"):
             return Done(f"nothing to ask: {attempt.state}"), None
         wallet = ctx.wallets.get(attempt.wallet)
         if wallet is None:
+            _ask_later(ctx, attempt_id, None)
             return Dead("the wallet is not configured"), None
         asked, name = ctx.for_wallet(session, attempt), attempt.wallet
         circuit = circuits.of(session, name)
     # A person who asks does so to find out whether the operator is back.
     if by != "console" and circuit.is_open(ctx.clock.real_now()):
         return _ask_later(ctx, attempt_id, circuit.open_until), Unknown("left_alone")
-    with ctx.lanes.enter(name) as room:
-        hold_s = ctx.turnstile.wait_s(name, wallet.can.calls_per_minute) if room else LANE_WAIT_S
+    with ctx.lanes.enter(f"{name}:query") as room:
+        hold_s = ctx.hold_s(name, "query") if room else LANE_WAIT_S
         if hold_s > 0:
             return Retry(hold_s, "the operator is called often enough", counts=False), Unknown("left_alone")
         assert_outside_transaction()
-        answer = refine(wallet.query(asked))
-    return record(ctx, attempt_id, answer, by=by), answer
+        answer = wallet.query(asked)
+    return record(ctx, attempt_id, answer, by=by, asked=True), answer
 
 
 def _ask_later(ctx: Context, attempt_id: str, until: datetime | None) -> Outcome:
-    """Nobody was asked, so nothing of the schedule is used up."""
+    """Nobody was asked, so nothing of the schedule is used up; but after a day a person takes over all the same."""
     with ctx.db.begin() as session:
         attempt = queries.lock_attempt(session, attempt_id)
-        if attempt is not None and until is not None and attempt.next_query_at is not None:
+        if attempt is None:
+            return Dead("there is no such attempt")
+        if attempt.state in ("submitting", "pending", "unknown", "expired") and ctx.age_s(attempt) > ATTENTION_AFTER_S:
+            now = ctx.clock.real_now()
+            queries.note(session, attempt, to_state="needs_attention", by="age", at=now, detail="nobody could be asked")
+            attempt.state, attempt.is_open, attempt.next_query_at = "needs_attention", False, None
+            attempt.ended_at = attempt.ended_at or now
+        elif until is not None and attempt.next_query_at is not None:
             attempt.next_query_at = until + timedelta(seconds=scaled(OPERATOR_WAIT_S, ctx.query_scale))
     return Done("the operator is left alone")
 
@@ -217,8 +222,8 @@ def ask_soon(ctx: Context, attempt_id: str, by: str) -> bool:
         return True
 
 
-def record(ctx: Context, attempt_id: str, answer: QueryAnswer, *, by: str) -> Outcome:
-    """Write down what the operator (or a verified callback) says of an attempt."""
+def record(ctx: Context, attempt_id: str, answer: QueryAnswer, *, by: str, asked: bool = False) -> Outcome:
+    """Write down what the operator (or a verified callback) says of an attempt. `asked`: it was called for this."""
     with ctx.db.begin() as session:
         attempt = queries.lock_attempt(session, attempt_id)
         if attempt is None:
@@ -227,7 +232,7 @@ def record(ctx: Context, attempt_id: str, answer: QueryAnswer, *, by: str) -> Ou
             # Counted when it was asked, not when it was planned: a stuck queue must not use the schedule up.
             attempt.queries += 1
         verdict = _apply(ctx, session, attempt, answer, by=by, posts=POSTS_MAX)
-        if by != "statement":
+        if asked:
             circuits.note(session, attempt.wallet, "query", answer, clock=ctx.clock, scale=ctx.query_scale)
     return Done(verdict.state)
 

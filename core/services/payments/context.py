@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from sqlalchemy.orm import Session
 
@@ -37,6 +38,13 @@ class Context:
         if attempt.submitted_at is None:
             return 0.0
         return (self.clock.real_now() - attempt.submitted_at).total_seconds() / self.query_scale
+
+    def hold_s(self, wallet: str, call: Literal["start", "query"]) -> float:
+        """How long a call has to wait for its turn. A quarter of the pace is kept for questions: a crowd of requests
+        must not keep us from learning what became of the ones before."""
+        pace = self.wallets[wallet].can.calls_per_minute
+        asks = max(1, pace // 4)
+        return self.turnstile.wait_s(f"{wallet}:{call}", asks if call == "query" else max(1, pace - asks))
 
     def serving(self, brand: str, currency: str) -> list[str]:
         """The wallets that could collect for a brand in a currency, the preferred one first."""

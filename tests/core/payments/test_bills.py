@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -16,10 +17,11 @@ from core.kernel.clock import FixedClock
 from core.kernel.digits import with_check
 from core.kernel.errors import StateConflict
 from core.kernel.money import Money
-from core.outbox import OutboxRow, Retry
-from core.payments.ports import Accepted, BillPayment, Hint, Paid, RawCallback, Unknown
+from core.outbox import Done, OutboxRow, Retry
+from core.payments.ports import Accepted, BillPayment, Hint, NotAccepted, Paid, RawCallback, Unknown
 from core.payments.tables import PaymentRow
 from core.services.payments.bills import read_reference
+from tests import town
 from tests.core.payments.scripted import BILL, Till
 from tests.core.settlement.books import francs
 
@@ -177,18 +179,101 @@ def test_a_lost_answer_is_asked_about_by_the_id_the_callback_brought(
     assert till.attempt(other).provider_ref == "TAKEN"
 
 
-def test_an_unsigned_callback_never_brings_more_than_was_asked_for(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("told", [BILL + BILL, francs(9_000), Money.units(10, "USD")])
+def test_an_unsigned_callback_changes_no_amount(till: Till, monkeypatch: pytest.MonkeyPatch, told: Money) -> None:
+    """The operator confirmed the request it was given. Another amount is told to a person; the statement decides."""
     attempt_id = till.submitted(Accepted("REF"))
     till.wallet.to_query = deque([Paid(None)])
-    _says(till, monkeypatch, Hint(provider_ref="REF", claim=Paid("SA1", BILL + BILL)))
+    _says(till, monkeypatch, Hint(provider_ref="REF", claim=Paid("SA1", told)))
     till.settle({"n": 1})
     assert till.money() == [BILL.minor]
-    second = till.submitted(Accepted("REF2"), payer_phone="+243815559999")
+    assert till.attempt(attempt_id).flag == ("amount" if told.currency == "CDF" else "currency")
+
+
+@pytest.mark.parametrize("other", [{"provider_ref": "REF"}, {"provider_ref": "NOT-OURS"}])
+def test_an_unsigned_callback_never_makes_a_second_payment(
+    till: Till, monkeypatch: pytest.MonkeyPatch, other: dict[str, str]
+) -> None:
+    attempt_id = till.submitted(Accepted("REF"))
     till.wallet.to_query = deque([Paid(None)])
-    _says(till, monkeypatch, Hint(provider_ref="REF2", claim=Paid("SA2", francs(9_000))))
-    till.settle({"n": 2})
-    assert till.money() == sorted([BILL.minor, francs(9_000).minor]), "less is booked as it came, and flagged"
-    assert (till.attempt(attempt_id).flag, till.attempt(second).flag) == ("amount", "amount")
+    _says(till, monkeypatch, Hint(provider_ref="REF", claim=Paid("SA1", BILL)))
+    till.settle({"n": 1})
+    _says(till, monkeypatch, Hint(claim=Paid("FORGED", BILL), **other))
+    till.settle({"n": 2}, path_attempt=attempt_id)
+    (payment,) = payments(till)
+    assert payment.provider_txn_id == "SA1"
+    assert till.attempt(attempt_id).flag == "two_transactions", "a person looks"
+
+
+def test_something_heard_of_after_not_accepted_stops_the_repeat(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer said "not accepted", and the operator had taken it on after all."""
+    attempt_id = till.submitted(NotAccepted("500.003.02"))
+    assert till.attempt(attempt_id).state == "created"
+    assert not till.payments.cancel(attempt_id, "awa"), "a request left: it cannot be taken back"
+    till.wallet.to_query = deque([Unknown("500.001.1001"), Paid("SA1", BILL)])
+    _says(till, monkeypatch, Hint(provider_ref="REF1", claim=Paid("SA1", BILL)))
+    callback = till.callback({"n": 1}, path_attempt=attempt_id)
+    assert isinstance(till.payments.settle(callback), Retry)
+    assert till.payments.push(attempt_id) == Done("already unknown")
+    assert len(till.wallet.starts) == 1
+    till.payments.settle(callback)
+    assert till.money() == [BILL.minor]
+
+
+def test_money_in_suspense_whose_request_is_found_pays_its_bill(till: Till) -> None:
+    attempt_id = till.submitted(Accepted("REF"))
+    till.payments.book_bill("vodacom", bill("nobody"))
+    assert payments(till)[0].in_suspense
+    till.ask(attempt_id, Paid("SA12ABCDE3", BILL))
+    (payment,) = payments(till)
+    assert (payment.in_suspense, payment.attempt_id, payment.contract_id) == (False, attempt_id, till.contract_id)
+    assert (till.paid(), till.attempt(attempt_id).flag) == (BILL, None)
+    assert len(till.notices("payment.receipt_payer")) == 1
+    till.check()
+
+
+def test_money_on_another_account_whose_request_is_found_is_for_a_person(db: Database, clock: FixedClock) -> None:
+    till = Till(db, clock)
+    attempt_id = till.submitted(Accepted("REF"))
+    with db.begin() as session:
+        other = town.home(session, phone="+243815553333").contract.account_number
+    till.payments.book_bill("vodacom", bill(other))
+    till.ask(attempt_id, Paid("SA12ABCDE3", BILL))
+    assert till.attempt(attempt_id).flag == "transaction_elsewhere"
+    assert till.money() == [BILL.minor]
+
+
+def test_a_bill_without_reference_beside_a_payment_without_number_is_for_a_person(till: Till) -> None:
+    attempt_id = till.submitted(Accepted("REF"))
+    till.ask(attempt_id, Paid(None))
+    with pytest.raises(StateConflict, match="names no account"):
+        till.payments.book_bill("vodacom", replace(bill(""), paid_at=None))
+    assert till.money() == [BILL.minor]
+    till.payments.book_bill("vodacom", replace(bill("", francs(700)), paid_at=None))
+    assert len(till.money()) == 2, "another amount is other money"
+
+
+def test_a_report_days_later_finds_the_request_by_the_time_of_the_money(till: Till) -> None:
+    attempt_id = till.submitted(Accepted("REF"))
+    till.ask(attempt_id, Paid(None))
+    suffix = till.attempt(attempt_id).own_ref[-2:]
+    till.clock.advance(days=4)
+    till.payments.book_bill("vodacom", bill(account_of(till) + suffix), found_by="statement")
+    (payment,) = payments(till)
+    assert (payment.attempt_id, payment.provider_txn_id) == (attempt_id, "SA12ABCDE3")
+
+
+def test_the_same_transaction_with_another_amount_is_for_a_person(till: Till) -> None:
+    till.payments.book_bill("vodacom", bill(account_of(till)))
+    with pytest.raises(StateConflict, match="another amount"):
+        till.payments.book_bill("vodacom", bill(account_of(till), francs(1)))
+
+
+def test_more_than_a_wallet_carries_is_placed_by_people(till: Till) -> None:
+    till.wallet.can = replace(till.wallet.can, limits={"CDF": (None, BILL.minor)})
+    till.payments.book_bill("vodacom", bill(account_of(till), BILL + BILL))
+    (payment,) = payments(till)
+    assert payment.in_suspense
 
 
 def test_a_callback_waits_while_the_operator_is_left_alone(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:

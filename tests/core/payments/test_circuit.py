@@ -184,12 +184,33 @@ def test_too_many_calls_wait_before_anything_is_claimed(till: Till) -> None:
     assert till.payments.push(attempt_id) == Retry(7.5, "the operator is called often enough", counts=False)
     assert till.attempt(attempt_id).state == "created"
     assert till.posts(attempt_id) == []
-    assert stile.seen == [("vodacom", CAN.calls_per_minute)]
+    assert stile.seen == [("vodacom:start", CAN.calls_per_minute * 3 // 4)]
     stile.wait = 0
     till.payments.push(attempt_id)
     stile.wait = 3
     assert isinstance(till.payments.query(attempt_id), Retry)
     assert (len(till.wallet.starts), len(till.wallet.queries)) == (1, 0)
+    assert stile.seen[-1] == ("vodacom:query", CAN.calls_per_minute // 4), "a crowd of requests leaves room to ask"
+
+
+@pytest.mark.parametrize("gone", ["the circuit is open", "the wallet is not configured any more"])
+def test_whom_nobody_could_ask_for_a_day_is_given_to_a_person(till: Till, gone: str) -> None:
+    attempt_id = till.submitted(Accepted("REF"))
+    if gone == "the circuit is open":
+        till.wallet.to_query = deque([Unknown("503")])
+        for _ in range(FAILURES_MAX):
+            till.payments.query(attempt_id)
+        till.clock.advance(days=2)
+        # Still as ill as before: the first question after the pause opens it again.
+        other = till.submitted(Accepted("REF2"), payer_phone="+243815557777")
+        for _ in range(FAILURES_MAX):
+            till.payments.query(other)
+    else:
+        till.payments = Payments(till.db, till.clock, {}, {}, Sessions())
+        till.clock.advance(days=2)
+    till.payments.query(attempt_id)
+    attempt = till.attempt(attempt_id)
+    assert (attempt.state, attempt.is_open, attempt.next_query_at) == ("needs_attention", False, None)
 
 
 def test_one_operator_leaves_room_for_the_others() -> None:
