@@ -1,0 +1,176 @@
+"""What channels and the console see of agents. Amounts carry their currency; moments are aware and UTC."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from core.kernel.money import Money
+
+
+@dataclass(frozen=True, slots=True)
+class AgentRole:
+    """That a number is an agent's, before any PIN: for the choice of the menu. Nothing of the float is in it."""
+
+    agent_id: int
+    code: str
+    name: str
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSession:
+    """The PIN was right. `must_change_pin`: the office made it; nothing but `change_pin` is allowed until it is."""
+
+    agent_id: int
+    code: str
+    name: str
+    currency: str
+    must_change_pin: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PinRefused:
+    """Wrong, or too soon. `tries_left`: before the lock. `wait_s`: real seconds before the next try counts."""
+
+    tries_left: int
+    wait_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """No try counts before `until` (real time). The office can reset the PIN."""
+
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PinChanged:
+    """The new PIN counts from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Per sale, per day in Kinshasa, and from where on a sale is large. Minor units of the agent's currency."""
+
+    per_sale: Money
+    per_day: Money
+    large_sale: Money
+
+
+@dataclass(frozen=True, slots=True)
+class CommissionRule:
+    """A version of what agents get. `agent_id` None: all who have no rule of their own. `max_minor` None: no cap."""
+
+    id: int
+    version: int
+    agent_id: int | None
+    currency: str
+    basis_points: int
+    min_minor: int
+    max_minor: int | None
+    valid_from: datetime
+    valid_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """A sale as it would be. `customer_told`: some phone of the account is confirmed and will get the proof."""
+
+    contract_id: int
+    account_number: str
+    masked_name: str
+    amount: Money
+    commission: Money
+    float_after: Money
+    customer_told: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sale:
+    """A sale that is committed. `repeated`: it was before, under the same turn key; `end_text` is the first one."""
+
+    code: str
+    payment_id: str
+    receipt_number: str
+    account_number: str
+    amount: Money
+    commission: Money
+    float_after: Money
+    end_text: str
+    sold_at: datetime
+    proofs_left: int
+    repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FloatView:
+    """`available`: what can still be sold, the credit limit included. `commission_unpaid`: owed to the agent."""
+
+    balance: Money
+    credit_limit: Money
+    available: Money
+    sales_today: int
+    sold_today: Money
+    commission_unpaid: Money
+
+
+@dataclass(frozen=True, slots=True)
+class FloatEntry:
+    """One movement of a float: positive when it grew. `id` is the cursor for what is older."""
+
+    id: str
+    at: datetime
+    kind: str
+    change: Money
+    actor: str
+    memo: str
+    account_number: str | None
+    receipt_number: str | None
+
+
+HandOverState = Literal["offered", "accepted", "withdrawn", "expired"]
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """Cash on its way from an agent to a counter. The code is what the agent says and the cashier types."""
+
+    code: str
+    agent_id: int
+    agent_name: str
+    amount: Money
+    state: HandOverState
+    offered_at: datetime
+    expires_at: datetime
+    cashier: str | None
+    end_text: str
+    repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AgentCreated:
+    """`pin` is shown once and kept nowhere; it must be changed at the first entry."""
+
+    agent_id: int
+    code: str
+    pin: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentView:
+    """An agent as the console lists it."""
+
+    id: int
+    code: str
+    name: str
+    phone: str
+    agency_id: int
+    currency: str
+    active: bool
+    locked_until: datetime | None
+    must_change_pin: bool
+    balance: Money
+    credit_limit: Money
+    limits: Limits
