@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from core.kernel.errors import ServiceError
+from mwolo.menu_tools import menu
 from mwolo.wallet_commands import wallets
 
 EXIT_BAD_SETTING = 2
@@ -37,6 +38,7 @@ def main() -> None:
 
 
 main.add_command(wallets)
+main.add_command(menu)
 
 
 @main.command()

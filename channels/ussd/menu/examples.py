@@ -173,8 +173,8 @@ def contexts(key: str) -> Iterator[Context]:
 # What people type where no key is offered: what it is called, and an example. The map and the check of ways try each
 # on every screen.
 TYPED: Mapping[str, str] = {
-    "account number": with_check("888888957"),
-    "phone number": "0812345678",
+    "account": with_check("888888957"),
+    "number": "0812345678",
     "amount": "5000",
     "digits": "1397",
     "7": "7",

@@ -101,10 +101,11 @@ def targets(step: Step) -> tuple[str, ...]:
     return AFTER.get(type(step), ())
 
 
-def arrows(menu: Menu, of: Contexts = contexts) -> tuple[Arrow, ...]:
-    """All of them, sorted. Back, more and staying are not among them: they are the same everywhere."""
+def arrows(menu: Menu, of: Contexts = contexts, keys: Iterable[str] | None = None) -> tuple[Arrow, ...]:
+    """All of them, or those from some states, sorted. Back, more and staying are not among them: they are the same
+    everywhere."""
     found: set[Arrow] = set()
-    for key in menu.keys:
+    for key in menu.keys if keys is None else keys:
         for one in tries(menu, key, of):
             digit = one.key.partition(ON_PAGE)[0]
             for target in targets(one.step):
