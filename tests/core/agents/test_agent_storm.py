@@ -1,0 +1,129 @@
+"""Six processes sell from one float at once: exactly what it allows is granted, on both databases."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.agents.model import Limits
+from core.agents.tables import AgentSaleRow
+from core.db import Database
+from core.kernel.clock import FixedClock, SystemClock
+from core.payments.tables import PaymentRow
+from tests.core.agents.kiosk import END, Kiosk
+from tests.core.settlement.books import francs
+
+pytestmark = pytest.mark.processes
+
+ROOT = Path(__file__).parents[3]
+PROCESSES, EACH = 6, 40
+# 240 sales are asked of a float that can pay 150: 120 bought, 30 on credit.
+PRICE, BOUGHT, CREDIT = francs(1_000), francs(120_000), francs(30_000)
+GRANTED = 150
+
+
+class Seller:
+    """A process that waits for the word, and then sells."""
+
+    def __init__(self, stack: ExitStack, order: dict[str, Any]) -> None:
+        self._process = stack.enter_context(
+            subprocess.Popen(
+                [sys.executable, "-m", "tests.core.agents.seller_process"],
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        )
+        stack.callback(self._process.kill)
+        self._say(json.dumps(order))
+
+    def _say(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+
+    def _hear(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline()
+
+    def go(self) -> None:
+        assert self._hear() == "ready\n"
+        self._say("go")
+
+    def answer(self) -> dict[str, Any]:
+        said: dict[str, Any] = json.loads(self._hear())
+        assert self._process.wait(60) == 0
+        return said
+
+    def died(self) -> None:
+        assert self._process.wait(120) == 9
+
+
+@contextmanager
+def market(db: Database, clock: FixedClock) -> Iterator[tuple[Kiosk, ExitStack, dict[str, Any]]]:
+    kiosk = Kiosk(db, clock)
+    # The processes live in the present.
+    clock.advance(seconds=(SystemClock().now() - clock.now()).total_seconds())
+    agent = kiosk.open(bought=BOUGHT, credit=CREDIT)
+    kiosk.agents.set_limits(agent, Limits(PRICE, francs(1_000_000), PRICE), "awa")
+    accounts = [kiosk.customer().account_number for _ in range(7)]
+    url = db.url.render_as_string(hide_password=False)
+    with ExitStack() as stack:
+        yield kiosk, stack, {"url": url, "agent_id": agent, "minor": PRICE.minor, "accounts": accounts}
+
+
+def test_six_processes_sell_exactly_what_the_float_allows(clean_db: Database, clock: FixedClock) -> None:
+    with market(clean_db, clock) as (kiosk, stack, order):
+        sellers = [
+            Seller(stack, {**order, "keys": [f"{seller}:{n}" for n in range(EACH)]}) for seller in range(PROCESSES)
+        ]
+        for seller in sellers:
+            seller.go()
+        answers = [seller.answer() for seller in sellers]
+        codes = [code for answer in answers for _, code in answer["granted"]]
+        refusals = [code for answer in answers for code in answer["refused"]]
+        assert (len(codes), len(set(codes))) == (GRANTED, GRANTED)
+        assert refusals == ["float_short"] * (PROCESSES * EACH - GRANTED)
+        assert kiosk.balance(order["agent_id"]) == francs(0) - CREDIT
+        assert kiosk.count(AgentSaleRow) == kiosk.count(PaymentRow) == GRANTED
+        assert len({key for key, _ in kiosk_receipts(kiosk)}) == GRANTED
+        kiosk.check()
+
+
+def test_the_same_turns_in_six_processes_are_sold_once(clean_db: Database, clock: FixedClock) -> None:
+    with market(clean_db, clock) as (kiosk, stack, order):
+        keys = [f"turn:{n}" for n in range(EACH)]
+        sellers = [Seller(stack, {**order, "keys": keys}) for _ in range(PROCESSES)]
+        for seller in sellers:
+            seller.go()
+        answers = [seller.answer()["granted"] for seller in sellers]
+        assert all(answer == answers[0] for answer in answers), "every twin hears the same codes"
+        assert kiosk.count(AgentSaleRow) == EACH
+        assert kiosk.balance(order["agent_id"]) == BOUGHT - francs(1_000 * EACH)
+        kiosk.check()
+
+
+def test_a_process_that_dies_after_its_commit_has_sold(clean_db: Database, clock: FixedClock) -> None:
+    with market(clean_db, clock) as (kiosk, stack, order):
+        seller = Seller(stack, {**order, "keys": ["turn:1"], "dies_after": 1})
+        seller.go()
+        seller.died()
+        again = kiosk.agents.sell(order["agent_id"], order["accounts"][0], PRICE, "turn:1", "another END")
+        assert again.repeated
+        assert again.end_text == END.replace("### ### ##", f"{again.code[:3]} {again.code[3:6]} {again.code[6:]}")
+        assert kiosk.agents.end_text("turn:1") == again.end_text
+        assert kiosk.balance(order["agent_id"]) == BOUGHT - PRICE
+        kiosk.check()
+
+
+def kiosk_receipts(kiosk: Kiosk) -> list[tuple[str, str]]:
+    """(text, phone) of the proofs that were staged: each names its own receipt."""
+    return [(body, phone) for phone, body in kiosk.told()]
