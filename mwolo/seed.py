@@ -9,6 +9,7 @@ from argon2 import PasswordHasher
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from core.agents.queries import open_float
 from core.agents.tables import AgentRow
 from core.billing.policy import DEFAULT_POLICY
 from core.billing.tables import DunningPolicyRow, InvoiceRow, NumberSeriesRow, TariffRow
@@ -172,18 +173,19 @@ def _tariffs(session: Session) -> dict[tuple[str, str], int]:
 
 def _agents(session: Session, clock: Clock, agencies: dict[str, int], hashes: dict[str, str]) -> None:
     for seller in sellers():
-        session.add(
-            AgentRow(
-                code=seller.code,
-                name=seller.name,
-                phone=seller.phone,
-                agency_id=agencies[seller.city.code],
-                currency="CDF",
-                credit_limit_minor=seller.credit_limit.minor,
-                pin_hash=hashes[seller.code],
-                created_at=clock.now(),
-            )
+        row = AgentRow(
+            code=seller.code,
+            name=seller.name,
+            phone=seller.phone,
+            agency_id=agencies[seller.city.code],
+            currency="CDF",
+            credit_limit_minor=seller.credit_limit.minor,
+            pin_hash=hashes[seller.code],
+            created_at=clock.now(),
         )
+        session.add(row)
+        session.flush()
+        open_float(session, row)
 
 
 def _person(

@@ -176,4 +176,6 @@ def test_agents_have_a_pin_that_is_only_kept_hashed(db: Database, clock: FixedCl
         for row in session.scalars(select(AgentRow)):
             assert PasswordHasher().verify(row.pin_hash, pins[row.phone])
         floats = session.scalars(select(AccountRow.balance_minor).where(AccountRow.code == "agent_float")).all()
+        floors = session.scalars(select(AccountRow.floor_minor).where(AccountRow.code == "agent_float")).all()
     assert sorted(f or 0 for f in floats) == sorted(s.float_.minor for s in sellers())
+    assert sorted(f or 0 for f in floors) == sorted(-s.credit_limit.minor for s in sellers())
