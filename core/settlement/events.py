@@ -196,10 +196,22 @@ class RefundFailed(Event):
 class RefundPaidLate(Event):
     """A refund that had failed was paid all the same: out of where its money is now, credit or suspense.
 
-    Nothing is refused here: the money has left. Credit that was used meanwhile falls below zero.
+    The money has left: credit that was used meanwhile falls below zero. Refused only for a payment that the operator
+    took back itself, for its money has left the books with that.
     """
 
     kind: ClassVar[str] = "refund_paid_late"
+    payment_id: str
+    wallet: str
+    amount: Money
+    contract_id: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundReturned(Event):
+    """A refund that was booked as paid was not, or came back to us: to where its money was, credit or suspense."""
+
+    kind: ClassVar[str] = "refund_returned"
     payment_id: str
     wallet: str
     amount: Money
@@ -258,6 +270,7 @@ EVENTS: tuple[type[Event], ...] = (
     RefundPaid,
     RefundFailed,
     RefundPaidLate,
+    RefundReturned,
     OperatorReversed,
     CreditNote,
     WrittenOff,

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select, text, update
+from sqlalchemy import and_, case, func, or_, select, text, update
 from sqlalchemy.orm import Session, aliased
 
 from core.billing.tables import DunningCycleRow, InvoiceLineRow, InvoiceRow
@@ -21,7 +21,7 @@ from core.kernel.clock import Clock, local_date
 from core.kernel.errors import StateConflict
 from core.kernel.money import Money
 from core.ledger import queries as ledger
-from core.ledger.model import Account, Transfer, credit
+from core.ledger.model import Account, Transfer, credit, receivable
 from core.ledger.tables import AccountRow, JournalRow, TransferRow
 from core.payments.tables import PaymentRow
 from core.settlement import effects
@@ -35,6 +35,7 @@ from core.settlement.events import (
     RefundFailed,
     RefundOwed,
     RefundPaidLate,
+    RefundReturned,
     SuspensePlaced,
     SuspenseRefundOwed,
     WrittenOff,
@@ -87,7 +88,7 @@ def post(session: Session, event: Event, *, clock: Clock) -> Posted:
         _open_again(session, event, allocated, clock)
     elif isinstance(event, SuspensePlaced):
         _placed(session, event)
-    elif isinstance(event, SuspenseRefundOwed | RefundFailed | RefundPaidLate):
+    elif isinstance(event, SuspenseRefundOwed | RefundFailed | RefundPaidLate | RefundReturned):
         _still_waiting(session, event.payment_id)
     posted = Posted(
         journal_id,
@@ -127,13 +128,40 @@ def _lock_contract(session: Session, contract_id: int) -> ContractRow:
 
 def _load(session: Session, event: Event, contract: ContractRow | None) -> Books:
     if isinstance(event, OperatorReversed):
-        return Books(payment_transfers=_transfers_of(session, event.payment_id))
+        uses = _credit_uses(session, contract) if contract is not None else ()
+        held = ledger.balance(session, credit(contract.id), contract.currency).minor if contract is not None else 0
+        transfers = _transfers_of(session, event.payment_id)
+        return Books(payment_transfers=transfers, credit_minor=held, credit_uses=uses)
     if contract is None:
         return Books()
     balance = ledger.balance(session, credit(contract.id), contract.currency).minor
     if isinstance(event, InvoiceSent):
         return Books(invoice=_sent_invoice(session, event.invoice_id), credit_minor=balance)
     return Books(open_invoices=open_invoices(session, contract.id), credit_minor=balance)
+
+
+def _credit_uses(session: Session, contract: ContractRow) -> Sequence[OpenInvoice]:
+    """What this contract's credit has paid on each invoice and was not taken back since, the newest use first."""
+    ours = ledger.account_row(session, credit(contract.id), contract.currency).id
+    owed = ledger.account_row(session, receivable(contract.id), contract.currency).id
+    used = func.sum(
+        case((TransferRow.debit_account_id == ours, TransferRow.amount_minor), else_=-TransferRow.amount_minor)
+    )
+    rows = session.execute(
+        select(TransferRow.invoice_id, used)
+        .join(JournalRow, JournalRow.id == TransferRow.journal_id)
+        .where(
+            TransferRow.invoice_id.is_not(None),
+            or_(
+                and_(TransferRow.debit_account_id == ours, TransferRow.credit_account_id == owed),
+                and_(TransferRow.debit_account_id == owed, TransferRow.credit_account_id == ours),
+            ),
+        )
+        .group_by(TransferRow.invoice_id)
+        .having(used > 0)
+        .order_by(func.max(JournalRow.recorded_at).desc(), TransferRow.invoice_id.desc())
+    )
+    return [OpenInvoice(invoice_id, int(minor)) for invoice_id, minor in rows]
 
 
 def _check(session: Session, event: Event, books: Books) -> None:
@@ -159,7 +187,11 @@ def _check(session: Session, event: Event, books: Books) -> None:
                 amount.minor > waiting_of(session, payment_id)
             ):
                 raise StateConflict(f"payment {payment.receipt_number} has no {amount} waiting at {event.wallet}")
-        case RefundFailed() | RefundPaidLate():
+        case RefundPaidLate(payment_id=payment_id):
+            payment = _lock_payment(session, payment_id)
+            if payment.reversed_at is not None:
+                raise StateConflict(f"payment {payment.receipt_number} was taken back: its money left with that")
+        case RefundFailed() | RefundReturned():
             _lock_payment(session, event.payment_id)
         case OperatorReversed():
             payment = _lock_payment(session, event.payment_id)

@@ -29,6 +29,7 @@ from core.settlement.events import (
     RefundOwed,
     RefundPaid,
     RefundPaidLate,
+    RefundReturned,
     SuspensePlaced,
     SuspenseRefundOwed,
     UnplacedMoney,
@@ -53,6 +54,8 @@ class Books:
     credit_minor: int = 0
     invoice: SentInvoice | None = None
     payment_transfers: Sequence[Transfer] = field(default_factory=tuple)
+    # What the contract's credit has paid on invoices, the newest use first.
+    credit_uses: Sequence[OpenInvoice] = ()
 
 
 REVENUE = Account("revenue")
@@ -183,11 +186,34 @@ def _refund_paid_late(event: RefundPaidLate, _books: Books) -> list[Transfer]:
     return [Transfer(source, wallet_clearing(event.wallet), event.amount, payment_id=payment_id)]
 
 
+def _refund_returned(event: RefundReturned, _books: Books) -> list[Transfer]:
+    source, payment_id = _refund_source(event.contract_id, event.wallet, event.payment_id)
+    return [Transfer(wallet_clearing(event.wallet), source, event.amount, payment_id=payment_id)]
+
+
 def _operator_reversed(event: OperatorReversed, books: Books) -> list[Transfer]:
-    return [
+    transfers = [
         Transfer(t.credit, t.debit, t.amount, invoice_id=t.invoice_id, payment_id=event.payment_id)
         for t in books.payment_transfers
     ]
+    return transfers + _credit_made_good(event, books, transfers)
+
+
+def _credit_made_good(event: OperatorReversed, books: Books, transfers: Sequence[Transfer]) -> list[Transfer]:
+    """Credit that came from the payment may have paid later invoices: the newest of them are open again, until the
+    credit is not below zero. A debt that nobody sees would be collected by nobody."""
+    if event.contract_id is None:
+        return []
+    ours, owed = credit(event.contract_id), receivable(event.contract_id)
+    taken = sum((t.debit == ours) * t.amount.minor - (t.credit == ours) * t.amount.minor for t in transfers)
+    missing, made_good = max(0, taken - max(books.credit_minor, 0)), []
+    for use in books.credit_uses:
+        back = min(use.balance_minor, missing)
+        if back > 0:
+            amount = Money(back, transfers[0].amount.currency)
+            made_good.append(Transfer(owed, ours, amount, invoice_id=use.invoice_id, payment_id=event.payment_id))
+            missing -= back
+    return made_good
 
 
 def _credit_note(event: CreditNote, books: Books) -> list[Transfer]:
@@ -233,6 +259,7 @@ RECIPES: dict[type[Event], Callable[[Any, Books], list[Transfer]]] = {
     RefundPaid: _refund_paid,
     RefundFailed: _refund_failed,
     RefundPaidLate: _refund_paid_late,
+    RefundReturned: _refund_returned,
     OperatorReversed: _operator_reversed,
     CreditNote: _credit_note,
     WrittenOff: _written_off,

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import func, select
 
+from core.billing.tables import InvoiceRow
 from core.db import Database
 from core.kernel.clock import FixedClock
 from core.kernel.money import Money
@@ -129,6 +130,13 @@ def refund_paid_late(w: Books, c: int) -> e.Event:
     return e.RefundPaidLate(key="late", payment_id=p, wallet="vodacom", contract_id=c, amount=francs(300))
 
 
+def refund_returned(w: Books, c: int) -> e.Event:
+    p = w.pay(c, francs(500))
+    w.post(e.RefundOwed(key="owed", contract_id=c, amount=francs(300)))
+    w.post(e.RefundPaid(key="out", wallet="vodacom", contract_id=c, amount=francs(300)))
+    return e.RefundReturned(key="k", payment_id=p, wallet="vodacom", contract_id=c, amount=francs(300))
+
+
 def operator_reversed(w: Books, c: int) -> e.Event:
     w.invoice(c, francs(100))
     return e.OperatorReversed(key="k", payment_id=w.pay(c, francs(130)), contract_id=c)
@@ -167,6 +175,7 @@ CASES: dict[type[e.Event], tuple[Callable[[Books, int], e.Event], dict[str, int]
     ),
     e.RefundFailed: (refund_failed, {"credit": 50_000, "refund_payable": 0, "wallet_clearing": 50_000}),
     e.RefundPaidLate: (refund_paid_late, {"credit": -20_000, "refund_payable": 0, "wallet_clearing": 20_000}),
+    e.RefundReturned: (refund_returned, {"credit": 50_000, "refund_payable": 0, "wallet_clearing": 50_000}),
     e.OperatorReversed: (operator_reversed, {"receivable": 10_000, "credit": 0, "wallet_clearing": 0}),
     e.CreditNote: (credit_note, {"receivable": 0, "credit": 4_200, "revenue": -5_000, "tax_payable": -800}),
     e.WrittenOff: (written_off, {"receivable": 0, "write_off": 10_000}),
@@ -226,3 +235,25 @@ def test_a_float_does_not_sell_more_than_it_holds(books: Books) -> None:
 
 def test_accounts_of_the_case_table_exist() -> None:
     assert (receivable(1).owner, suspense("x").owner, wallet_clearing("x").owner) == ("1", "x", "x")
+
+
+def test_a_reversal_opens_what_its_credit_has_paid_since(books: Books) -> None:
+    """The rest of a payment became credit, and the credit paid the next invoices: the newest are owed again."""
+    c = books.contract()
+    first = books.invoice(c, francs(100))
+    p = books.payment(francs(250), contract_id=c)
+    books.post(e.WalletMoney(key="k", payment_id=p, wallet="vodacom", contract_id=c, amount=francs(250)))
+    second, third = books.invoice(c, francs(90)), books.invoice(c, francs(80))
+    assert [books.paid(i) for i in (first, second, third)] == [francs(100), francs(90), francs(60)]
+    q = books.payment(francs(55), contract_id=c)
+    books.post(e.WalletMoney(key="q", payment_id=q, wallet="vodacom", contract_id=c, amount=francs(55)))
+    assert books.balance(credit(c)) == francs(35)
+    books.post(e.OperatorReversed(key="r", payment_id=p, contract_id=c))
+    # 150 of credit are gone: 35 were left, 60 come back from the third, 55 from the second.
+    assert books.balance(credit(c)) == francs(0)
+    assert [books.paid(i) for i in (first, second, third)] == [francs(0), francs(35), francs(20)]
+    assert books.balance(receivable(c)) == francs(100 + 55 + 60)
+    with books.db.read() as session:
+        cycles = [session.get_one(InvoiceRow, invoice_id).cycle for invoice_id in (first, second, third)]
+    assert cycles == [2, 2, 2], "a new warning before anything is cut"
+    books.check()

@@ -59,6 +59,25 @@ class Naive:
     leaving: list[tuple[str, int | None, int]] = field(default_factory=list)
     failed: list[tuple[str, int | None, int]] = field(default_factory=list)
     lost: int = 0
+    # contract → invoice → [what credit paid on it, the day that last changed].
+    used: dict[int, dict[int, list[int]]] = field(default_factory=lambda: defaultdict(dict))
+    day: int = 0
+
+    def use(self, c: int, invoice_id: int, units: int) -> None:
+        kept = self.used[c].setdefault(invoice_id, [0, 0])
+        kept[0] += units
+        kept[1] = self.day
+
+    def make_good(self, c: int, missing: int) -> None:
+        """Credit is gone that had paid invoices: the newest uses are undone, until none is missing."""
+        newest_first = sorted(self.used[c], key=lambda i: (self.used[c][i][1], i), reverse=True)
+        for i in newest_first:
+            back = min(self.used[c][i][0], max(missing, 0))
+            if back:
+                self.use(c, i, -back)
+                self.invoices[i][1] -= back
+                self.credit[c] += back
+                missing -= back
 
     def place(self, c: int, units: int, chosen: tuple[int, ...] = ()) -> list[tuple[int, int | None, int]]:
         """Chosen first, then oldest; the rest is credit. Returns what went where: (contract, invoice, units)."""
@@ -113,6 +132,8 @@ class Settlement(RuleBasedStateMachine):
         self.naive.invoices[invoice_id] = [units, used]
         self.naive.of[c].append(invoice_id)
         self.naive.credit[c] -= used
+        if used:
+            self.naive.use(c, invoice_id, used)
 
     @rule(c=CONTRACTS, units=UNITS, backwards=st.booleans())
     def pay_by_wallet(self, c: int, units: int, backwards: bool) -> None:
@@ -130,7 +151,9 @@ class Settlement(RuleBasedStateMachine):
         self.books.post(event)
         for c, invoice_id, units in gone:
             if invoice_id is None:
+                missing = units - max(self.naive.credit[c], 0)
                 self.naive.credit[c] -= units
+                self.naive.make_good(c, missing)
             else:
                 self.naive.invoices[invoice_id][1] -= units
             self.naive.clearing -= units
@@ -227,7 +250,9 @@ class Settlement(RuleBasedStateMachine):
         spend = min(units, max(self.naive.credit[c], 0))
         self.naive.credit[c] -= spend
         # What no invoice takes comes back as credit.
-        self.naive.place(c, spend)
+        for _, invoice_id, part in self.naive.place(c, spend):
+            if invoice_id is not None:
+                self.naive.use(c, invoice_id, part)
 
     @precondition(lambda self: self.naive.went)
     @rule(data=st.data(), units=UNITS)
@@ -306,6 +331,7 @@ class Settlement(RuleBasedStateMachine):
     @rule(days=st.integers(1, 20))
     def time_passes(self, days: int) -> None:
         self.books.clock.advance(days=days)
+        self.naive.day += days
 
     @invariant()
     def the_books_say_what_the_clerk_says(self) -> None:
