@@ -31,7 +31,18 @@ FOLDER = Path(__file__).resolve().parent
 MARKER = "N_"
 CODE = ("mwolo", "admin", "workers", "channels", "meters", "core")
 # What only staff see is asked for in the languages staff work in; customers' sentences in every language.
-STAFF_CODE = ("admin/", "core/staff/", "core/services/staff", "core/services/desk", "mwolo/cli")
+STAFF_CODE = (
+    "admin/",
+    "core/payments/errors",
+    "core/payments/refund_model",
+    "core/reconciliation/",
+    "core/services/desk",
+    "core/services/reconciliation",
+    "core/services/routing",
+    "core/services/staff",
+    "core/staff/",
+    "mwolo/cli",
+)
 STAFF_LANGUAGES = frozenset({"fr", "en"})
 # Its sentences are the msgids themselves.
 SOURCE_LANGUAGE = "en"
