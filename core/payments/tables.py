@@ -66,6 +66,13 @@ class AttemptRow(Base):
         Index("ix_attempt_created_at", "created_at"),
         Index("ix_attempt_contract_id", "contract_id", "created_at"),
         Index("ix_attempt_provider_ref", "wallet", "provider_ref"),
+        # What a person works through: few among many.
+        Index(
+            "ix_attempt_needs_somebody",
+            "created_at",
+            sqlite_where=text("state = 'needs_attention' OR flag IS NOT NULL"),
+            postgresql_where=text("state = 'needs_attention' OR flag IS NOT NULL"),
+        ),
     )
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
@@ -154,6 +161,8 @@ class PaymentRow(Base):
         CheckConstraint("amount_minor > 0", name="amount"),
         Index("ix_payment_contract_id", "contract_id", "received_at"),
         Index("ix_payment_received_at", "received_at"),
+        # The same money about the same time: what reconciliation asks before it books a line.
+        Index("ix_payment_money", "wallet", "amount_minor", "paid_at"),
     )
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
@@ -183,7 +192,11 @@ class CallbackRow(Base):
     """The inbox: a callback as it arrived, stored before anybody judges it."""
 
     __tablename__ = "callback_inbox"
-    __table_args__ = (Index("ix_callback_inbox_state", "state", "received_at"),)
+    __table_args__ = (
+        Index("ix_callback_inbox_state", "state", "received_at"),
+        Index("ix_callback_inbox_attempt_id", "attempt_id"),
+        Index("ix_callback_inbox_attempt_hint", "attempt_hint"),
+    )
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     wallet: Mapped[str] = mapped_column(String(16))
