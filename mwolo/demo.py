@@ -240,6 +240,8 @@ def _prepare_database(plan: Plan, wiring: Wiring) -> tuple[SeedReport, dict[str,
     report = replace(report, customers=(*report.customers, seed_abroad(wiring.db, wiring.clock)))
     if not wiring.staff.has_users():
         wiring.staff.create_user("admin", plan.kept["admin_password"], name="Demo", role="admin")
+        # Money that goes back, or is placed by hand, needs a second person.
+        wiring.staff.create_user("finance", plan.kept["finance_password"], name="Demo Finance", role="finance")
     keys = _meter_keys(plan, wiring, [str(m["id"]) for m in _rows(report.meters)])
     _step(f"town: {len(report.customers)} customers, {len(report.agents)} agents, {len(report.meters)} meters")
     return report, keys
@@ -302,6 +304,7 @@ def _ready(plan: Plan, report: SeedReport) -> dict[str, Any]:
         "sms_inbound": f"{plan.web}/sms/africastalking/{kept['sms']}/inbound",
         "sms_delivery": f"{plan.web}/sms/africastalking/{kept['sms']}/delivery",
         "admin": {"url": f"{plan.web}/admin/", "user": "admin", "password": kept["admin_password"]},
+        "finance": {"url": f"{plan.web}/admin/", "user": "finance", "password": kept["finance_password"]},
         "api": None,
         "sandbox": plan.sandbox,
         "wallets": list(callbacks(plan)),
@@ -315,12 +318,13 @@ def _welcome(ready: Mapping[str, Any], *, headless: bool) -> None:
     if headless:
         click.echo("Ready.")
         return
-    admin = ready["admin"]
+    admin, finance = ready["admin"], ready["finance"]
     click.echo(f"""
 Mwolo is up.
 
   Phone      {ready["web"]}/sandbox/      press the green key: it dials the short code
   Console    {admin["url"]}        user {admin["user"]}, password {admin["password"]}
+                                       a second person: {finance["user"]}, password {finance["password"]}
   Health     {ready["web"]}/readyz, {ready["web"]}/metrics
 
   Ctrl-C stops everything. What you do is kept for the next start.

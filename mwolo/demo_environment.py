@@ -19,6 +19,7 @@ SECRETS = (
     "sms",
     "hook",
     "admin_password",
+    "finance_password",
     "at_key",
     "vodacom_key",
     "pawapay_token",
