@@ -185,7 +185,7 @@ def _account(typed: str) -> str:
 def _payment(session: Session, contract_id: int, amount: Money, code: str, now: datetime) -> PaymentRow:
     """The money of a sale. No payer's number: the proof goes to the account's own phone, never to one that was typed.
 
-    The sale's code stands where a wallet's transaction would: unique there as well, and found by a search for it.
+    The sale's code stands where a wallet's transaction would, and is unique there as well.
     """
     payment = PaymentRow(
         id=new_uuid(),
