@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+if TYPE_CHECKING:
+    from core.partner_http import PartnerHttp
+    from mwolo.step_files import Story
+    from mwolo.step_run import Place
+
 EXIT_WRONG, EXIT_BAD_FILE = 1, 2
+# Of a load, so many different things that went wrong are told.
+_SHOWN = 5
 _LANGUAGES = ("fr", "sw", "ln", "kg", "lua", "en")
 
 
@@ -54,6 +65,98 @@ def journeys(output: Path | None) -> None:
     from mwolo.menu_journeys import journeys as page
 
     _put(page(ours()), output)
+
+
+@menu.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option(
+    "--url", default=None, help="Where turns are answered: http://127.0.0.1:8000/ussd/africastalking/<secret>"
+)
+@click.option("--sandbox", default=None, help="Where PIN prompts and SMS are, for stories that need them.")
+@click.option(
+    "--ready",
+    default=None,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="ready.json of a demo: says both addresses, and its customers play.",
+)
+@click.option("--language", default="fr", show_default=True, type=click.Choice(_LANGUAGES), help="Of those customers.")
+@click.option("--code", default=None, help="The short code there; otherwise as the story dials it.")
+@click.option("--repeat", default=1, show_default=True, type=click.IntRange(1, 1_000_000), help="Play each so often.")
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="So many at a time.")
+def run(
+    files: tuple[Path, ...],
+    url: str | None,
+    sandbox: str | None,
+    ready: Path | None,
+    language: str,
+    code: str | None,
+    repeat: int,
+    workers: int,
+) -> None:
+    """Play step files as phones would, and say where a screen was not as written. Repeated, also print rates.
+
+    Exit code 0: all as written; 1: something was not; 2: a file cannot be understood.
+    """
+    from core.partner_http import PartnerHttp
+    from mwolo.logs import set_up
+    from mwolo.step_files import WrongStepFile, read
+    from mwolo.step_run import Place, cast, load
+
+    # One line for every call is of no use here, and would show the secret of the address.
+    set_up("critical", "text", ())
+    try:
+        stories = [read(path) for path in files]
+        known = read_ready(ready, language) if ready is not None else Ready()
+        casts = [cast(story, known.customers) for story in stories]
+    except WrongStepFile as error:
+        click.echo(str(error), err=True)
+        sys.exit(EXIT_BAD_FILE)
+    address = url or known.url
+    if address is None:
+        raise click.UsageError("Say where to call: --url or --ready.")
+    place, http, wrong = Place(address, sandbox or known.sandbox, code), PartnerHttp("menu"), 0
+    for path, story, people in zip(files, stories, casts, strict=True):
+        click.echo(f"{path.name}: {story.name}")
+        if repeat > 1:
+            rates = load(http, place, story, people, repeat=repeat, workers=workers)
+            click.echo("\n".join([*[*dict.fromkeys(rates.wrong)][:_SHOWN], str(rates)]))
+            wrong += len(rates.wrong)
+        else:
+            wrong += _play(http, place, story, people[0])
+    sys.exit(EXIT_WRONG if wrong else 0)
+
+
+def _play(http: PartnerHttp, place: Place, story: Story, people: Mapping[str, Mapping[str, str]]) -> int:
+    from mwolo.step_run import Player
+
+    played = Player(http, place, story, people, say=click.echo).play()
+    click.echo(f"WRONG: {played.wrong}\n" if played.wrong else "as written\n")
+    return int(played.wrong is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What a running demo says of itself, as far as stories need it."""
+
+    url: str | None = None
+    sandbox: str | None = None
+    customers: tuple[Mapping[str, str], ...] = ()
+
+
+def read_ready(path: Path, language: str) -> Ready:
+    """Addresses and the customers who speak `language`. Raises WrongStepFile."""
+    from mwolo.step_files import WrongStepFile
+
+    try:
+        said = json.loads(path.read_text("utf-8"))
+        customers = tuple(
+            {name: str(value) for name, value in row.items() if value is not None}
+            for row in said["customers"]
+            if row["language"] == language
+        )
+        return Ready(said["ussd"], said["sandbox"], customers)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WrongStepFile(f"{path} is no ready.json: {error!r}") from None
 
 
 def _put(text: str, output: Path | None) -> None:

@@ -1,4 +1,4 @@
-"""What the screens promise: amounts whole, shortcuts free, nonsense leads nowhere. That each fits: test_menu_lint.py."""
+"""What the screens promise: amounts whole, shortcuts free, nonsense leads nowhere. That all fit: test_menu_lint.py."""
 
 from __future__ import annotations
 

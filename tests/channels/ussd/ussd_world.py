@@ -198,7 +198,7 @@ class Site:
     def serving(self) -> Iterator[str]:
         """The address of turns, on a free port."""
         server = make_server("127.0.0.1", 0, self.app, threaded=True)
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         try:
             yield f"http://127.0.0.1:{server.server_port}/ussd/africastalking/{PATH_SECRET}"
