@@ -17,7 +17,8 @@ Outcome = Literal["new", "matched", "theirs_only", "differs", "ignored"]
 
 # What a person may decide about a line that differs.
 # match: it is this payment, as booked (target: payment id) · settle: it is this attempt's money (target: attempt id)
-# book: it is new money · reverse: take this payment back (target: payment id) · accept: leave both as they are.
+# book: it is new money (or a payout or fee of its own) · reverse: take this payment back (target: payment id)
+# accept: leave both as they are.
 Decision = Literal["match", "settle", "book", "reverse", "accept"]
 DECISIONS: tuple[Decision, ...] = ("match", "settle", "book", "reverse", "accept")
 
@@ -129,6 +130,8 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class ImportView:
+    """`held`: lines that wait for `Reconciliation.release`, because the report has so many new ones."""
+
     id: int
     wallet: str
     source: str
@@ -138,6 +141,8 @@ class ImportView:
     known: int
     bad: int
     problems: tuple[Problem, ...] = ()
+    held: int = 0
+    released_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

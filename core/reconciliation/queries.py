@@ -12,12 +12,26 @@ from sqlalchemy.orm import Session, aliased
 from core.kernel.money import Money
 from core.ledger.tables import AccountRow, JournalRow, TransferRow
 from core.payments.tables import AttemptRow, PaymentRow, RefundRow
-from core.reconciliation.rules import NEAR, LineFacts, OurAttempt, OurPayment, OurRefund
+from core.reconciliation.rules import (
+    NEAR,
+    OWN_NUMBER,
+    REQUEST_LIVES,
+    LineFacts,
+    OurAttempt,
+    OurPayment,
+    OurRefund,
+    Twin,
+    has_number,
+)
 from core.reconciliation.tables import StatementLineRow
 
 # Where nobody knows yet whether money moved.
 _DOUBTFUL = frozenset({"submitting", "pending", "unknown", "expired", "needs_attention"})
-_LOOKED_AT = 50
+# Payments and lines over one sum within an hour; past that a person is asked in any case.
+_LOOKED_AT = 500
+# Where a line's `raw` says why the books refused it: no cell of the operator's.
+REFUSED_CELL = "refused"
+_SHOWS = ("matched", "theirs_only")
 
 
 def is_open() -> ColumnElement[bool]:
@@ -38,14 +52,38 @@ def lock_line(session: Session, line_id: int) -> StatementLineRow | None:
     )
 
 
-def open_line_ids(session: Session, wallet: str, kinds: Sequence[str], limit: int) -> Sequence[int]:
+def new_line_ids(session: Session, wallet: str, kinds: Sequence[str], limit: int) -> Sequence[int]:
     """Oldest first, as the operator tells it: money comes before it is taken back."""
     return session.scalars(
         select(StatementLineRow.id)
-        .where(StatementLineRow.wallet == wallet, StatementLineRow.kind.in_(kinds), is_open())
+        .where(StatementLineRow.wallet == wallet, StatementLineRow.kind.in_(kinds), StatementLineRow.outcome == "new")
         .order_by(StatementLineRow.at, StatementLineRow.id)
         .limit(limit)
     ).all()
+
+
+def different_line_ids(session: Session, wallet: str, kinds: Sequence[str], limit: int) -> Sequence[int]:
+    """Lines that differ and wait for a person, those first that nobody has compared again for longest."""
+    return session.scalars(
+        select(StatementLineRow.id)
+        .where(
+            StatementLineRow.wallet == wallet,
+            StatementLineRow.kind.in_(kinds),
+            StatementLineRow.outcome == "differs",
+            StatementLineRow.decided_at.is_(None),
+        )
+        .order_by(StatementLineRow.looked_at.asc().nulls_first(), StatementLineRow.id)
+        .limit(limit)
+    ).all()
+
+
+def lock_reports(session: Session, wallet: str) -> None:
+    """Until the end of this transaction nobody else takes a report of this wallet in, or closes one of its days.
+
+    SQLite has one writer anyway.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"statement:{wallet}", 0))))
 
 
 def facts(line: StatementLineRow) -> LineFacts:
@@ -57,21 +95,28 @@ def facts(line: StatementLineRow) -> LineFacts:
         own_ids=tuple(line.own_ids),
         payer=line.payer,
         reference=line.reference,
+        raw={name: cell for name, cell in line.raw.items() if name != REFUSED_CELL},
     )
 
 
 def shown_elsewhere(session: Session, payment_id: str, line: StatementLineRow, kind: str) -> bool:
     """Whether another line of this kind has the payment already."""
-    other = select(StatementLineRow.id).where(
+    return _shown_in(session, payment_id, line, kind) is not None
+
+
+def _shown_in(session: Session, payment_id: str, line: StatementLineRow, kind: str) -> int | None:
+    """The import of another line of this kind that has the payment."""
+    other = select(StatementLineRow.import_id).where(
         StatementLineRow.payment_id == payment_id,
         StatementLineRow.kind == kind,
         StatementLineRow.id != line.id,
-        StatementLineRow.outcome.in_(("matched", "theirs_only")),
+        StatementLineRow.outcome.in_(_SHOWS),
     )
-    return session.scalar(other.limit(1)) is not None
+    return session.scalar(other.limit(1))
 
 
 def our_payment(session: Session, row: PaymentRow, line: StatementLineRow) -> OurPayment:
+    shown_in = _shown_in(session, row.id, line, "payment")
     return OurPayment(
         id=row.id,
         amount=Money(row.amount_minor, row.currency),
@@ -80,7 +125,8 @@ def our_payment(session: Session, row: PaymentRow, line: StatementLineRow) -> Ou
         attempt_id=row.attempt_id,
         contract_id=row.contract_id,
         payer=row.payer_phone,
-        shown=shown_elsewhere(session, row.id, line, "payment"),
+        shown=shown_in is not None,
+        same_report=shown_in == line.import_id,
         reversed=row.reversed_at is not None,
     )
 
@@ -91,17 +137,40 @@ def payment_by_txn(session: Session, wallet: str, txn: str | None) -> PaymentRow
     return session.scalar(select(PaymentRow).where(PaymentRow.wallet == wallet, PaymentRow.provider_txn_id == txn))
 
 
-def attempt_by_ids(session: Session, wallet: str, ids: Sequence[str], txn: str | None) -> AttemptRow | None:
-    """The attempt that one of the ids names: our own, or what the operator called the request."""
+def attempts_by_ids(session: Session, wallet: str, ids: Sequence[str], txn: str | None) -> Sequence[AttemptRow]:
+    """The attempts that one of the ids names: our own, or what the operator called the request. More than one: nobody
+    can say which."""
     if not ids and txn is None:
-        return None
+        return ()
     names = list(ids)
     conditions = [AttemptRow.provider_ref.in_([*names, txn] if txn else names)]
     if names:
         conditions += [AttemptRow.id.in_(names), AttemptRow.own_ref.in_(names)]
-    found = session.scalars(select(AttemptRow).where(AttemptRow.wallet == wallet, or_(*conditions)).limit(2)).all()
-    # Two attempts under one line's ids: nobody can say which.
-    return found[0] if len(found) == 1 else None
+    return session.scalars(
+        select(AttemptRow).where(AttemptRow.wallet == wallet, or_(*conditions)).order_by(AttemptRow.id).limit(3)
+    ).all()
+
+
+def attempts_told(
+    session: Session, line: StatementLineRow, contract_id: int, suffix: str, ahead: timedelta
+) -> Sequence[AttemptRow]:
+    """The attempts whose reference ends in what the line's reference has behind the account number, made before the
+    line's time. Those over the line's money go before others: two characters are short."""
+    at = line.at - ahead
+    found = session.scalars(
+        select(AttemptRow)
+        .where(
+            AttemptRow.wallet == line.wallet,
+            AttemptRow.contract_id == contract_id,
+            AttemptRow.own_ref.endswith(suffix, autoescape=True),
+            AttemptRow.created_at.between(at - REQUEST_LIVES, at + NEAR),
+            AttemptRow.submitted_at.is_not(None),
+        )
+        .order_by(AttemptRow.created_at.desc())
+        .limit(_LOOKED_AT)
+    ).all()
+    same = [row for row in found if (row.charged_minor, row.charged_currency) == (line.amount_minor, line.currency)]
+    return same or found
 
 
 def our_attempt(row: AttemptRow) -> OurAttempt:
@@ -125,27 +194,69 @@ def line_shows(session: Session, wallet: str, txn: str | None) -> bool:
     return session.scalar(line.limit(1)) is not None
 
 
-def near_payments(session: Session, line: StatementLineRow, ahead: timedelta) -> list[OurPayment]:
-    """Payments of the same money that no line shows; the rules say which of them are near.
-
-    `ahead`: how far business time stands from real time, in which requests live; nothing outside the sandbox.
-    """
-    wide = timedelta(days=1)
+def twins(session: Session, line: StatementLineRow) -> list[Twin]:
+    """Lines of other reports that came before, over the same money at about the same time; the rules say which of them
+    are this one."""
     rows = session.execute(
+        select(StatementLineRow, PaymentRow.attempt_id)
+        .outerjoin(PaymentRow, PaymentRow.id == StatementLineRow.payment_id)
+        .where(
+            StatementLineRow.wallet == line.wallet,
+            StatementLineRow.currency == line.currency,
+            StatementLineRow.amount_minor == line.amount_minor,
+            StatementLineRow.at.between(line.at - NEAR, line.at + NEAR),
+            StatementLineRow.kind == line.kind,
+            StatementLineRow.id < line.id,
+            StatementLineRow.import_id != line.import_id,
+        )
+        .order_by(StatementLineRow.id.desc())
+        .limit(_LOOKED_AT)
+    )
+    return [Twin(facts(row), row.payment_id, attempt_id) for row, attempt_id in rows]
+
+
+def number_taken(session: Session, line: StatementLineRow) -> bool:
+    """Whether an earlier line of the same kind has the operator's number."""
+    if line.provider_txn_id is None:
+        return False
+    other = select(StatementLineRow.id).where(
+        StatementLineRow.wallet == line.wallet,
+        StatementLineRow.provider_txn_id == line.provider_txn_id,
+        StatementLineRow.kind == line.kind,
+        StatementLineRow.id < line.id,
+    )
+    return session.scalar(other.limit(1)) is not None
+
+
+def near_payments(session: Session, line: StatementLineRow, ahead: timedelta) -> list[OurPayment]:
+    """Payments of the same money at about the same time; the rules say which of them may be the line.
+
+    When money came: the operator's word, else when its request left, else when we heard of it. A payment may have been
+    found days later. `ahead`: how far business time stands from real time, in which requests live; nothing outside the
+    sandbox.
+    """
+    low, high = line.at - NEAR, line.at + NEAR
+    untold = PaymentRow.paid_at.is_(None)
+    came = or_(
+        PaymentRow.paid_at.between(low, high),
+        and_(untold, AttemptRow.submitted_at.between(low - ahead, high - ahead)),
+        and_(untold, AttemptRow.submitted_at.is_(None), PaymentRow.received_at.between(low, high)),
+    )
+    wanted = (
         select(PaymentRow, AttemptRow.submitted_at)
         .outerjoin(AttemptRow, AttemptRow.id == PaymentRow.attempt_id)
         .where(
             PaymentRow.wallet == line.wallet,
             PaymentRow.currency == line.currency,
             PaymentRow.amount_minor == line.amount_minor,
-            PaymentRow.reconciled_at.is_(None),
-            PaymentRow.received_at.between(line.at - wide, line.at + wide),
+            came,
         )
-        .order_by(PaymentRow.received_at)
-        .limit(_LOOKED_AT)
-    ).all()
+    )
+    if has_number(line.provider_txn_id):
+        nameless = or_(PaymentRow.provider_txn_id.is_(None), PaymentRow.provider_txn_id.startswith(OWN_NUMBER))
+        wanted = wanted.where(or_(PaymentRow.reconciled_at.is_(None), nameless))
     found = []
-    for row, submitted_at in rows:
+    for row, submitted_at in session.execute(wanted.order_by(PaymentRow.received_at).limit(_LOOKED_AT)).all():
         ours = our_payment(session, row, line)
         at = row.paid_at or (submitted_at + ahead if submitted_at else row.received_at)
         found.append(replace(ours, at=at))

@@ -7,8 +7,8 @@ last only as a proposal. Source: facts on mobile money, section 9.7.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -19,6 +19,15 @@ from core.payments.answers import LineKind
 
 # How far two clocks and a slow customer may lie apart.
 NEAR = timedelta(minutes=30)
+# So long after it was made, money may still be the answer to a request.
+REQUEST_LIVES = timedelta(hours=72)
+# What money is booked under when its line has no number: this and the line's id. No number of the operator's.
+OWN_NUMBER = "statement:"
+# Cells that two rows must share at least before they can be the same row of a table.
+SHARED_CELLS = 3
+# New money that is more than this much of a report, and at least so many lines, is looked at by a person first: then
+# it is rather the wrong file, or another name for money that we have.
+HOLD_SHARE, HOLD_FROM = 0.05, 10
 # Fewer digits of a masked number prove nothing.
 TAIL_DIGITS = 3
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
@@ -31,6 +40,7 @@ CURRENCY = N_("The currencies differ.")
 TWICE = N_("Another line already shows this payment.")
 OTHER_NUMBER = N_("We have this payment under another transaction number.")
 PERHAPS = N_("This may be a payment or request that we have already: look at the proposals.")
+HELD = N_("Much of this report is new to us: look at it before it is booked.")
 NOTHING_BOOKED = N_("The money could not be booked: look at the request it belongs to.")
 NOT_CONFIGURED = N_("This wallet is not configured: its request cannot be settled.")
 NO_ORIGINAL = N_("The payment that is taken back is not known.")
@@ -54,11 +64,21 @@ class LineFacts:
     own_ids: tuple[str, ...] = ()
     payer: str | None = None
     reference: str | None = None
+    raw: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """An earlier line of another report over the same money at about the same time, and what it was taken for."""
+
+    line: LineFacts
+    payment_id: str | None = None
+    attempt_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class OurPayment:
-    """A payment of the line's wallet. `shown`: another line has it already."""
+    """A payment of the line's wallet. `shown`: another line has it already; `same_report`: a line of this report."""
 
     id: str
     amount: Money
@@ -68,6 +88,7 @@ class OurPayment:
     contract_id: int | None = None
     payer: str | None = None
     shown: bool = False
+    same_report: bool = False
     reversed: bool = False
 
 
@@ -89,7 +110,7 @@ class Known:
 
     `own_payment`: that of the attempt named by one of the line's own ids. `other_txn_shown`: the transaction number we
     have for it stands in a line of its own. `account_contract`: the contract whose account number the reference is.
-    `told_by_us`: the reference is one that we sent with a request, so that booking finds the request by itself.
+    `several`: more than one request fits the ids. `twins`: lines of other reports that came before and may be this one.
     """
 
     by_txn: OurPayment | None = None
@@ -99,7 +120,8 @@ class Known:
     near_payments: Sequence[OurPayment] = ()
     near_attempts: Sequence[OurAttempt] = ()
     account_contract: int | None = None
-    told_by_us: bool = False
+    several: bool = False
+    twins: Sequence[Twin] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +160,65 @@ def judge_payment(line: LineFacts, known: Known) -> Verdict:
     """A line that says money came."""
     if known.by_txn is not None:
         return _beside(line, known.by_txn)
-    if known.own_attempt is not None:
-        if known.own_payment is None:
-            return Settle(known.own_attempt.id)
-        return _of_attempt(line, known.own_attempt, known.own_payment, known.other_txn_shown)
-    if not known.told_by_us and _doubt(line, known):
+    if known.several:
         return Differs(PERHAPS)
-    return Book()
+    if known.own_attempt is None:
+        again = _again(line, known)
+        return again or (Differs(PERHAPS) if _doubt(line, known) else Book())
+    if known.own_payment is not None:
+        verdict = _of_attempt(line, known.own_attempt, known.own_payment, known.other_txn_shown)
+        if not isinstance(verdict, Settle):
+            return verdict
+    return _again(line, known) or Settle(known.own_attempt.id)
+
+
+def _again(line: LineFacts, known: Known) -> Differs | None:
+    """Whether another report brought this very line before, under another key, and its money was booked then: new
+    columns or a better mapping make a new key."""
+    for twin in known.twins:
+        if same_line(line, twin.line):
+            return Differs(TWICE, twin.payment_id, twin.attempt_id)
+    for payment in near_payments(line, known.near_payments):
+        if known.own_attempt is not None and payment.attempt_id is None and _is_made_up(payment.provider_txn_id):
+            return Differs(PERHAPS, None, known.own_attempt.id)
+    return None
+
+
+def same_line(line: LineFacts, other: LineFacts) -> bool:
+    """Whether two lines of different reports are one. Two numbers decide; without them the same row, or the same money
+    at about the same time under the same reference."""
+    if line.amount != other.amount:
+        return False
+    if _same_row(line.raw, other.raw):
+        return True
+    if has_number(line.provider_txn_id) and has_number(other.provider_txn_id):
+        return line.provider_txn_id == other.provider_txn_id
+    if abs(line.at - other.at) > NEAR:
+        return False
+    if line.own_ids and other.own_ids:
+        return not set(line.own_ids).isdisjoint(other.own_ids)
+    if _typed(line.reference) != _typed(other.reference):
+        return False
+    return bool(_typed(line.reference)) or same_payer(line.payer, other.payer) is not False
+
+
+def _same_row(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    """Whether these are the cells of one row, exported with more or fewer columns."""
+    few, many = sorted((one, other), key=len)
+    return len(few) >= SHARED_CELLS and few.items() <= many.items()
+
+
+def _typed(reference: str | None) -> str:
+    return "".join((reference or "").split()).casefold()
+
+
+def has_number(txn: str | None) -> bool:
+    """Whether this is a number of the operator's."""
+    return txn is not None and not txn.startswith(OWN_NUMBER)
+
+
+def _is_made_up(txn: str | None) -> bool:
+    return txn is not None and txn.startswith(OWN_NUMBER)
 
 
 def _beside(line: LineFacts, ours: OurPayment) -> Verdict:
@@ -169,8 +243,8 @@ def _of_attempt(line: LineFacts, attempt: OurAttempt, ours: OurPayment, other_tx
 def _doubt(line: LineFacts, known: Known) -> bool:
     """Whether booking this line could credit money twice.
 
-    With a transaction number only money without one can be the same. A reference that is somebody's account clears
-    everything that was for other accounts, and requests that surely failed.
+    A reference that is somebody's account clears everything that was for other accounts, and requests that surely
+    failed.
     """
     account = known.account_contract
     for payment in near_payments(line, known.near_payments):
@@ -183,17 +257,29 @@ def _doubt(line: LineFacts, known: Known) -> bool:
 
 
 def near_payments(line: LineFacts, payments: Sequence[OurPayment]) -> list[OurPayment]:
-    """Payments that may be this line: same money, about the same time, a payer that fits, no other line, no other
-    transaction number."""
+    """Payments that may be this line: same money, about the same time, a payer that fits.
+
+    One that no line shows may be it under any number: operators have several for one money. One that another report
+    shows may be it where either side has no number; two lines of one report are two.
+    """
     return [
         p
         for p in payments
-        if not p.shown
-        and p.amount == line.amount
-        and (line.provider_txn_id is None or p.provider_txn_id is None)
+        if p.amount == line.amount
         and abs(p.at - line.at) <= NEAR
         and same_payer(line.payer, p.payer) is not False
+        and (not p.shown or _nameless(line, p))
     ]
+
+
+def _nameless(line: LineFacts, payment: OurPayment) -> bool:
+    named = has_number(line.provider_txn_id) and has_number(payment.provider_txn_id)
+    return not payment.same_report and not named
+
+
+def is_too_much(booked: int, lines: int) -> bool:
+    """Whether a person must look before the new money among so many payment lines of a report is booked."""
+    return booked >= HOLD_FROM and booked > lines * HOLD_SHARE
 
 
 def near_attempts(line: LineFacts, attempts: Sequence[OurAttempt]) -> list[OurAttempt]:

@@ -42,7 +42,9 @@ class StatementMappingRow(Base):
 class StatementImportRow(Base):
     """One file or fetched report. The same bytes, read by the same columns, are taken once for a wallet.
 
-    `lines_skipped`: lines that say themselves that no money moved.
+    `lines_skipped`: lines that say themselves that no money moved. `covers_from`, `covers_until`: the time the report
+    is about: what was asked of an API, else that of a file's first and last line. `released_*`: who let its many new
+    lines be booked.
     """
 
     __tablename__ = "statement_import"
@@ -60,6 +62,11 @@ class StatementImportRow(Base):
     lines_skipped: Mapped[int] = mapped_column(default=0, server_default="0")
     # [{"line": 12, "why": "...", "blanks": {}}], the first hundred.
     problems: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
+    covers_from: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    covers_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    released_by: Mapped[str | None] = mapped_column(String(40))
+    released_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    release_note: Mapped[str] = mapped_column(String(200), default="", server_default="")
 
 
 class StatementLineRow(Base):
@@ -77,6 +84,22 @@ class StatementLineRow(Base):
         Index("ix_statement_line_day", "wallet", "day", "currency"),
         Index("ix_statement_line_outcome", "outcome", "wallet"),
         Index("ix_statement_line_txn", "wallet", "provider_txn_id"),
+        Index("ix_statement_line_money", "wallet", "amount_minor", "at"),
+        # Whatever two matchers see: one line a payment, one a refund.
+        Index(
+            "uq_statement_line_payment",
+            "payment_id",
+            unique=True,
+            sqlite_where=text("kind = 'payment' AND outcome IN ('matched', 'theirs_only')"),
+            postgresql_where=text("kind = 'payment' AND outcome IN ('matched', 'theirs_only')"),
+        ),
+        Index(
+            "uq_statement_line_refund",
+            "refund_id",
+            unique=True,
+            sqlite_where=text("outcome = 'matched'"),
+            postgresql_where=text("outcome = 'matched'"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
@@ -102,6 +125,11 @@ class StatementLineRow(Base):
     refund_id: Mapped[str | None] = mapped_column(ForeignKey("refund.id"))
     # The day with whose closing its fee was booked.
     fee_booked_on: Mapped[date | None] = mapped_column(Date)
+    # Who is booking it at this moment, in real time; an old claim is somebody's who died.
+    claim: Mapped[str | None] = mapped_column(String(36))
+    claimed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    # When a line that differs was last compared again, in real time: the longest ago comes first.
+    looked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     # Who settled a difference, and when.
     decided_by: Mapped[str | None] = mapped_column(String(40))
     decided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

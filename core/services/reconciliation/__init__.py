@@ -27,7 +27,7 @@ from core.reconciliation.model import (
     SuspenseItem,
     Totals,
 )
-from core.services.reconciliation import days, decide, imports, matching, suspense
+from core.services.reconciliation import days, decide, holds, imports, matching, suspense
 from core.services.reconciliation.context import Context
 
 __all__ = ["Reconciliation"]
@@ -92,6 +92,10 @@ class Reconciliation:
     def imports(self, wallet: str | None = None, limit: int = 50) -> Sequence[ImportView]:
         """Newest first."""
         return imports.listed(self._ctx, wallet, limit)
+
+    def release(self, import_id: int, note: str, by: str) -> None:
+        """Let the lines of a report be booked that were held because it has so many new ones. Repeats harmlessly."""
+        imports.match_now(self._ctx, holds.release(self._ctx, import_id, note, by))
 
     # -- matching
 

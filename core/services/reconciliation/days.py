@@ -298,6 +298,8 @@ def _book_fees(ctx: Context, session: Session, wallet: str, day: date, currency:
             StatementLineRow.day <= day,
             StatementLineRow.fee_booked_on.is_(None),
             StatementLineRow.outcome != "ignored",
+            # What nobody has settled may be a line that came before: its fee is booked with a later day.
+            ~queries.is_open(),
             StatementLineRow.kind != "payout",
             or_(StatementLineRow.kind == "fee", StatementLineRow.fee_minor > 0),
         )

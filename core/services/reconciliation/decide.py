@@ -18,14 +18,17 @@ from core.reconciliation import queries, rules
 from core.reconciliation.errors import ReconciliationRefused
 from core.reconciliation.model import DECISIONS, Candidate, Decision, LineView
 from core.reconciliation.tables import StatementLineRow
+from core.services.reconciliation.booking import bring_in, refuse
 from core.services.reconciliation.context import Context
-from core.services.reconciliation.matching import FLAG, bring_in, post_reversal, refuse, take
+from core.services.reconciliation.marks import FLAG, is_claimed, lock_payment, take
+from core.services.reconciliation.outgoing import post_payout, post_reversal
 
 log = structlog.get_logger(__name__)
 
 NOTE_LENGTH = 200
 PAYMENT_NEAR = N_("A payment of the same amount at about the same time.")
 ATTEMPT_NEAR = N_("A request to the same payer for the same amount at about the same time.")
+ATTEMPT_NAMED = N_("A request that the ids of the line name.")
 OWN_PAYMENT = N_("The payment that the line was compared with.")
 
 
@@ -107,11 +110,15 @@ def _candidates(ctx: Context, session: Session, row: StatementLineRow, payment: 
     if row.kind != "payment":
         return found
     facts = queries.facts(row)
+    named = queries.attempts_by_ids(session, row.wallet, rules.own_ids_of(facts), row.provider_txn_id)
+    for a in map(queries.our_attempt, named if len(named) > 1 else ()):
+        found.append(Candidate(None, a.id, a.amount, a.at + ctx.ahead(), a.payer, ATTEMPT_NAMED))
     for p in rules.near_payments(facts, queries.near_payments(session, row, ctx.ahead())):
         if payment is None or p.id != payment.id:
             found.append(Candidate(p.id, None, p.amount, p.at, p.payer, PAYMENT_NEAR))
     for a in rules.near_attempts(facts, queries.near_attempts(session, row, ctx.ahead())):
-        found.append(Candidate(None, a.id, a.amount, a.at, a.payer, ATTEMPT_NEAR))
+        if a.id not in {one.id for one in named} or len(named) < 2:
+            found.append(Candidate(None, a.id, a.amount, a.at, a.payer, ATTEMPT_NEAR))
     return found
 
 
@@ -123,9 +130,11 @@ def settle_line(ctx: Context, line_id: int, decision: Decision, note: str, by: s
         raise ReconciliationRefused(N_("Say in a note why."))
     with ctx.db.read() as session:
         row = session.get(StatementLineRow, line_id)
-    _check_open(row)
+    kind = _check_open(ctx, row).kind
     try:
         match decision:
+            case "book" if kind in ("payout", "fee"):
+                _in_books(ctx, line_id, decision, by, target)
             case "settle" | "book":
                 _bring_in(ctx, line_id, decision, target)
             case _:
@@ -140,11 +149,14 @@ def settle_line(ctx: Context, line_id: int, decision: Decision, note: str, by: s
     log.info("statement.decided", line=line_id, decision=decision, by=by)
 
 
-def _check_open(row: StatementLineRow | None) -> None:
+def _check_open(ctx: Context, row: StatementLineRow | None) -> StatementLineRow:
     if row is None:
         raise ReconciliationRefused(N_("There is no such line."))
     if row.outcome not in ("new", "differs") or row.decided_at is not None:
         raise ReconciliationRefused(N_("This line is settled already."))
+    if is_claimed(ctx, row):
+        raise ReconciliationRefused(N_("This line is being booked at this moment. Look again in two minutes."))
+    return row
 
 
 def _bring_in(ctx: Context, line_id: int, decision: Decision, target: str | None) -> None:
@@ -160,19 +172,21 @@ def _bring_in(ctx: Context, line_id: int, decision: Decision, target: str | None
         verdict = rules.Settle(attempt.id)
     if not bring_in(ctx, line_id, verdict):
         with ctx.db.read() as session:
-            why = session.get_one(StatementLineRow, line_id).note
-        raise ReconciliationRefused(why or rules.NOTHING_BOOKED)
+            row = _check_open(ctx, session.get(StatementLineRow, line_id))
+        raise ReconciliationRefused(row.note or rules.NOTHING_BOOKED)
 
 
 def _in_books(ctx: Context, line_id: int, decision: Decision, by: str, target: str | None) -> None:
     try:
         with ctx.db.begin() as session:
-            line = queries.lock_line(session, line_id)
-            _check_open(line)
-            assert line is not None
+            line = _check_open(ctx, queries.lock_line(session, line_id))
             if decision == "accept":
-                # What is nothing of ours is left out of the sums; what differs stays in them, for it is different.
-                line.outcome = "differs" if line.payment_id else "ignored"
+                # What is nothing of ours, or told before, is left out of the sums; what differs stays in them, for it
+                # is different.
+                line.outcome = "differs" if line.payment_id and line.note != rules.TWICE else "ignored"
+                return
+            if decision == "book":
+                _book_out(ctx, session, line, by)
                 return
             payment = session.get(PaymentRow, target) if target else None
             if payment is None or payment.wallet != line.wallet:
@@ -193,11 +207,17 @@ def _match(ctx: Context, session: Session, line: StatementLineRow, payment: Paym
         raise ReconciliationRefused(N_("Only a line that brought money is a payment."))
     if (payment.amount_minor, payment.currency) != (line.amount_minor, line.currency):
         raise ReconciliationRefused(N_("The amounts differ: the line can be accepted as it is, not matched."))
-    if queries.shown_elsewhere(session, payment.id, line, "payment"):
-        raise ReconciliationRefused(rules.TWICE)
     known = queries.payment_by_txn(session, line.wallet, line.provider_txn_id)
     free = line.provider_txn_id is not None and known is None
-    take(ctx, session, line, payment.id, adopt=free and payment.provider_txn_id is None)
+    if not take(ctx, session, line, payment.id, adopt=free and payment.provider_txn_id is None):
+        raise ReconciliationRefused(rules.TWICE)
+
+
+def _book_out(ctx: Context, session: Session, line: StatementLineRow, by: str) -> None:
+    """A payout or fee that looks like another line, and a person knows that it is not."""
+    if line.kind == "payout":
+        post_payout(ctx, session, line, f"line:{line.id}", actor=by)
+    line.outcome, line.note = "matched", ""
 
 
 def _reverse(ctx: Context, session: Session, line: StatementLineRow, payment: PaymentRow, by: str) -> None:
@@ -205,6 +225,7 @@ def _reverse(ctx: Context, session: Session, line: StatementLineRow, payment: Pa
         raise ReconciliationRefused(N_("Only a line that took money back can take a payment back."))
     if (payment.amount_minor, payment.currency) != (line.amount_minor, line.currency):
         raise ReconciliationRefused(N_("Only a whole payment can be taken back."))
+    lock_payment(session, payment.id)
     if queries.shown_elsewhere(session, payment.id, line, "reversal"):
         raise ReconciliationRefused(rules.REVERSED_ALREADY)
     post_reversal(ctx, session, line, payment, actor=by)

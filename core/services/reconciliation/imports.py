@@ -20,6 +20,7 @@ from core.kernel.clock import WEST, local_date
 from core.kernel.errors import NotRecorded, PartnerError
 from core.kernel.money import CURRENCIES
 from core.payments.ports import StatementLine, Statements
+from core.payments.tables import AttemptRow, PaymentRow
 from core.reconciliation import mappings
 from core.reconciliation.errors import BadFile, BadMapping, ReconciliationRefused
 from core.reconciliation.mapping import Mapped, Options, check_columns, missing_columns, read_lines
@@ -27,6 +28,7 @@ from core.reconciliation.model import Imported, ImportView, Preview, Problem, Re
 from core.reconciliation.reading import Table, read_table
 from core.reconciliation.tables import StatementImportRow, StatementLineRow, StatementMappingRow
 from core.services.reconciliation.context import Context
+from core.services.reconciliation.holds import held_lines
 from core.services.reconciliation.matching import match, match_all
 
 log = structlog.get_logger(__name__)
@@ -73,7 +75,7 @@ def preview(
     rows: int,
 ) -> Preview:
     """See `Reconciliation.preview`."""
-    _check_target(wallet, currency)
+    _check_target(ctx, wallet, currency)
     table = read_table(data, options, list(columns.values()))
     cells = tuple(row.cells for row in table.rows[:rows])
     try:
@@ -103,7 +105,7 @@ def import_file(
     by: str,
 ) -> Imported:
     """See `Reconciliation.import_file`."""
-    _check_target(wallet, currency)
+    _check_target(ctx, wallet, currency)
     check_columns(columns)
     how = json.dumps([currency, dict(columns), dict(options)], sort_keys=True, default=list)
     digest = hashlib.sha256(data + how.encode()).hexdigest()
@@ -120,13 +122,21 @@ def import_file(
             saved_at=ctx.clock.now(),
         )
         before = _take(ctx, wallet, filename[-120:] or "file", digest, mapped, by, saved)
-    _match(ctx, wallet)
+    match_now(ctx, wallet)
     return before
 
 
-def _check_target(wallet: str, currency: str) -> None:
+def _check_target(ctx: Context, wallet: str, currency: str) -> None:
+    """A name that was mistyped would book all its money again: a wallet is configured, or was used by us before."""
     if not wallet or len(wallet) > 16 or currency not in CURRENCIES:
         raise ReconciliationRefused(N_("Say which wallet and currency the report is about."))
+    if wallet in ctx.wallets:
+        return
+    with ctx.db.read() as session:
+        used = session.scalar(select(PaymentRow.id).where(PaymentRow.wallet == wallet).limit(1))
+        used = used or session.scalar(select(AttemptRow.id).where(AttemptRow.wallet == wallet).limit(1))
+    if used is None:
+        raise ReconciliationRefused(N_("We know no wallet {wallet}."), wallet=wallet)
 
 
 def _mapped(table: Table, columns: Mapping[str, str], options: Mapping[str, object], currency: str) -> Mapped:
@@ -158,7 +168,7 @@ def import_api(ctx: Context, wallet: str, start: datetime, end: datetime, by: st
     mapped = Mapped(lines, tuple(range(1, len(lines) + 1)), tuple(problems), 0, ())
     source = f"API {start:%Y-%m-%d %H:%M} - {end:%Y-%m-%d %H:%M}"
     done = _import_with(ctx, wallet, digest) or _take(ctx, wallet, source, digest, mapped, by, None)
-    _match(ctx, wallet)
+    match_now(ctx, wallet)
     return done
 
 
@@ -178,7 +188,8 @@ def fetch_yesterday(ctx: Context, by: str) -> dict[str, Imported]:
     return done
 
 
-def _match(ctx: Context, wallet: str) -> None:
+def match_now(ctx: Context, wallet: str) -> None:
+    """Match what can be matched while somebody waits for the page."""
     try:
         match(ctx, wallet, INLINE)
     except NotRecorded:
@@ -331,10 +342,12 @@ def listed(ctx: Context, wallet: str | None, limit: int) -> Sequence[ImportView]
     if wallet is not None:
         newest = newest.where(StatementImportRow.wallet == wallet)
     with ctx.db.read() as session:
-        return [
-            ImportView(
-                row.id, row.wallet, row.source, row.imported_by, row.imported_at, row.lines_new, row.lines_known,
-                row.lines_bad, _problems(row),
-            )
-            for row in session.scalars(newest)
-        ]  # fmt: skip
+        rows = session.scalars(newest).all()
+        held = held_lines(session, [row.id for row in rows])
+    return [
+        ImportView(
+            row.id, row.wallet, row.source, row.imported_by, row.imported_at, row.lines_new, row.lines_known,
+            row.lines_bad, _problems(row), held.get(row.id, 0), row.released_by,
+        )
+        for row in rows
+    ]  # fmt: skip

@@ -1,37 +1,40 @@
 """Settling lines: what they are of ours, and bringing in what only the operator knew of.
 
 Most lines are payments we have under the same number: they are matched in chunks. Every other line has a transaction
-of its own; where the payments service has to book, it does so in its own, between two of ours, and a crash in between
-only means that the next run finds the payment by its number.
+of its own. What the payments service has to book comes last, for it is booked only when a report has little of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from core.customers.tables import ContractRow
-from core.kernel.errors import StateConflict
-from core.kernel.money import Money
-from core.payments.answers import BillPayment, Paid
-from core.payments.tables import AttemptRow, PaymentRow, RefundRow
+from core.kernel.errors import NotRecorded, StateConflict
+from core.payments.tables import PaymentRow
 from core.reconciliation import queries, rules
 from core.reconciliation.tables import StatementLineRow
 from core.services.payments.bills import read_reference
+from core.services.reconciliation import holds, outgoing
+from core.services.reconciliation.booking import booked_under, bring_in, refuse
 from core.services.reconciliation.context import Context
-from core.settlement import post
-from core.settlement.events import OperatorPaidOut, OperatorReversed
+from core.services.reconciliation.marks import CLAIM_LIVES, SETTLED, differs, is_claimed, matched, take
 
 log = structlog.get_logger(__name__)
 
 # SQLite has one writer: nobody waits longer than a few dozen milliseconds for a chunk.
 CHUNK = 100
-FLAG = "statement"
-_SETTLED = ("matched", "theirs_only", "ignored")
+# Of a run's lines one in so many was looked at before and differed: a payment may have come since.
+AGAIN_IN = 4
+# One line that somebody else holds stops nobody; so many in a row are the database itself.
+BUSY_IN_A_ROW = 5
+_NEW_MONEY = rules.Book()
+
+Result = bool | rules.Book
 
 
 def match(ctx: Context, wallet: str, limit: int) -> int:
@@ -39,9 +42,17 @@ def match(ctx: Context, wallet: str, limit: int) -> int:
     settled = _match_known(ctx, wallet)
     for kinds in (("payment",), ("reversal", "refund"), ("payout",)):
         with ctx.db.read() as session:
-            ids = queries.open_line_ids(session, wallet, kinds, limit)
-        settled += sum(settle_one(ctx, line_id) for line_id in ids)
-    return settled + _settle_quiet(ctx, wallet)
+            ids = [
+                *queries.new_line_ids(session, wallet, kinds, limit),
+                *queries.different_line_ids(session, wallet, kinds, limit // AGAIN_IN + 1),
+            ]
+        results = _each(ctx, ids, lambda line_id: _settle(ctx, line_id, booking=False))
+        new_money = [line_id for line_id, result in results.items() if result == _NEW_MONEY]
+        settled += sum(result is True for result in results.values())
+        if new_money:
+            booked = _each(ctx, holds.to_book(ctx, new_money), lambda line_id: _settle(ctx, line_id, booking=True))
+            settled += sum(result is True for result in booked.values())
+    return settled + _settle_fees(ctx, wallet, limit) + _ignore_others(ctx, wallet)
 
 
 def match_all(ctx: Context, limit: int) -> int:
@@ -51,37 +62,72 @@ def match_all(ctx: Context, limit: int) -> int:
     return sum(match(ctx, wallet, limit) for wallet in sorted(wallets))
 
 
+def _each(ctx: Context, line_ids: Sequence[int], settle: Callable[[int], Result]) -> dict[int, Result]:
+    """Line by line: one that cannot be settled stops none of the others. Raises NotRecorded when the database is too
+    busy for all of them; the next run takes up what is left."""
+    results: dict[int, Result] = {}
+    busy = 0
+    for line_id in line_ids:
+        try:
+            results[line_id] = settle(line_id)
+            busy = 0
+        except NotRecorded:
+            busy += 1
+            log.warning("statement.busy", line=line_id)
+            if busy >= BUSY_IN_A_ROW:
+                raise
+    return results
+
+
+# -- lines whose number we have
+
+
 def _match_known(ctx: Context, wallet: str) -> int:
     """Lines whose number is that of a payment of the same money, a chunk a transaction."""
     settled, last = 0, 0
     while True:
-        with ctx.db.begin() as session:
-            lines = session.scalars(
-                select(StatementLineRow)
-                .where(
-                    StatementLineRow.wallet == wallet,
-                    StatementLineRow.outcome == "new",
-                    StatementLineRow.kind == "payment",
-                    StatementLineRow.provider_txn_id.is_not(None),
-                    StatementLineRow.id > last,
-                )
-                .order_by(StatementLineRow.id)
-                .limit(CHUNK)
-                .with_for_update(skip_locked=True, key_share=True)
-            ).all()
-            if not lines:
-                return settled
-            last = lines[-1].id
-            settled += _match_chunk(ctx, session, wallet, lines)
+        try:
+            with ctx.db.begin() as session:
+                lines = session.scalars(
+                    select(StatementLineRow)
+                    .where(
+                        StatementLineRow.wallet == wallet,
+                        StatementLineRow.outcome == "new",
+                        StatementLineRow.kind == "payment",
+                        StatementLineRow.provider_txn_id.is_not(None),
+                        StatementLineRow.id > last,
+                        or_(
+                            StatementLineRow.claimed_at.is_(None),
+                            StatementLineRow.claimed_at <= ctx.clock.real_now() - CLAIM_LIVES,
+                        ),
+                    )
+                    .order_by(StatementLineRow.id)
+                    .limit(CHUNK)
+                    .with_for_update(skip_locked=True, key_share=True)
+                ).all()
+                if not lines:
+                    return settled
+                last = lines[-1].id
+                count = _match_chunk(ctx, session, wallet, lines)
+            settled += count
+        except IntegrityError:
+            # Somebody else took one of the payments all the same: each of these lines is looked at alone later.
+            log.warning("statement.chunk_refused", wallet=wallet, last=last)
 
 
 def _match_chunk(ctx: Context, session: Session, wallet: str, lines: Sequence[StatementLineRow]) -> int:
+    """The payments are locked before anybody asks which of them have a line. One that is locked is left for later, so
+    that a chunk never waits."""
     found = {
         row.provider_txn_id: row
         for row in session.scalars(
-            select(PaymentRow).where(
+            select(PaymentRow)
+            .where(
                 PaymentRow.wallet == wallet, PaymentRow.provider_txn_id.in_([line.provider_txn_id for line in lines])
             )
+            .order_by(PaymentRow.id)
+            .with_for_update(skip_locked=True, key_share=True)
+            .execution_options(populate_existing=True)
         )
     }
     shown = set(
@@ -98,50 +144,38 @@ def _match_chunk(ctx: Context, session: Session, wallet: str, lines: Sequence[St
             continue
         if (payment.amount_minor, payment.currency) == (line.amount_minor, line.currency):
             shown.add(payment.id)
-            _matched(ctx, line, payment)
+            matched(ctx, line, payment)
             settled += 1
     return settled
 
 
-def _matched(ctx: Context, line: StatementLineRow, payment: PaymentRow) -> None:
-    """What a statement brought in stays theirs only, whichever run of ours comes to write it down."""
-    line.outcome = "theirs_only" if payment.found_by == "statement" else "matched"
-    line.payment_id, line.note = payment.id, ""
-    payment.reconciled_at = payment.reconciled_at or ctx.clock.now()
-
-
-def _settle_quiet(ctx: Context, wallet: str) -> int:
-    """Fees are summed by day, and what is neither money in nor out is none of ours."""
-    settled = 0
-    for kind, outcome in (("fee", "matched"), ("other", "ignored")):
-        with ctx.db.begin() as session:
-            settled += len(
-                session.scalars(
-                    update(StatementLineRow)
-                    .where(
-                        StatementLineRow.wallet == wallet,
-                        StatementLineRow.kind == kind,
-                        StatementLineRow.outcome == "new",
-                    )
-                    .values(outcome=outcome)
-                    .returning(StatementLineRow.id)
-                    .execution_options(synchronize_session=False)
-                ).all()
-            )
-    return settled
+# -- every other line
 
 
 def settle_one(ctx: Context, line_id: int) -> bool:
     """Settle one line if that can be done without a person. Whether it is settled now and was not before."""
+    return _settle(ctx, line_id, booking=True) is True
+
+
+def _settle(ctx: Context, line_id: int, *, booking: bool) -> Result:
+    """`booking` False hands new money back instead of booking it."""
     try:
-        verdict = _judge(ctx, line_id)
+        return _judged(ctx, line_id, booking=booking)
     except IntegrityError:
         # The same money by another door, between our look and our write: now it can be seen.
-        verdict = _judge(ctx, line_id)
+        pass
     except StateConflict as refused:
         # Nothing of that transaction stays; only the reason does.
         return refuse(ctx, line_id, rules.REFUSED, str(refused))
-    if isinstance(verdict, bool):
+    try:
+        return _judged(ctx, line_id, booking=booking)
+    except (IntegrityError, StateConflict) as refused:
+        return refuse(ctx, line_id, rules.REFUSED, str(refused))
+
+
+def _judged(ctx: Context, line_id: int, *, booking: bool) -> Result:
+    verdict = _judge(ctx, line_id)
+    if isinstance(verdict, bool) or (isinstance(verdict, rules.Book) and not booking):
         return verdict
     return bring_in(ctx, line_id, verdict)
 
@@ -150,231 +184,94 @@ def _judge(ctx: Context, line_id: int) -> bool | rules.Settle | rules.Book:
     """One transaction: look, decide, write it down. What the payments service has to book is handed back."""
     with ctx.db.begin() as session:
         line = queries.lock_line(session, line_id)
-        if line is None or line.outcome in _SETTLED or line.decided_at is not None:
+        if line is None or line.outcome in SETTLED or line.decided_at is not None or is_claimed(ctx, line):
             return False
+        if line.outcome == "differs":
+            line.looked_at = ctx.clock.real_now()
         match line.kind:
             case "payment":
                 verdict = rules.judge_payment(queries.facts(line), _known(ctx, session, line))
-                if isinstance(verdict, rules.Settle | rules.Book):
+                if isinstance(verdict, rules.Settle):
                     return verdict
+                if isinstance(verdict, rules.Book):
+                    return False if holds.stays_held(session, line) else verdict
                 return _apply(ctx, session, line, verdict)
             case "reversal":
-                return _reversal(ctx, session, line)
+                return outgoing.reversal(ctx, session, line)
             case "refund":
-                return _refund(session, line)
+                return outgoing.refund(session, line)
             case _:
-                return _payout(ctx, session, line)
+                return outgoing.payout(ctx, session, line)
 
 
 def _known(ctx: Context, session: Session, line: StatementLineRow) -> rules.Known:
-    by_txn = queries.payment_by_txn(session, line.wallet, _booked_under(line))
+    by_txn = queries.payment_by_txn(session, line.wallet, booked_under(line))
     if by_txn is not None:
         return rules.Known(by_txn=queries.our_payment(session, by_txn, line))
-    ids = rules.own_ids_of(queries.facts(line))
-    attempt = queries.attempt_by_ids(session, line.wallet, ids, line.provider_txn_id)
-    if attempt is not None:
-        own = session.scalar(select(PaymentRow).where(PaymentRow.attempt_id == attempt.id))
-        return rules.Known(
-            own_attempt=queries.our_attempt(attempt),
-            own_payment=queries.our_payment(session, own, line) if own else None,
-            other_txn_shown=own is not None and queries.line_shows(session, line.wallet, own.provider_txn_id),
-        )
     account, suffix = read_reference(line.reference or "")
     contract = session.scalar(select(ContractRow.id).where(ContractRow.account_number == account)) if account else None
+    ids = rules.own_ids_of(queries.facts(line))
+    asked = queries.attempts_by_ids(session, line.wallet, ids, line.provider_txn_id)
+    if not asked and contract is not None and suffix:
+        asked = queries.attempts_told(session, line, contract, suffix, ctx.ahead())
+    if len(asked) > 1:
+        return rules.Known(several=True)
+    attempt = asked[0] if asked else None
+    own = session.scalar(select(PaymentRow).where(PaymentRow.attempt_id == attempt.id)) if attempt else None
     return rules.Known(
+        own_attempt=queries.our_attempt(attempt) if attempt else None,
+        own_payment=queries.our_payment(session, own, line) if own else None,
+        other_txn_shown=own is not None and queries.line_shows(session, line.wallet, own.provider_txn_id),
         near_payments=queries.near_payments(session, line, ctx.ahead()),
-        near_attempts=queries.near_attempts(session, line, ctx.ahead()),
+        near_attempts=() if attempt else queries.near_attempts(session, line, ctx.ahead()),
         account_contract=contract,
-        told_by_us=bool(suffix),
+        twins=queries.twins(session, line),
     )
 
 
 def _apply(ctx: Context, session: Session, line: StatementLineRow, verdict: rules.Match | rules.Differs) -> bool:
     if isinstance(verdict, rules.Differs):
-        _differs(session, line, verdict)
+        differs(session, line, verdict)
         return False
-    take(ctx, session, line, verdict.payment_id, adopt=verdict.adopt)
-    return True
+    return take(ctx, session, line, verdict.payment_id, adopt=verdict.adopt)
 
 
-def take(ctx: Context, session: Session, line: StatementLineRow, payment_id: str, *, adopt: bool) -> None:
-    """The line is this payment; `adopt` gives the payment the operator's number that it lacks."""
-    payment = session.get_one(PaymentRow, payment_id)
-    if adopt and payment.attempt_id is not None:
-        # The attempt before the payment: the order in which everybody locks them.
-        session.execute(
-            update(AttemptRow)
-            .where(AttemptRow.id == payment.attempt_id, AttemptRow.provider_txn_id.is_(None))
-            .values(provider_txn_id=line.provider_txn_id)
-            .execution_options(synchronize_session=False)
-        )
-    payment = session.get_one(PaymentRow, payment_id, with_for_update={"key_share": True}, populate_existing=True)
-    if adopt and payment.provider_txn_id is None:
-        payment.provider_txn_id = line.provider_txn_id
-    _matched(ctx, line, payment)
-    session.flush()
+# -- fees, and what is none of ours
 
 
-def _differs(session: Session, line: StatementLineRow, verdict: rules.Differs) -> None:
-    line.outcome, line.note = "differs", verdict.why
-    line.payment_id = verdict.payment_id
-    if verdict.attempt_id is not None:
-        session.execute(
-            update(AttemptRow)
-            .where(AttemptRow.id == verdict.attempt_id, AttemptRow.flag.is_(None))
-            .values(flag=FLAG)
-            .execution_options(synchronize_session=False)
-        )
+def _settle_fees(ctx: Context, wallet: str, limit: int) -> int:
+    settled, last, left = 0, 0, limit
+    while left > 0:
+        with ctx.db.begin() as session:
+            lines = session.scalars(
+                select(StatementLineRow)
+                .where(
+                    StatementLineRow.wallet == wallet,
+                    StatementLineRow.kind == "fee",
+                    StatementLineRow.outcome == "new",
+                    StatementLineRow.id > last,
+                )
+                .order_by(StatementLineRow.id)
+                .limit(min(CHUNK, left))
+                .with_for_update(skip_locked=True, key_share=True)
+            ).all()
+            if not lines:
+                break
+            last, left = lines[-1].id, left - len(lines)
+            settled += sum(outgoing.fee(session, line) for line in lines)
+    return settled
 
 
-def _reversal(ctx: Context, session: Session, line: StatementLineRow) -> bool:
-    # Some operators give money back by reversing: then the line shows a refund of ours, not a deed of theirs.
-    if queries.refund_for(session, line, rules.own_ids_of(queries.facts(line))) is not None:
-        return _refund(session, line)
-    original = (
-        queries.payment_by_txn(session, line.wallet, line.original_txn_id)
-        or _of_own_ids(session, line)
-        or queries.payment_by_txn(session, line.wallet, line.provider_txn_id)
-    )
-    ours = queries.our_payment(session, original, line) if original else None
-    before = original is not None and queries.shown_elsewhere(session, original.id, line, "reversal")
-    verdict = rules.judge_reversal(queries.facts(line), ours, shown_before=before)
-    if isinstance(verdict, rules.Differs):
-        _differs(session, line, verdict)
-        return False
-    line.outcome, line.payment_id, line.note = "matched", verdict.payment_id, ""
-    if isinstance(verdict, rules.Reverse):
-        assert original is not None
-        post_reversal(ctx, session, line, original, actor="system")
-    return True
-
-
-def post_reversal(ctx: Context, session: Session, line: StatementLineRow, payment: PaymentRow, *, actor: str) -> None:
-    """Take a payment back in the books, once. Raises StateConflict where settlement refuses."""
-    txn = payment.provider_txn_id or payment.id
-    event = OperatorReversed(
-        key=f"reversal:{line.wallet}:{txn}",
-        actor=actor,
-        memo=f"statement line {line.id}",
-        payment_id=payment.id,
-        contract_id=payment.contract_id,
-    )
-    post(session, event, clock=ctx.clock)
-
-
-def _of_own_ids(session: Session, line: StatementLineRow) -> PaymentRow | None:
-    ids = rules.own_ids_of(queries.facts(line))
-    attempt = queries.attempt_by_ids(session, line.wallet, ids, None)
-    if attempt is None:
-        return None
-    return session.scalar(select(PaymentRow).where(PaymentRow.attempt_id == attempt.id))
-
-
-def _refund(session: Session, line: StatementLineRow) -> bool:
-    row = queries.refund_for(session, line, rules.own_ids_of(queries.facts(line)))
-    verdict = rules.judge_refund(queries.facts(line), queries.our_refund(row) if row else None)
-    if isinstance(verdict, rules.Differs):
-        _differs(session, line, verdict)
-        return False
-    assert row is not None
-    line.outcome, line.payment_id, line.refund_id, line.note = "matched", row.payment_id, row.id, ""
-    if row.provider_txn_id is None and line.provider_txn_id is not None:
-        session.execute(
-            update(RefundRow)
-            .where(RefundRow.id == row.id, RefundRow.provider_txn_id.is_(None))
-            .values(provider_txn_id=line.provider_txn_id)
-            .execution_options(synchronize_session=False)
-        )
-    return True
-
-
-def _payout(ctx: Context, session: Session, line: StatementLineRow) -> bool:
-    fee = line.fee_minor or 0
-    if fee >= line.amount_minor:
-        _differs(session, line, rules.Differs(rules.FEE_ABOVE))
-        return False
-    event = OperatorPaidOut(
-        key=f"payout:{line.wallet}:{line.id}",
-        memo=f"statement line {line.id}",
-        wallet=line.wallet,
-        amount=Money(line.amount_minor, line.currency),
-        fees=Money(fee, line.currency) if fee else None,
-    )
-    post(session, event, clock=ctx.clock)
-    line.outcome, line.note = "matched", ""
-    line.fee_booked_on = line.day if fee else None
-    return True
-
-
-# -- what only the operator knew of
-
-
-def bring_in(ctx: Context, line_id: int, verdict: rules.Settle | rules.Book) -> bool:
-    """Let the payments service book it, in its own transactions, then write down what came of it."""
-    with ctx.db.read() as session:
-        line = session.get_one(StatementLineRow, line_id)
-    if isinstance(verdict, rules.Settle) and line.wallet not in ctx.wallets:
-        return refuse(ctx, line_id, rules.NOT_CONFIGURED)
-    try:
-        payment_id = _booked(ctx, line, verdict)
-    except StateConflict as refused:
-        return refuse(ctx, line_id, rules.REFUSED, str(refused))
-    if payment_id is None:
-        attempt_id = verdict.attempt_id if isinstance(verdict, rules.Settle) else None
-        return refuse(ctx, line_id, rules.NOTHING_BOOKED, attempt_id=attempt_id)
-    return _brought_in(ctx, line_id, payment_id)
-
-
-def _booked(ctx: Context, line: StatementLineRow, verdict: rules.Settle | rules.Book) -> str | None:
-    amount = Money(line.amount_minor, line.currency)
-    if isinstance(verdict, rules.Settle):
-        ctx.payments.record_statement(verdict.attempt_id, Paid(line.provider_txn_id, amount, line.at))
-        with ctx.db.read() as session:
-            found = queries.payment_by_txn(session, line.wallet, line.provider_txn_id)
-            if found is None and line.provider_txn_id is None:
-                found = session.scalar(select(PaymentRow).where(PaymentRow.attempt_id == verdict.attempt_id))
-            return found.id if found else None
-    bill = BillPayment(
-        provider_txn_id=_booked_under(line),
-        amount=amount,
-        reference=line.reference or "",
-        payer=line.payer,
-        paid_at=line.at,
-    )
-    return ctx.payments.book_bill(line.wallet, bill, found_by="statement")
-
-
-def _booked_under(line: StatementLineRow) -> str:
-    """The operator's number; without one the line itself is what makes its money unique."""
-    return line.provider_txn_id or f"statement:{line.id}"
-
-
-def _brought_in(ctx: Context, line_id: int, payment_id: str) -> bool:
+def _ignore_others(ctx: Context, wallet: str) -> int:
+    """What is neither money in nor out is none of ours."""
     with ctx.db.begin() as session:
-        line = queries.lock_line(session, line_id)
-        if line is None or line.outcome in _SETTLED:
-            return False
-        payment = session.get_one(PaymentRow, payment_id, with_for_update={"key_share": True}, populate_existing=True)
-        if queries.shown_elsewhere(session, payment_id, line, "payment"):
-            _differs(session, line, rules.Differs(rules.TWICE, payment_id, payment.attempt_id))
-            return False
-        if (payment.amount_minor, payment.currency) != (line.amount_minor, line.currency):
-            same = payment.currency == line.currency
-            why = rules.AMOUNT if same else rules.CURRENCY
-            _differs(session, line, rules.Differs(why, payment_id, payment.attempt_id))
-            return False
-        _matched(ctx, line, payment)
-        log.info("statement.brought_in", line=line.id, wallet=line.wallet, payment=payment_id)
-        return True
-
-
-def refuse(ctx: Context, line_id: int, why: str, reason: str = "", *, attempt_id: str | None = None) -> bool:
-    """Leave the line to a person, with the reason. Always False: it is not settled."""
-    with ctx.db.begin() as session:
-        line = queries.lock_line(session, line_id)
-        if line is not None and line.outcome not in _SETTLED:
-            _differs(session, line, rules.Differs(why, line.payment_id, attempt_id))
-            if reason:
-                line.raw = {**line.raw, "refused": reason[:200]}
-                log.warning("statement.refused", line=line_id, wallet=line.wallet, reason=reason)
-    return False
+        ignored = session.scalars(
+            update(StatementLineRow)
+            .where(
+                StatementLineRow.wallet == wallet, StatementLineRow.kind == "other", StatementLineRow.outcome == "new"
+            )
+            .values(outcome="ignored")
+            .returning(StatementLineRow.id)
+            .execution_options(synchronize_session=False)
+        ).all()
+    return len(ignored)

@@ -22,8 +22,11 @@ from core.reconciliation.rules import (
     OurAttempt,
     OurPayment,
     Settle,
+    Twin,
+    is_too_much,
     judge_payment,
     payer_tail,
+    same_line,
     same_payer,
 )
 
@@ -32,6 +35,9 @@ MONEY = Money.units(500, "CDF")
 LINE = LineFacts("payment", MONEY, AT, "TX1", payer="243815551111")
 OURS = OurPayment("p", MONEY, AT, "TX1", "a", 1, "+243815551111")
 ASKED = OurAttempt("a", MONEY, AT, "+243815551111", 1, doubtful=True)
+NAMELESS = replace(LINE, provider_txn_id=None)
+# Another report's line without a number, booked into suspense.
+BOOKED = OurPayment("p", MONEY, AT, f"{rules.OWN_NUMBER}1", payer="243815551111", shown=True)
 accounts = st.integers(0, 999_999_999).map(lambda n: with_check(f"{n:09d}"))
 
 
@@ -56,8 +62,19 @@ accounts = st.integers(0, 999_999_999).map(lambda n: with_check(f"{n:09d}"))
         (LINE, Known(near_attempts=[replace(ASKED, doubtful=False)], account_contract=1), Book()),
         (LINE, Known(near_attempts=[ASKED], account_contract=1), Differs(rules.PERHAPS)),
         (LINE, Known(near_attempts=[ASKED], account_contract=2), Book()),
-        (LINE, Known(near_attempts=[ASKED], told_by_us=True, account_contract=1), Book()),
-        (LINE, Known(near_payments=[OURS]), Book()),
+        (LINE, Known(several=True), Differs(rules.PERHAPS)),
+        # Operators have several numbers for one money: what no line shows may be this.
+        (LINE, Known(near_payments=[replace(OURS, provider_txn_id="OTHER")]), Differs(rules.PERHAPS)),
+        (LINE, Known(near_payments=[replace(OURS, provider_txn_id="OTHER", shown=True)]), Book()),
+        (LINE, Known(near_payments=[replace(OURS, provider_txn_id=None, shown=True)]), Differs(rules.PERHAPS)),
+        (LINE, Known(near_payments=[replace(OURS, provider_txn_id=None, shown=True, same_report=True)]), Book()),
+        (NAMELESS, Known(near_payments=[replace(OURS, shown=True)]), Differs(rules.PERHAPS)),
+        (NAMELESS, Known(near_payments=[replace(OURS, shown=True, same_report=True)]), Book()),
+        (LINE, Known(twins=[Twin(NAMELESS, "p", "a")]), Differs(rules.TWICE, "p", "a")),
+        (LINE, Known(twins=[Twin(replace(LINE, provider_txn_id="TX2"), "p")]), Book()),
+        (LINE, Known(own_attempt=ASKED, twins=[Twin(NAMELESS)]), Differs(rules.TWICE)),
+        (LINE, Known(own_attempt=ASKED, near_payments=[BOOKED]), Differs(rules.PERHAPS, None, "a")),
+        (LINE, Known(own_attempt=ASKED, near_payments=[replace(BOOKED, same_report=True)]), Settle("a")),
         (LINE, Known(near_payments=[replace(OURS, provider_txn_id=None)]), Differs(rules.PERHAPS)),
         (LINE, Known(near_payments=[replace(OURS, provider_txn_id=None)], account_contract=2), Book()),
         (LINE, Known(near_payments=[replace(OURS, provider_txn_id=None, at=AT + timedelta(minutes=31))]), Book()),
@@ -104,7 +121,8 @@ knowns = st.builds(
     near_payments=st.lists(payments, max_size=2),
     near_attempts=st.lists(attempts, max_size=2),
     account_contract=st.sampled_from([None, 1, 2]),
-    told_by_us=st.booleans(),
+    several=st.booleans(),
+    twins=st.lists(st.builds(Twin, facts, st.none() | st.just("p")), max_size=2),
 )
 
 
@@ -120,12 +138,50 @@ def test_money_is_matched_only_to_the_same_money_and_never_booked_beside_it(line
         case Book():
             # New money is only what nothing of ours has a claim to.
             assert not ours or (known.by_txn is None and known.own_attempt is None)
+            assert not known.several
+            assert not any(same_line(line, twin.line) for twin in known.twins)
         case Settle(attempt_id):
             assert known.own_attempt is not None
             assert attempt_id == known.own_attempt.id
             assert known.own_payment is None or known.other_txn_shown
+            assert not any(same_line(line, twin.line) for twin in known.twins)
         case Differs(why):
             assert why
+
+
+CELLS = {"Time": "09:00", "Sum": "500", "Number": "77", "Payer": "0815551111"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (LINE, LINE, True),
+        (LINE, replace(LINE, provider_txn_id="TX2"), False),
+        (LINE, replace(LINE, amount=Money(1, "CDF")), False),
+        (LINE, NAMELESS, True),
+        (NAMELESS, NAMELESS, True),
+        (NAMELESS, replace(NAMELESS, at=AT + timedelta(minutes=31)), False),
+        (NAMELESS, replace(NAMELESS, payer="243815559999"), False),
+        (NAMELESS, replace(NAMELESS, payer=None), True),
+        (replace(NAMELESS, reference="A 1"), replace(NAMELESS, reference="a1", payer="243815559999"), True),
+        (replace(NAMELESS, reference="A1"), NAMELESS, False),
+        (replace(NAMELESS, own_ids=("x", "y")), replace(NAMELESS, own_ids=("y",)), True),
+        (replace(NAMELESS, own_ids=("x",)), replace(NAMELESS, own_ids=("y",)), False),
+        # The number read from another column, or a column more: the row says it.
+        (replace(LINE, raw=CELLS), replace(LINE, raw=CELLS, provider_txn_id="77"), True),
+        (replace(LINE, raw=CELLS), replace(LINE, raw=CELLS | {"Balance": "9"}, provider_txn_id="77"), True),
+        (replace(LINE, raw=CELLS), replace(LINE, raw=CELLS | {"Number": "78"}, provider_txn_id="78"), False),
+        (replace(LINE, raw={"Sum": "500"}), replace(LINE, raw={"Sum": "500"}, provider_txn_id="77"), False),
+    ],
+)
+def test_when_two_lines_of_two_reports_are_one(one: LineFacts, other: LineFacts, same: bool) -> None:
+    assert same_line(one, other) is same_line(other, one) is same
+
+
+def test_how_much_new_money_is_too_much() -> None:
+    assert not is_too_much(9, 9)
+    assert is_too_much(10, 199)
+    assert not is_too_much(10, 200)
 
 
 @pytest.mark.parametrize(
