@@ -360,6 +360,7 @@ class Wiring:
                 self._drain_turns,
                 self.payments.rescue_stuck,
                 self.refunds.stage_due_queries,
+                self.refunds.rescue_stuck,
             ),
             lease_scale=self.settings.lease_scale,
         )

@@ -73,7 +73,7 @@ class Returnable:
 
 @dataclass(frozen=True, slots=True)
 class RefundView:
-    """A refund as the console shows it."""
+    """A refund as the console shows it. `at_odds`: what the operator said contradicts itself, or the books."""
 
     refund_id: str
     own_ref: str
@@ -101,3 +101,4 @@ class RefundView:
     submitted_at: datetime | None
     next_query_at: datetime | None
     ended_at: datetime | None
+    at_odds: bool = False

@@ -30,6 +30,8 @@ State = Literal[
 OPEN: frozenset[str] = frozenset({"requested", "approved", "submitting", "pending", "unknown", "needs_attention"})
 # The operator may know of it.
 ASKED: frozenset[str] = frozenset({"submitting", "pending", "unknown"})
+# What the operator said contradicts itself, or the books: nothing is booked on it, and only a person ends it.
+CONTRADICTIONS: frozenset[str] = frozenset({"amount", "paid_then_failed", "reversed"})
 # "Never heard of it" counts only after this, whatever the operator promises: nobody waits for a refund by the minute.
 NOT_FOUND_AFTER_S = 900
 
@@ -45,6 +47,11 @@ class RefundVerdict:
     next_query_in_s: float | None = None
     book: Booking | None = None
     conflict: bool = False
+
+
+def contradicted(state: str, code: str | None) -> bool:
+    """Whether a refund waits for a person because of a contradiction. Its state stays what the books say."""
+    return state in ("paid", "failed", "needs_attention") and code in CONTRADICTIONS
 
 
 def judge_refund(

@@ -159,7 +159,7 @@ def _ask_for_refund(ctx: Context, callback_id: int, refund_id: str) -> Outcome:
             session,
             kind="refund.query",
             key=f"refund.query:{refund_id}:callback:{callback_id}",
-            body={"refund_id": refund_id},
+            body={"refund_id": refund_id, "by": "callback"},
             clock=ctx.clock,
         )
     return Done("the operator is asked about the refund")

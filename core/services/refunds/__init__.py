@@ -15,7 +15,7 @@ from core.outbox import Outcome
 from core.payments.ports import Wallet
 from core.payments.refund_model import WORDS, RefundRefused, RefundView, Returnable
 from core.services.payments.pace import Lanes, NoTurnstile, Turnstile
-from core.services.refunds import ask, carry, reads
+from core.services.refunds import ask, carry, due, reads
 from core.services.refunds.context import Context
 
 # Of the threads that carry wallet calls, so many may be busy with one operator's refunds: customers go first.
@@ -71,7 +71,10 @@ class Refunds:
         ask.cancel(self._ctx, refund_id, by)
 
     def conclude(self, refund_id: str, *, paid: bool, note: str, by: str) -> None:
-        """Close what needs attention by what the operator said to a person. Not by the maker. Raises RefundRefused."""
+        """Close what needs attention by what the operator said to a person. Not by the maker. Raises RefundRefused.
+
+        What the books have otherwise is put right; of a payment that the operator took back, they stay as they are.
+        """
         carry.conclude(self._ctx, refund_id, paid=paid, note=note, by=by)
 
     def listed(
@@ -82,7 +85,7 @@ class Refunds:
         contract_id: int | None = None,
         limit: int = 200,
     ) -> list[RefundView]:
-        """Refunds, newest first."""
+        """Refunds, newest first. `open_only`: those that somebody still has to end, contradictions among them."""
         return reads.listed(self._ctx, open_only=open_only, payment_id=payment_id, contract_id=contract_id, limit=limit)
 
     def one(self, refund_id: str) -> RefundView | None:
@@ -108,4 +111,9 @@ class Refunds:
 
     def stage_due_queries(self, limit: int = 100) -> int:
         """Turn due questions into errands, and errands that died into new ones. Called by the dispatcher."""
-        return carry.stage_due_queries(self._ctx, limit)
+        return due.stage_due_queries(self._ctx, limit)
+
+    def rescue_stuck(self, limit: int = 50) -> int:
+        """What no errand gets through: asked ones are asked about, and after a day are a person's; those that never
+        left have failed, and their money goes back. Called by the dispatcher. Returns how many."""
+        return due.rescue_stuck(self._ctx, limit)

@@ -20,6 +20,7 @@ from core.payments.refund_model import RefundRefusal, RefundRefused, Returnable
 from core.payments.tables import AttemptRow, PaymentRow, RefundRow
 from core.services.refunds.carry import STUCK_S, not_needed
 from core.services.refunds.context import Context, lock_refund
+from core.services.refunds.reads import under_way
 from core.settlement import post
 from core.settlement.events import Event, RefundOwed, SuspenseRefundOwed
 from core.settlement.post import waiting_of
@@ -132,6 +133,9 @@ def decide(ctx: Context, refund_id: str, *, approve: bool, note: str, by: str) -
             return
         if ctx.wallet(refund.wallet) is None:
             raise RefundRefused("wallet_cannot")
+        if _open_one(session, refund.payment_id, but=refund.id):
+            # An earlier one that had failed was heard of again since this was asked for.
+            raise RefundRefused("already_open")
         refund.state, refund.next_query_at = "approved", ctx.after(STUCK_S)
         session.flush()
         try:
@@ -221,6 +225,7 @@ def _why_not(limits: _Limits, payment: PaymentRow, amount: Money) -> RefundRefus
     return None
 
 
-def _open_one(session: Session, payment_id: str) -> bool:
-    found = select(RefundRow.id).where(RefundRow.payment_id == payment_id, RefundRow.is_open.is_(True)).limit(1)
+def _open_one(session: Session, payment_id: str, but: str = "") -> bool:
+    """Of one that ended in a contradiction nobody knows whether its money left: a second one waits for that too."""
+    found = select(RefundRow.id).where(RefundRow.payment_id == payment_id, RefundRow.id != but, under_way()).limit(1)
     return session.scalar(found) is not None

@@ -5,17 +5,12 @@ from __future__ import annotations
 from typing import cast
 
 import structlog
-from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from core import outbox
-from core.customers.tables import ContractRow, PhoneRow, SiteRow
 from core.db.engine import assert_outside_transaction
-from core.kernel.clock import WEST
-from core.kernel.digits import grouped
 from core.kernel.ids import new_uuid
 from core.kernel.money import Money
-from core.notices.staging import stage_notice
 from core.outbox import Dead, Done, Outcome, Retry
 from core.payments.answers import (
     Accepted,
@@ -25,24 +20,21 @@ from core.payments.answers import (
     Pending,
     RefundAnswer,
     RefundQueryAnswer,
+    Unknown,
     WalletRefund,
 )
 from core.payments.refund_model import RefundRefused
-from core.payments.refund_rules import OPEN, RefundVerdict, State, judge_refund
+from core.payments.refund_rules import OPEN, RefundVerdict, State, contradicted, judge_refund
 from core.payments.rules import ATTENTION_AFTER_S, POSTS_MAX
-from core.payments.tables import AttemptRow, PaymentRow, RefundRow
-from core.phone_numbers import parse_e164
+from core.payments.tables import RefundRow
 from core.services.payments import circuits
+from core.services.refunds import bookings
 from core.services.refunds.context import Context, lock_refund
-from core.settlement import post
-from core.settlement.events import RefundFailed, RefundPaid, RefundPaidLate
 
 log = structlog.get_logger(__name__)
 
 # Longer than any lease of its errand: whatever became of that errand, somebody must look at the refund again.
 STUCK_S = 1800.0
-# Should the errand of a question be lost, the question is due again after this.
-REQUERY_S = 300.0
 # Pauses while an operator is in trouble, or all places at it are taken.
 LEFT_ALONE_S, LANE_WAIT_S = 60.0, 2.0
 
@@ -105,7 +97,7 @@ def _claim(ctx: Context, refund_id: str) -> WalletRefund | Outcome:
         if why is not None:
             # Nothing is with the operator: each request so far was turned away for sure.
             verdict = RefundVerdict("failed", why, book="failed")
-            _apply(ctx, session, refund, verdict, Failed("other", why), by="push")
+            apply(ctx, session, refund, verdict, Failed("other", why), by="push")
             return Done(why)
         refund.posts += 1
         refund.state, refund.submitted_at = "submitting", now
@@ -125,10 +117,11 @@ def query(ctx: Context, refund_id: str, *, by: str) -> Outcome:
             return Done(f"nothing to ask: {refund.state}")
         name = refund.wallet
         wallet = ctx.refunding(name)
-        if wallet is None:
-            return Dead("the wallet is not configured")
         asked = ctx.for_wallet(session, refund)
         left_alone = circuits.of(session, name).is_open(ctx.clock.real_now())
+    if wallet is None:
+        # Taken out of the configuration meanwhile. It may come back; after a day without a word a person takes over.
+        return Done(_record(ctx, refund_id, Unknown("wallet_gone"), by=by).state)
     # A person who asks does so to find out whether the operator is back.
     if left_alone and by != "console":
         return Retry(LEFT_ALONE_S * min(1.0, ctx.query_scale * 10), "the operator is left alone", counts=False)
@@ -167,20 +160,39 @@ def conclude(ctx: Context, refund_id: str, *, paid: bool, note: str, by: str) ->
         refund = lock_refund(session, refund_id)
         if refund is None:
             raise RefundRefused("unknown")
-        if refund.state != "needs_attention":
+        if refund.state != "needs_attention" and not contradicted(refund.state, refund.code):
             raise RefundRefused("not_waiting")
         if refund.requested_by == by:
             raise RefundRefused("same_person")
         refund.decision_note = f"{refund.decision_note} / {by}: {note.strip()}".removeprefix(" / ")[:200]
-        verdict = RefundVerdict("paid" if paid else "failed", "by_hand", book="paid" if paid else "failed")
-        _apply(ctx, session, refund, verdict, Paid() if paid else Failed("other", "by_hand"), by=by)
+        if refund.state == "needs_attention":
+            verdict = RefundVerdict("paid" if paid else "failed", "by_hand", book="paid" if paid else "failed")
+            apply(ctx, session, refund, verdict, Paid() if paid else Failed("other", "by_hand"), by=by)
+        else:
+            _end_contradiction(ctx, session, refund, paid=paid, by=by)
+
+
+def _end_contradiction(ctx: Context, session: Session, refund: RefundRow, *, paid: bool, by: str) -> None:
+    """The books have the one answer already. Where the other one is true, they are put right."""
+    before = refund.state
+    refund.code, refund.next_query_at = "by_hand", None
+    if before == "paid" and not paid:
+        refund.state = "failed"
+        session.flush()
+        bookings.book_returned(ctx, session, refund, by=by)
+    elif before == "failed" and paid and not bookings.taken_back(session, refund):
+        # Of a payment that the operator took back itself, the money is gone from the books with that.
+        refund.state = "paid"
+        session.flush()
+        bookings.book_paid_late(ctx, session, refund)
+    log.info("refund.moved", refund=refund.id, wallet=refund.wallet, before=before, after=refund.state, by=by)
 
 
 def not_needed(ctx: Context, session: Session, refund: RefundRow) -> None:
     """A request that was rejected or taken back: what it had set aside of the payment is free again."""
     refund.state, refund.is_open, refund.ended_at = "rejected", False, ctx.clock.real_now()
     session.flush()
-    _set_aside(session, refund, -refund.amount_minor)
+    bookings.set_aside(session, refund, -refund.amount_minor)
 
 
 def _record(ctx: Context, refund_id: str, answer: RefundAnswer | RefundQueryAnswer, *, by: str) -> RefundVerdict:
@@ -190,19 +202,11 @@ def _record(ctx: Context, refund_id: str, answer: RefundAnswer | RefundQueryAnsw
         assert refund is not None
         if by == "query":
             refund.queries += 1
-        verdict = judge_refund(
-            cast(State, refund.state),
-            answer,
-            age_s=ctx.age_s(refund.submitted_at),
-            queries=refund.queries,
-            posts=refund.posts,
-            can=ctx.wallets[refund.wallet].can,
-        )
+        posts = refund.posts
         if isinstance(answer, NotAccepted) and not answer.posted and refund.state == "submitting":
             refund.posts -= 1
-        if isinstance(answer, Paid) and answer.amount is not None and verdict.book == "paid":
-            verdict = _as_asked(refund, answer.amount, verdict)
-        _apply(ctx, session, refund, verdict, answer, by=by)
+        verdict = _verdict(ctx, session, refund, answer, posts=posts)
+        apply(ctx, session, refund, verdict, answer, by=by)
         circuits.note(
             session,
             refund.wallet,
@@ -214,15 +218,35 @@ def _record(ctx: Context, refund_id: str, answer: RefundAnswer | RefundQueryAnsw
         return verdict
 
 
-def _as_asked(refund: RefundRow, amount: Money, verdict: RefundVerdict) -> RefundVerdict:
-    """Another amount than asked for went out: a person finds out how much, nothing is booked on a guess."""
-    if amount == Money(refund.amount_minor, refund.currency):
+def _verdict(
+    ctx: Context, session: Session, refund: RefundRow, answer: RefundAnswer | RefundQueryAnswer, *, posts: int
+) -> RefundVerdict:
+    """What the rules say, and besides what speaks against the books: that is a person's to end."""
+    state = cast(State, refund.state)
+    if contradicted(state, refund.code):
+        return RefundVerdict(state)
+    verdict = judge_refund(
+        state,
+        answer,
+        age_s=ctx.age_s(refund.submitted_at),
+        queries=refund.queries,
+        posts=posts,
+        can=ctx.can(refund.wallet),
+    )
+    if verdict.conflict:
+        return RefundVerdict(state, "paid_then_failed", conflict=True)
+    if not isinstance(answer, Paid) or verdict.state != "paid":
         return verdict
-    state: State = "needs_attention" if refund.is_open else cast(State, refund.state)
-    return RefundVerdict(state, "amount")
+    if answer.amount is not None and answer.amount != Money(refund.amount_minor, refund.currency):
+        # A person finds out how much left, nothing is booked on a guess.
+        return RefundVerdict("needs_attention" if refund.is_open else state, "amount", conflict=True)
+    if state == "failed" and bookings.taken_back(session, refund):
+        # The reversal in the statement may be this refund: booked as paid, its money would leave the books twice.
+        return RefundVerdict(state, "reversed", conflict=True)
+    return verdict
 
 
-def _apply(
+def apply(
     ctx: Context,
     session: Session,
     refund: RefundRow,
@@ -231,6 +255,7 @@ def _apply(
     *,
     by: str,
 ) -> None:
+    """Move the refund, locked by the caller, and the books with it."""
     before, now = refund.state, ctx.clock.real_now()
     refund.state, refund.is_open = verdict.state, verdict.state in OPEN
     if verdict.code:
@@ -245,121 +270,14 @@ def _apply(
     if not refund.is_open and refund.ended_at is None:
         refund.ended_at = now
     if verdict.conflict:
-        refund.code = "paid_then_failed"
-        log.warning("refund.conflict", refund=refund.id, wallet=refund.wallet)
-    session.flush()
-    if verdict.book == "paid":
-        _book_paid(ctx, session, refund, late=before == "failed")
-    elif verdict.book == "failed":
-        _book_failed(ctx, session, refund)
-    log.info("refund.moved", refund=refund.id, wallet=refund.wallet, before=before, after=verdict.state, by=by)
-
-
-def _book_paid(ctx: Context, session: Session, refund: RefundRow, *, late: bool) -> None:
-    amount, key = Money(refund.amount_minor, refund.currency), f"refund:{refund.id}"
-    if late:
-        # Its money had gone back. By now it may have been placed, or used: it is taken from where it is.
-        payment = session.get_one(PaymentRow, refund.payment_id, populate_existing=True)
-        contract_id = refund.contract_id if refund.source == "credit" else None
-        if refund.source == "suspense" and not payment.in_suspense:
-            contract = session.get(ContractRow, payment.contract_id) if payment.contract_id else None
-            contract_id = contract.id if contract is not None and contract.currency == refund.currency else None
+        log.warning("refund.conflict", refund=refund.id, wallet=refund.wallet, code=verdict.code)
+    if verdict.book == "paid" and before == "failed":
         refund.code = "paid_after_failure"
-        post(
-            session,
-            RefundPaidLate(
-                key=f"{key}:late",
-                payment_id=refund.payment_id,
-                wallet=refund.wallet,
-                amount=amount,
-                contract_id=contract_id,
-            ),
-            clock=ctx.clock,
-        )
-        _set_aside(session, refund, refund.amount_minor)
-        log.warning("refund.paid_late", refund=refund.id, wallet=refund.wallet)
-    else:
-        contract_id = refund.contract_id if refund.source == "credit" else None
-        post(
-            session,
-            RefundPaid(key=f"{key}:paid", wallet=refund.wallet, amount=amount, contract_id=contract_id),
-            clock=ctx.clock,
-        )
-    _tell(ctx, session, refund)
-
-
-def _book_failed(ctx: Context, session: Session, refund: RefundRow) -> None:
-    post(
-        session,
-        RefundFailed(
-            key=f"refund:{refund.id}:failed",
-            payment_id=refund.payment_id,
-            wallet=refund.wallet,
-            amount=Money(refund.amount_minor, refund.currency),
-            contract_id=refund.contract_id if refund.source == "credit" else None,
-        ),
-        clock=ctx.clock,
-    )
-    _set_aside(session, refund, -refund.amount_minor)
-
-
-def _set_aside(session: Session, refund: RefundRow, delta: int) -> None:
-    """Change what of the payment counts as given back. Up only after a late truth: that is not refused."""
-    session.execute(
-        update(PaymentRow)
-        .where(PaymentRow.id == refund.payment_id)
-        .values(refunded_minor=PaymentRow.refunded_minor + delta)
-        .execution_options(synchronize_session=False)
-    )
-
-
-def _tell(ctx: Context, session: Session, refund: RefundRow) -> None:
-    """The payer reads that his money is back, where we know his number: a masked one gets nothing."""
-    phone = parse_e164(refund.payer_phone)
-    if phone is None:
-        return
-    payment = session.get_one(PaymentRow, refund.payment_id)
-    attempt = session.get(AttemptRow, payment.attempt_id) if payment.attempt_id else None
-    contract = session.get(ContractRow, refund.contract_id) if refund.contract_id else None
-    known = session.get(PhoneRow, phone)
-    stage_notice(
-        session,
-        clock=ctx.clock,
-        kind="payment.refunded",
-        key=f"payment.refunded:{refund.id}",
-        recipient=phone,
-        language=attempt.language if attempt else (known.language if known else None) or "fr",
-        blanks={
-            "amount": Money(refund.amount_minor, refund.currency).text,
-            "receipt": payment.receipt_number,
-            "account": grouped(contract.account_number) if contract else "",
-        },
-        zone=session.get_one(SiteRow, contract.site_id).time_zone if contract else WEST,
-        contract_id=refund.contract_id,
-        payment_id=payment.id,
-    )
-
-
-def stage_due_queries(ctx: Context, limit: int) -> int:
-    """See `Refunds.stage_due_queries`. A question is one errand: unique on the refund and its running number."""
-    now = ctx.clock.real_now()
-    with ctx.db.read() as session:
-        # A look without a lock first: an idle dispatcher never writes.
-        if session.scalar(select(RefundRow.id).where(RefundRow.next_query_at <= now).limit(1)) is None:
-            return 0
-    with ctx.db.begin() as session:
-        due = session.scalars(
-            select(RefundRow)
-            .where(RefundRow.next_query_at <= now)
-            .order_by(RefundRow.next_query_at)
-            .limit(limit)
-            .with_for_update(skip_locked=True, key_share=True)
-        ).all()
-        for refund in due:
-            refund.next_query_at = ctx.after(STUCK_S if refund.state == "approved" else REQUERY_S)
-            kind, key = "refund.query", f"refund.query:{refund.id}:{refund.queries + 1}"
-            if refund.state == "approved":
-                # Its errand died before it left: a new hand carries it.
-                kind, key = "refund.push", f"refund.push:{refund.id}"
-            outbox.stage_again(session, kind=kind, key=key, body={"refund_id": refund.id}, clock=ctx.clock)
-        return len(due)
+    session.flush()
+    if verdict.book == "paid" and before == "failed":
+        bookings.book_paid_late(ctx, session, refund)
+    elif verdict.book == "paid":
+        bookings.book_paid(ctx, session, refund)
+    elif verdict.book == "failed":
+        bookings.book_failed(ctx, session, refund)
+    log.info("refund.moved", refund=refund.id, wallet=refund.wallet, before=before, after=verdict.state, by=by)

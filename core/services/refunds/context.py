@@ -12,11 +12,13 @@ from sqlalchemy.orm import Session
 from core.db import Database
 from core.kernel.clock import Clock
 from core.kernel.money import Money
+from core.payments.ports import Capabilities, Wallet, WalletRefund
 from core.payments.ports import Refunds as RefundingWallet
-from core.payments.ports import Wallet, WalletRefund
 from core.payments.rules import scaled
 from core.payments.tables import AttemptRow, PaymentRow, RefundRow
 from core.services.payments.pace import Lanes, Turnstile
+
+_GONE = Capabilities({}, query_by_own_id=False, callback_proof="none", query_slots_s=(3600,), prompt_lifetime_s=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,11 @@ class Context:
     def refunding(self, name: str) -> RefundingWallet | None:
         wallet = self.wallet(name)
         return wallet if isinstance(wallet, RefundingWallet) else None
+
+    def can(self, name: str) -> Capabilities:
+        """What the wallet declares; of one that is not configured any more, a schedule of questions only."""
+        wallet = self.wallets.get(name)
+        return wallet.can if wallet is not None else _GONE
 
     def age_s(self, since: datetime | None) -> float:
         """Seconds since then, as the unscaled schedule counts them."""

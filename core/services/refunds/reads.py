@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Select, select
+from sqlalchemy import ColumnElement, Select, and_, or_, select
 
 from core.customers.tables import ContractRow
 from core.kernel.money import Money
 from core.payments.refund_model import RefundView
+from core.payments.refund_rules import CONTRADICTIONS, contradicted
 from core.payments.tables import PaymentRow, RefundRow
 from core.services.refunds.context import Context
+
+
+def under_way() -> ColumnElement[bool]:
+    """What somebody still has to end: all that is open, and what ended in a contradiction."""
+    at_odds = and_(RefundRow.state.in_(("paid", "failed")), RefundRow.code.in_(sorted(CONTRADICTIONS)))
+    return or_(RefundRow.is_open.is_(True), at_odds)
 
 
 def _query() -> Select[RefundRow, str, str]:
@@ -25,7 +32,7 @@ def listed(
     """See `Refunds.listed`. Uses ix_refund_requested_at."""
     wanted = _query().order_by(RefundRow.requested_at.desc(), RefundRow.id).limit(limit)
     if open_only:
-        wanted = wanted.where(RefundRow.is_open.is_(True))
+        wanted = wanted.where(under_way())
     if payment_id is not None:
         wanted = wanted.where(RefundRow.payment_id == payment_id)
     if contract_id is not None:
@@ -41,6 +48,7 @@ def one(ctx: Context, refund_id: str) -> RefundView | None:
 
 
 def _view(row: RefundRow, receipt_number: str, account_number: str | None) -> RefundView:
+    at_odds = contradicted(row.state, row.code)
     return RefundView(
         refund_id=row.id,
         own_ref=row.own_ref,
@@ -53,8 +61,8 @@ def _view(row: RefundRow, receipt_number: str, account_number: str | None) -> Re
         amount=Money(row.amount_minor, row.currency),
         payer_phone=row.payer_phone,
         reason=row.reason,
-        state=row.state,
-        is_open=row.is_open,
+        state="needs_attention" if at_odds else row.state,
+        is_open=row.is_open or at_odds,
         requested_by=row.requested_by,
         requested_at=row.requested_at,
         decided_by=row.decided_by,
@@ -68,4 +76,5 @@ def _view(row: RefundRow, receipt_number: str, account_number: str | None) -> Re
         submitted_at=row.submitted_at,
         next_query_at=row.next_query_at,
         ended_at=row.ended_at,
+        at_odds=at_odds,
     )

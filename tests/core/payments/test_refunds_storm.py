@@ -29,7 +29,7 @@ from core.payments.answers import (
     WalletRefund,
 )
 from core.payments.refund_model import RefundRefused
-from core.payments.refund_rules import OPEN
+from core.payments.refund_rules import OPEN, contradicted
 from core.payments.tables import PaymentRow, RefundRow
 from core.settlement import events as e
 from tests.core.payments.scripted import Killed
@@ -79,6 +79,7 @@ class Storm:
         self.counter.wallet.refund = self.operator.refund  # type: ignore[method-assign]
         self.counter.wallet.query_refund = self.operator.query  # type: ignore[method-assign]
         self.came = deque([self.counter.payment_id])
+        self.order: list[str] = []
 
     def step(self) -> None:
         c, refunds = self.counter, self.rows()
@@ -95,7 +96,8 @@ class Storm:
                 taken = e.OperatorReversed(key=f"r:{one}", payment_id=one, contract_id=self.payment(one).contract_id)
                 self.try_it(lambda: c.books.post(taken), 0.1)
             case 4 | 5:
-                self.try_it(lambda: c.request(self.chance.randint(1, 90), self.chance.choice(list(self.came))))
+                wanted, of = self.chance.randint(1, 90), self.chance.choice(list(self.came))
+                self.try_it(lambda: self.order.append(c.request(wanted, of)))
             case 6 | 7:
                 approve = self.chance.random() < 0.85
                 for row in refunds:
@@ -117,7 +119,7 @@ class Storm:
 
     def rows(self) -> list[RefundRow]:
         with self.counter.db.read() as session:
-            return list(session.scalars(select(RefundRow).order_by(RefundRow.requested_at, RefundRow.id)))
+            return sorted(session.scalars(select(RefundRow)), key=lambda row: self.order.index(row.id))
 
     def payment(self, payment_id: str) -> PaymentRow:
         with self.counter.db.read() as session:
@@ -139,16 +141,22 @@ class Storm:
         # Requests that were turned away are not counted: of all others there is one.
         assert all(times == 1 for times in self.operator.asked.values())
 
+    def left_with_its_payment(self, row: RefundRow) -> bool:
+        """Paid late, after the operator had taken the payment back: the money left the books with that, once."""
+        taken_back = self.payment(row.payment_id).reversed_at is not None
+        return row.state == "failed" and row.id in self.operator.paid and taken_back
+
     def end(self) -> None:
         """Everybody is asked until everything is known; then the operator's truth is ours."""
         self.counter.clock.advance(minutes=20)
         for _ in range(60):
             open_ones = [row for row in self.rows() if row.state in OPEN and row.state != "requested"]
-            known = {row.id for row in self.rows() if row.state == "paid"}
-            if not open_ones and known == set(self.operator.paid):
+            known = {row.id for row in self.rows() if row.state == "paid" or self.left_with_its_payment(row)}
+            at_odds = [row for row in self.rows() if contradicted(row.state, row.code)]
+            if not open_ones and not at_odds and known == set(self.operator.paid):
                 break
             for row in self.rows():
-                if row.state == "needs_attention":
+                if row.state == "needs_attention" or contradicted(row.state, row.code):
                     # A person telephones, and is told the truth.
                     paid = row.id in self.operator.paid
                     self.counter.refunds.conclude(row.id, paid=paid, note="by phone", by=CHECKER)
@@ -157,6 +165,8 @@ class Storm:
             self.counter.clock.advance(hours=2)
         self.check()
         assert not open_ones
+        waiting = self.counter.refunds.listed(open_only=True)
+        assert {view.state for view in waiting} <= {"requested"}
         assert known == set(self.operator.paid)
         assert len(known) >= 3, "a storm in which little was paid proves little"
 
