@@ -107,7 +107,6 @@ def run(
     try:
         stories = [read(path) for path in files]
         known = read_ready(ready, language) if ready is not None else Ready()
-        casts = [cast(story, known.customers) for story in stories]
     except WrongStepFile as error:
         click.echo(str(error), err=True)
         sys.exit(EXIT_BAD_FILE)
@@ -115,8 +114,13 @@ def run(
     if address is None:
         raise click.UsageError("Say where to call: --url or --ready.")
     place, http, wrong = Place(address, sandbox or known.sandbox, code), PartnerHttp("menu"), 0
-    for path, story, people in zip(files, stories, casts, strict=True):
+    for path, story in zip(files, stories, strict=True):
         click.echo(f"{path.name}: {story.name}")
+        try:
+            people = cast(http, place, story, known.customers)
+        except WrongStepFile as error:
+            click.echo(str(error), err=True)
+            sys.exit(EXIT_BAD_FILE)
         if repeat > 1:
             rates = load(http, place, story, people, repeat=repeat, workers=workers)
             click.echo("\n".join([*[*dict.fromkeys(rates.wrong)][:_SHOWN], str(rates)]))

@@ -16,7 +16,7 @@ Every value is text, as written: `1` is a key and `no` a word. `{caller.phone}` 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,12 +72,14 @@ class StepLine:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """`people`: role → what is known of them (`phone` at least). `code`: the short code that dials begin with."""
+    """`people`: role → what is known of them (`phone` at least). `code`: the short code that dials begin with.
+    `casting`: role → a dial that must go as written before somebody else may play it."""
 
     name: str
     people: Mapping[str, Mapping[str, str]]
     steps: tuple[StepLine, ...]
     code: str = CODE
+    casting: Mapping[str, StepLine] = field(default_factory=dict)
 
 
 def read(path: Path) -> Story:
@@ -98,7 +100,7 @@ def parse(text: str) -> Story:
         said = yaml.load(text, Loader=_Texts)  # noqa: S506 - makes texts, lists and mappings and nothing else
     except yaml.YAMLError as error:
         raise WrongStepFile(" ".join(str(error).split())) from None
-    whole = _mapping(said, "the file", ("story", "people", "steps", "code", "septets"))
+    whole = _mapping(said, "the file", ("story", "people", "casting", "steps", "code", "septets"))
     name, code = _text(whole, "story", "the file"), str(whole.get("code", CODE))
     people = _people(whole.get("people"))
     listed = whole.get("steps")
@@ -106,7 +108,7 @@ def parse(text: str) -> Story:
         raise WrongStepFile("steps is empty")
     septets = _number(whole["septets"], "septets") if "septets" in whole else None
     steps = tuple(_step(n, one, people, septets, code) for n, one in enumerate(listed, start=1))
-    return Story(name, people, steps, code)
+    return Story(name, people, steps, code, _casting(whole.get("casting", {}), people, code))
 
 
 def _people(said: object) -> dict[str, dict[str, str]]:
@@ -119,6 +121,14 @@ def _people(said: object) -> dict[str, dict[str, str]]:
             raise WrongStepFile(f"people, {role}: the phone is missing")
         people[str(role)] = {str(k): str(v) for k, v in known.items()}
     return people
+
+
+def _casting(said: object, people: Mapping[str, object], code: str) -> dict[str, StepLine]:
+    tests: dict[str, StepLine] = {}
+    for role, test in _mapping(said, "casting", tuple(people)).items():
+        asked = _mapping(test, f"casting, {role}", ("dial", "expect"))
+        tests[role] = replace(_step(0, asked, people, None, code), by=role)
+    return tests
 
 
 def _step(number: int, said: object, people: Mapping[str, object], septets: int | None, code: str) -> StepLine:

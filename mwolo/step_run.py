@@ -270,15 +270,30 @@ def load(
     return Rates(repeat, wrong, sum(len(one.turns_s) for one in played), took_s, cuts[9], cuts[18], turns[-1])
 
 
-def cast(story: Story, crowd: Sequence[Mapping[str, str]]) -> list[People]:
-    """Give the roles that have an account to a crowd, each person leading once; strangers stay strangers. No crowd: as
-    the story says. Raises WrongStepFile."""
+def cast(http: PartnerHttp, place: Place, story: Story, crowd: Sequence[Mapping[str, str]]) -> list[People]:
+    """Give the roles that have an account to a crowd, each person who can leading once; strangers stay strangers. No
+    crowd: as the story says. Raises WrongStepFile."""
     roles = [role for role, about in story.people.items() if "account" in about]
     if not crowd or not roles:
         return [story.people]
-    if len(crowd) < len(roles):
-        raise WrongStepFile(f"{story.name}: {len(roles)} customers are needed, {len(crowd)} are there")
-    return [
-        {**story.people, **{role: crowd[(n + i) % len(crowd)] for i, role in enumerate(roles)}}
-        for n in range(len(crowd))
-    ]
+    able = {role: [one for one in crowd if _may_play(http, place, story, role, one)] for role in roles}
+    casts: list[People] = []
+    for n, lead in enumerate(able[roles[0]]):
+        chosen: dict[str, Mapping[str, str]] = {roles[0]: lead}
+        for role in roles[1:]:
+            free = [one for one in able[role] if all(one["phone"] != taken["phone"] for taken in chosen.values())]
+            if free:
+                chosen[role] = free[n % len(free)]
+        if len(chosen) == len(roles):
+            casts.append({**story.people, **chosen})
+    if not casts:
+        raise WrongStepFile(f"{story.name}: nobody there can play {', '.join(roles)}")
+    return casts
+
+
+def _may_play(http: PartnerHttp, place: Place, story: Story, role: str, person: Mapping[str, str]) -> bool:
+    test = story.casting.get(role)
+    if test is None:
+        return True
+    alone = Story(story.name, {role: person}, (test,), story.code)
+    return Player(http, place, alone, alone.people).play().wrong is None

@@ -19,7 +19,7 @@ from core.kernel.money import Money
 from core.partner_http import PartnerHttp
 from mwolo.cli import main
 from mwolo.step_files import Story, WrongStepFile, parse, read
-from mwolo.step_run import Place, Player, load
+from mwolo.step_run import Place, Player, cast, load
 from tests import town
 from tests.channels.ussd.ussd_world import FakePayments, Site
 
@@ -104,9 +104,25 @@ def test_the_customers_of_a_demo_play_when_asked(url: str, tmp_path: Path) -> No
     assert command(STEPS / "balance.yaml", "--ready", ready).exit_code == 0
     lonely = command(STEPS / "pay_other_account.yaml", "--ready", ready, "--language", "sw")
     assert lonely.exit_code == 2
-    assert "2 customers are needed, 1 are there" in lonely.output
+    assert "nobody there can play caller, neighbour" in lonely.output
     ready.write_text("{}")
     assert command(STEPS / "balance.yaml", "--ready", ready).exit_code == 2
+
+
+@pytest.mark.redis_server
+def test_only_who_fits_is_cast(url: str) -> None:
+    """The role goes to whom the casting dial finds; a person plays one role at a time, a stranger stays one."""
+    head = "casting: {caller: {dial: '*123*1#', expect: 7 000 FC}}\n"
+    tale = parse(
+        f"{head}story: A\npeople:\n  caller: {{phone: '+1', account: '2'}}\n  other: {{phone: '+3', account: '4'}}\n"
+        "  stranger: '+243845550077'\nsteps: [{dial: '*123#'}]"
+    )
+    crowd = [{"phone": phone, "account": town.account_number(n)} for n, phone in ((1, CALLER), (2, NEIGHBOUR))]
+    (roles,) = cast(PartnerHttp("menu"), Place(url), tale, crowd)
+    assert [roles[role]["phone"] for role in roles] == [NEIGHBOUR, CALLER, "+243845550077"]
+    with pytest.raises(WrongStepFile, match="nobody there can play"):
+        cast(PartnerHttp("menu"), Place(url), tale, crowd[:1])
+    assert cast(PartnerHttp("menu"), Place(url), tale, []) == [tale.people]
 
 
 def test_an_address_is_needed_and_nobody_there_is_said() -> None:
@@ -138,6 +154,7 @@ def story(steps: str, *, head: str = "") -> str:
         (story("- {hang up: nobody}"), "nobody is called nobody"),
         (story("- {reply: [1, 2]}"), "reply takes one value"),
         (story("- {reply: 1}", head="colour: red\n"), "colour is not known"),
+        (story("- {reply: 1}", head="casting: {other: {dial: '*123#'}}\n"), "casting: other is not known"),
     ],
 )
 def test_a_file_that_cannot_be_understood_says_where(text: str, said: str, tmp_path: Path) -> None:
