@@ -84,14 +84,13 @@ def every_drawing(
 ) -> Iterator[tuple[Screen, list[Drawing]]]:
     """Each different screen of a state, bare and under each line that may stand above it, in every language on every
     network."""
-    seen: set[str] = set()
-    above = (line(WRONG_CHOICE), Line(getattr(menu.state(key), "help", HELP_CHOICE)))
-    brought_up = {repr(one.step.hint): one.step.hint for one in tried if isinstance(one.step, Again)}
-    hints = {repr(hint): hint for hint in above} | brought_up
-    for _ctx, screen in shown(menu, key, of):
-        if repr(screen) in seen:
-            continue
-        seen.add(repr(screen))
+    always = (line(WRONG_CHOICE), Line(getattr(menu.state(key), "help", HELP_CHOICE)))
+    above: dict[str, dict[str, Line]] = {}
+    for one in tried:
+        if isinstance(one.step, Again):
+            above.setdefault(repr(one.screen), {})[repr(one.step.hint)] = one.step.hint
+    for told, screen in {repr(screen): screen for _ctx, screen in shown(menu, key, of)}.items():
+        hints = {repr(hint): hint for hint in always} | above.get(told, {})
         for hint in (None, *hints.values()) if not screen.ended else (None,):
             whole = screen if hint is None else hinted(screen, hint)
             yield (

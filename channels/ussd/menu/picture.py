@@ -23,7 +23,7 @@ from core.customers.model import Snapshot
 from core.i18n import DEFAULT_LANGUAGE, OWN_NAMES
 
 _WIDTH, _GAP_X, _GAP_Y, _MARGIN, _HEAD = 184, 78, 16, 24, 84
-_LETTERS, _LINES = 25, 3
+_LETTERS, _LINES, _WAY_LETTERS = 25, 3, 27
 _TITLE_H, _KEY_H, _ROW_H, _PAD = 15, 14, 14, 9
 # Where an arrow leaves and enters a box: beside its first line, so that the first way runs straight on.
 _DOOR_Y = 20
@@ -81,6 +81,7 @@ def picture(menu: Menu, language: str = DEFAULT_LANGUAGE) -> str:
         boxes[source].under.append(boxes[target])
     for box in boxes.values():
         box.ways.sort(key=lambda way: (not way[0].isdigit(), way))
+        box.ways = [row for way in box.ways for row in textwrap.wrap(way, _WAY_LETTERS, subsequent_indent="    ")]
         box.under.sort(key=lambda b: (not b.keys[0].isdigit(), b.keys, b.key))
     bottom = 0
     for key in dict.fromkeys((*_HOMES, *menu.keys)):
@@ -244,7 +245,7 @@ def _legend(language: str) -> list[str]:
     return [
         f'<text x="{_MARGIN}" y="{y}" font-size="17" class="w">{CODE} · {OWN_NAMES[language]}</text>',
         f'<text x="{_MARGIN}" y="{y + 22}" class="j">A number on an arrow is the key that leads there, a word is '
-        "what is typed. Ways to a screen that stands elsewhere are lines in the box. 0 leads back everywhere.</text>",
+        "what is typed. Ways to a screen that stands elsewhere are lines in the box. 0 leads back. Dark: the call ends.</text>",
     ]
 
 

@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from click.testing import CliRunner
 
 from channels.ussd.menu.engine import WRONG_CHOICE, Again, Context, Go, Menu, Pay, Plain, Said, State, Step
 from channels.ussd.menu.examples import PHONE, contexts
 from channels.ussd.menu.journeys import ALL_STATES, menu
-from channels.ussd.menu.lint import NETWORKS, lint
+from channels.ussd.menu.lint import NETWORKS, Finding, Report, lint
 from channels.ussd.menu.screen import Choice, Screen, line, plain
 from core.i18n import LANGUAGES
 from core.kernel.money import Money
+from mwolo.cli import main
 
 
 def test_every_screen_in_every_language_on_every_network(capsys: pytest.CaptureFixture[str]) -> None:
@@ -26,7 +28,18 @@ def test_every_screen_in_every_language_on_every_network(capsys: pytest.CaptureF
             f"networks = {report.screens * len(LANGUAGES) * len(NETWORKS)} drawings, {report.pages} pages"
         )
     assert not report.findings, "\n".join(map(str, report.findings))
-    assert report.screens > 20 * len(ALL_STATES) // 2
+    assert report.screens > 10 * len(ALL_STATES)
+
+
+@pytest.mark.parametrize(("findings", "code"), [((), 0), ((Finding("home", "dead end"),), 1)])
+def test_the_command_leaves_1_when_something_is_wrong(
+    findings: tuple[Finding, ...], code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("channels.ussd.menu.lint.lint", lambda _menu: Report(findings, 3, 72))
+    told = CliRunner().invoke(main, ["menu", "lint"])
+    assert told.exit_code == code
+    assert ("home: dead end\n1 wrong." if code else "Nothing wrong.") in told.output
+    assert "3 screens in 6 languages for 4 networks, 72 pages" in told.output
 
 
 class Sound(Plain):
