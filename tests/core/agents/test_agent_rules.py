@@ -120,6 +120,20 @@ def test_a_sale_that_may_be() -> None:
 
 
 @pytest.mark.parametrize(
+    ("facts", "amount"),
+    [
+        (FACTS, francs(100)),
+        (FACTS, francs(500_000)),
+        (replace(FACTS, sold_today=francs(2_995_000)), francs(5_000)),
+        (replace(FACTS, balance=francs(5_000)), francs(5_000)),
+        (replace(FACTS, balance=francs(-1_000), credit_limit=francs(6_000)), francs(5_000)),
+    ],
+)
+def test_every_bound_may_be_reached(facts: SaleFacts, amount: Money) -> None:
+    assert refusal(facts, amount) is None
+
+
+@pytest.mark.parametrize(
     ("facts", "amount", "code"),
     [
         (replace(FACTS, active=False), francs(5_000), "not_active"),
