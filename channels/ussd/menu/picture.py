@@ -245,7 +245,8 @@ def _legend(language: str) -> list[str]:
     return [
         f'<text x="{_MARGIN}" y="{y}" font-size="17" class="w">{CODE} · {OWN_NAMES[language]}</text>',
         f'<text x="{_MARGIN}" y="{y + 22}" class="j">A number on an arrow is the key that leads there, a word is '
-        "what is typed. Ways to a screen that stands elsewhere are lines in the box. 0 leads back. Dark: the call ends.</text>",
+        "what is typed. Ways to a screen that stands elsewhere are lines in the box. 0 leads back. Dark: the call "
+        "ends.</text>",
     ]
 
 
