@@ -155,6 +155,7 @@ class Settings(BaseSettings):
     orange_b2b_decimals: str = Field("CDF=0", description="Orange B2B: currencies and their decimals")
     orange_b2b_refused_codes: str = Field("60=configuration", description="Orange B2B: codes that refuse, code=reason")
     orange_b2b_not_taken_codes: str = Field("", description="Orange B2B: codes after which one may ask again")
+    orange_b2b_not_found_codes: str = Field("", description="Orange B2B: codes of a 404 that mean an unknown id")
     orange_b2b_callback_fields: str = Field(
         "own_id=partnerTransactionId,status=transactionStatus,provider_id=transactionId,"
         "amount=amount,currency=currency,error=errorCode,type=type",

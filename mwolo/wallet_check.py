@@ -6,7 +6,7 @@ A wallet's own questions to its operator are its `check()`; here is what is the 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
@@ -66,6 +66,8 @@ class Desk:
     door: Door
     clock: Clock
     hidden: Sequence[str] = ()
+    # Wallets whose callbacks are taken from named networks only.
+    fenced: Collection[str] = ()
 
     def named(self, name: str) -> Wallet:
         """Raises NotSetUp."""
@@ -81,6 +83,10 @@ def check_wallet(desk: Desk, name: str, http: PartnerHttp) -> list[Finding]:
     wallet = desk.named(name)
     found = [Finding(True, capabilities_line(wallet.can)), *_used_by(desk, name)]
     found.extend(callback_findings(desk.door, desk.callback_bases.get(name, "")))
+    if wallet.can.bill_number and name not in desk.fenced:
+        advice = f"Name the operator's networks in MWOLO_HOOK_SOURCES ({name}=network|network): its confirmations are "
+        found.append(Finding(None, "Whoever knows the callback address can tell of payments by bill number.",
+                             advice + "booked as they come, for nobody can be asked about them."))  # fmt: skip
     own = _own_findings(wallet)
     found.extend(own)
     if not any("clock" in finding.what.lower() for finding in own):

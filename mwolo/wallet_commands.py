@@ -108,6 +108,7 @@ def _desk(wiring: Wiring) -> Desk:
         routes=settings.routes,
         door=Door(settings.public_url, secrets, local=bool(settings.sandbox_url)),
         clock=wiring.clock,
+        fenced=settings.hook_networks,
         hidden=[text for text in _secret_texts(settings) if len(text) >= SECRET_MIN],
     )
 

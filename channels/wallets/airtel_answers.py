@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from channels.wallets.doubt import doubt
 from core.partner_http import Reply
 from core.payments.ports import (
     Accepted,
@@ -49,7 +50,7 @@ def read_start(reply: Reply, own_ref: str) -> StartAnswer:
     """SUCCESS means that the push was taken, never that anybody paid."""
     code, state = code_of(reply), state_of(reply.text_at("data.transaction.status"))
     if _undecided(reply):
-        return Unknown(code or str(reply.status))
+        return Unknown(doubt(reply.status, code))
     if reply.text_at("data.transaction.id") not in (own_ref, None):
         return Unknown("another_transaction")
     if code is not None and code in _REFUSALS:
@@ -65,7 +66,7 @@ def read_query(reply: Reply, own_ref: str) -> QueryAnswer:
     """The transaction's own status decides; `success` and the DP numbers are not read."""
     code, state = code_of(reply), state_of(reply.text_at("data.transaction.status"))
     if _undecided(reply):
-        return Unknown(code or str(reply.status))
+        return Unknown(doubt(reply.status, code))
     if state is None:
         if code == _NO_TRANSACTION:
             return NotFound()
@@ -84,7 +85,7 @@ def read_refund(reply: Reply, airtel_money_id: str) -> RefundAnswer:
     """Their own sample of a success says `success: false`: taken on at most, and the statement tells the rest."""
     code, state = code_of(reply), state_of(reply.text_at("data.transaction.status"))
     if _undecided(reply):
-        return Unknown(code or str(reply.status))
+        return Unknown(doubt(reply.status, code))
     if code == _NO_TRANSACTION and state is None:
         return Failed("not_found", code)
     if code is not None and code in _REFUSALS and state is None:

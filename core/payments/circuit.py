@@ -57,7 +57,9 @@ def condition(call: Literal["start", "query"], answer: StartAnswer | QueryAnswer
 
 
 def _is_5xx(code: str) -> bool:
-    return len(code) == 3 and code.startswith("5") and code.isdecimal()
+    """`503`, or `500 ESB000001`: the status first, then what the operator's body said."""
+    status, _, _ = code.partition(" ")
+    return len(status) == 3 and status.startswith("5") and status.isdecimal()
 
 
 def after(circuit: Circuit, seen: Condition, *, why: str, now: datetime, scale: float = 1.0) -> Circuit:

@@ -117,6 +117,17 @@ def test_no_secret_is_ever_printed() -> None:
     assert wallet.registered == [(f"{BASE}/validate", f"{BASE}/confirm")]
 
 
+def test_payments_by_bill_number_want_named_networks() -> None:
+    wallet = FakeWallet(Finding(True, "clock"), bill_number=True)
+    open_to_all = check_wallet(desk({"fake": wallet}), "fake", answering())
+    (found,) = [one for one in open_to_all if one.ok is None]
+    assert "MWOLO_HOOK_SOURCES (fake=network|network)" in found.advice
+    fenced = check_wallet(desk({"fake": wallet}, fenced={"fake": ()}), "fake", answering())
+    assert None not in marks(fenced)
+    # Whose callbacks only make us ask may come from anywhere.
+    assert None not in marks(check_wallet(desk({"fake": FakeWallet(Finding(True, "clock"))}), "fake", answering()))
+
+
 def test_the_host_is_not_asked_about_the_time_where_the_wallet_did_so_itself() -> None:
     wallet = FakeWallet(Finding(True, "Our clock differs from theirs by 0 s."))
     found = check_wallet(desk({"fake": wallet}), "fake", answering(error=httpx.ConnectError("never asked")))

@@ -73,7 +73,7 @@ CASES = [
     Case("timed_out_there", _code("INS-9", 408), Unknown("INS-9")),
     Case("duplicate", says("vodacom_duplicate", 409), Unknown("INS-10")),
     Case("overloaded", says("vodacom_overloaded", 503), NotAccepted("INS-16", 30)),
-    Case("internal_error", says("vodacom_internal_error", 500), Unknown("INS-1")),
+    Case("internal_error", says("vodacom_internal_error", 500), Unknown("500 INS-1")),
     Case("unlisted", _code("INS-6140", 400), Unknown("INS-6140")),
     Case("wrong_amount", _code("INS-15"), Failed("amount_refused", "INS-15")),
     Case("wrong_number", _code("INS-2051"), Failed("payer_unknown", "INS-2051")),

@@ -324,6 +324,14 @@ def test_registering_the_addresses() -> None:
     assert register(bench(says("mpesa_ke_registered", ResponseCode="00000000"), c2b_version="v1")).ok
 
 
+def test_an_address_that_is_refused_is_not_printed_with_its_secret() -> None:
+    one = bench(says("mpesa_ke_registered"))
+    found = register(one, "https://pay.example/hooks/a/s3cret-of-the-door/mpesa/validate")
+    assert (found.ok, one.network.asked) == (False, [])
+    assert "s3cret" not in f"{found.what} {found.advice}"
+    assert "pay.example" in found.what
+
+
 def test_registering_again_is_fine() -> None:
     found = register(bench(error("500.003.1001", "Urls are already registered", 500)))
     assert (found.ok, "already" in found.what) == (True, True)

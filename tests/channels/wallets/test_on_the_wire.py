@@ -158,7 +158,7 @@ def test_vodacom_refusals_and_faults(open_town: Callable[..., Town], threads: Th
     box.fault("vodacom", "expired_session")
     assert isinstance(wallet.start(one), NotAccepted)
     box.fault("vodacom", "error_before_accept")
-    assert wallet.start(one) == Unknown("INS-1")
+    assert wallet.start(one) == Unknown("500 INS-1")
     assert wallet.query(one) == NotFound()
     box.fault("vodacom", "lost_answer")
     assert wallet.start(one) == Unknown("cut")

@@ -38,6 +38,7 @@ from core.payments.ports import (
     Unknown,
     WalletRefund,
 )
+from core.payments.refund_rules import judge_refund
 from core.payments.rules import judge
 
 FRANCS = Money.units(12500, "CDF")
@@ -298,7 +299,7 @@ def test_latin_one_and_namespaced_fields_are_read() -> None:
         (soap("orange_given_back", resultCode="0"), Unknown("0")),
         (soap("orange_given_back", resultCode="00084"), Unknown("00084")),
         (soap("orange_given_back", transId="E0123456789ABCDEFGHJ"), Unknown("contradictory_answer")),
-        (soap("orange_fault", 500), Unknown("fault_Server")),
+        (soap("orange_fault", 500), Unknown("500 fault_Server")),
         (httpx.Response(401), NotAccepted("http_401", 15)),
         (httpx.Response(429), NotAccepted("429", 10)),
         (fails(httpx.ReadTimeout), Unknown("timeout")),
@@ -330,6 +331,32 @@ def test_a_refund_in_doubt_is_asked_about_by_its_own_id() -> None:
     assert bench.wallet.refund(refund(payer_phone="+254700000001")) == Failed("payer_unknown", "not_sent")
 
 
+def test_a_refund_that_is_not_found_is_doubt_and_never_paid_again() -> None:
+    """That doCheckTrans knows of refunds at all is unconfirmed: its 704 is no "not paid"."""
+    bench = Bench("orange", soap("orange_status", resultCode="704", transId=None))
+    assert isinstance(bench.wallet, OrangeSoapWallet)
+    answer = bench.wallet.query_refund(refund())
+    assert answer == Unknown("refund_not_found")
+    verdicts = [
+        judge_refund("unknown", answer, age_s=age_s, queries=3, posts=1, can=bench.wallet.can)
+        for age_s in (901, 40_000, 90_000)
+    ]
+    assert [(verdict.state, verdict.book) for verdict in verdicts] == [
+        ("unknown", None), ("unknown", None), ("needs_attention", None)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("codes", "expected"), [("", Unknown("http_404_61")), ("61", NotFound())])
+def test_a_404_of_the_other_api_is_doubt_unless_its_code_is_named(codes: str, expected: object) -> None:
+    bench = Bench("orange", httpx.Response(404, json={"code": 61}), **ASKABLE, b2b_not_found_codes=codes)
+    assert isinstance(bench.wallet, OrangeB2bWallet)
+    assert bench.wallet.query_refund(refund()) == expected
+    assert bench.run("query") == expected
+    # One without a body is the gateway's own, whatever the setting says.
+    bare = Bench("orange", httpx.Response(404, json=None), **ASKABLE, b2b_not_found_codes=codes)
+    assert isinstance(bare.run("query"), Unknown)
+
+
 # -- the check
 
 
@@ -358,6 +385,14 @@ def test_the_check_says_what_to_mend(answer: Answer, ok: bool | None, words: str
     scheme, balance, _ = bench.wallet.check()
     assert (scheme.ok, balance.ok) == (False, ok)
     assert words in balance.advice
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8080", "localhost", "[::1]:8080"])
+def test_a_gateway_on_this_machine_is_a_sandbox_and_nothing_to_mend(host: str) -> None:
+    bench = Bench("orange", soap("orange_balance"), base_url=f"http://{host}/orange-om")
+    assert isinstance(bench.wallet, OrangeSoapWallet)
+    scheme = bench.wallet.check()[0]
+    assert (scheme.ok, "sandbox" in scheme.what) == (None, True)
 
 
 # -- B2B
@@ -512,7 +547,7 @@ def test_a_refund_is_a_cashin_under_its_own_id() -> None:
 
 
 def test_the_status_call_is_asked_by_our_id() -> None:
-    bench = Bench("orange", httpx.Response(404, json={}), **ASKABLE)
+    bench = Bench("orange", httpx.Response(404, json={"code": 61}), **ASKABLE, b2b_not_found_codes="61")
     assert bench.run("query") == NotFound()
     assert bench.network.asked[0].url.path == f"/orange-money-b2b/v1/cd/transactions/{ATTEMPT_ID}"
 
@@ -524,7 +559,9 @@ def test_the_check_of_b2b() -> None:
         assert isinstance(bench.wallet, OrangeB2bWallet)
         return [finding.ok for finding in bench.wallet.check()]
 
-    assert oks(httpx.Response(404, json={}), **ASKABLE) == [True, True, None]
+    assert oks(httpx.Response(404, json={"code": 61}), **ASKABLE, b2b_not_found_codes="61") == [True, True, None]
+    assert oks(httpx.Response(404, json={"code": 61}), **ASKABLE) == [True, None, None]
+    assert oks(httpx.Response(404, json={}), **ASKABLE) == [True, False, None]
     assert oks(says("orange_b2b_not_found", 404), **ASKABLE) == [True, False, None]
     assert oks(fails(httpx.ReadTimeout), **B2B) == [True, False, None]
     assert oks(fails(httpx.ReadTimeout), b2b_believe_callback=True, **B2B) == [True, None, None]

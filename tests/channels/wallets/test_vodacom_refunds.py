@@ -26,6 +26,7 @@ from core.payments.ports import (
     RefundHint,
     Unknown,
 )
+from core.payments.refund_rules import judge_refund
 
 REVERSAL = "R" + REFUND_ID.replace("-", "")
 DONE = says("vodacom_paid", 201, output_TransactionID="9ZZ", output_ThirdPartyConversationID=REVERSAL)
@@ -114,6 +115,7 @@ QUESTIONS: list[tuple[str, Answer, Answer, dict[str, Any], object]] = [
     ("the payment is reversed", NOT_KNOWN, status("Completed", output_Reversed="true"), WHOLE, Paid()),
     ("reversed, how much?", NOT_KNOWN, status("Completed", output_Reversed="true"), {}, Unknown("reversed_in_part")),
     ("the payment stands", NOT_KNOWN, status("Completed"), WHOLE, NotFound()),
+    ("a part, and the payment stands", NOT_KNOWN, status("Completed"), {}, Unknown("reversal_not_told")),
     ("nothing is told", NOT_KNOWN, status("Completed", output_Reversed=""), WHOLE, Unknown("reversal_not_told")),
     ("the second question fails", NOT_KNOWN, fails(httpx.ReadTimeout), WHOLE, Unknown("timeout")),
     ("nothing is known", NOT_KNOWN, NOT_KNOWN, WHOLE, Unknown("INS-18")),
@@ -121,6 +123,13 @@ QUESTIONS: list[tuple[str, Answer, Answer, dict[str, Any], object]] = [
     ("timeout", fails(httpx.ReadTimeout), NOT_KNOWN, {}, Unknown("timeout")),
     ("session refused", says("vodacom_session_refused", 401), NOT_KNOWN, {}, Unknown("session_refused")),
 ]
+
+
+def test_a_part_that_is_not_known_is_never_taken_for_not_paid() -> None:
+    bench = refunding("vodacom", two_answers(NOT_KNOWN, status("Completed", output_Reversed="false")))
+    answer = asked(bench, "query_refund")
+    late = judge_refund("unknown", answer, age_s=901, queries=3, posts=1, can=bench.wallet.can)  # type: ignore[arg-type]
+    assert (late.state, late.book) == ("unknown", None)
 
 
 @pytest.mark.parametrize(

@@ -146,8 +146,8 @@ def test_a_lost_answer_is_found_by_the_address(wallet: MpesaKeWallet, box: Box, 
         ("overloaded", NotAccepted("500.003.02", 30)),
         ("throttled", NotAccepted("429", 10)),
         ("expired_token", NotAccepted("token_refused", 1)),
-        ("error_before_accept", Unknown("500.003.1001")),
-        ("error_after_accept", Unknown("500.003.1001")),
+        ("error_before_accept", Unknown("500 500.003.1001")),
+        ("error_after_accept", Unknown("500 500.003.1001")),
     ],
 )
 def test_a_push_that_fails_is_understood(wallet: MpesaKeWallet, box: Box, fault: str, answer: object) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 
+from channels.wallets.doubt import doubt
 from core.kernel.money import BadAmount, Money
 from core.partner_http import Reply
 from core.payments.ports import Failed, FailureReason, NotAccepted, Paid, Pending, Unknown
@@ -21,6 +22,7 @@ EAST_AFRICA = timezone(timedelta(hours=3), "EAT")
 _MOMENT = "%Y%m%d%H%M%S"
 
 _IN_PROCESS = re.compile(r"being processed|under processing|still processing|in process", re.IGNORECASE)
+_DUPLICATE = re.compile(r"\bduplicate", re.IGNORECASE)
 _TOKEN_CODES = frozenset({"404.001.03", "400.003.01", "keymanagement.service.invalid_access_token"})
 _TOKEN_WORDS = re.compile(r"(invalid|expired).{0,20}access token|access token.{0,20}(invalid|expired)", re.IGNORECASE)
 # Nothing was taken on; so many seconds later it may be asked once more.
@@ -76,10 +78,17 @@ class Trouble:
 
     code: str
     message: str
+    status: int = 0
 
     @property
     def token_refused(self) -> bool:
         return self.code in _TOKEN_CODES or _TOKEN_WORDS.search(self.message) is not None
+
+    @property
+    def why(self) -> str:
+        """What is said of it where nobody knows. One that speaks of this very request is no trouble of Daraja's."""
+        clear = self.in_process or _DUPLICATE.search(self.message) is not None
+        return self.code if clear else doubt(self.status, self.code)
 
     @property
     def in_process(self) -> bool:
@@ -92,7 +101,7 @@ def trouble_in(reply: Reply) -> Trouble | None:
     if code is None and reply.ok:
         return None
     message = reply.text_at("errorMessage") or reply.text_at("fault.faultstring") or ""
-    return Trouble(code or f"http_{reply.status}", message)
+    return Trouble(code or f"http_{reply.status}", message, reply.status)
 
 
 def ending_of(trouble: Trouble) -> Failed | NotAccepted | Unknown:
@@ -106,7 +115,7 @@ def ending_of(trouble: Trouble) -> Failed | NotAccepted | Unknown:
     for words, reason in meanings:
         if re.search(words, trouble.message, re.IGNORECASE):
             return Failed(reason, code)
-    return Unknown(code)
+    return Unknown(trouble.why)
 
 
 def result_of(code: str, description: str, paid: Paid) -> Paid | Pending | Failed | Unknown:

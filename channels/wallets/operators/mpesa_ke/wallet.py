@@ -175,7 +175,10 @@ class MpesaKeWallet:
             self.tokens.rejected(token)
             return Unknown("token_refused")
         # An error speaks of the question, not of the money, with this exception.
-        return Pending() if trouble.in_process else Unknown(trouble.code)
+        if trouble.in_process:
+            return Pending()
+        # A refusal is our own fault, whatever status it came on.
+        return Unknown(trouble.code if isinstance(ending_of(trouble), Failed) else trouble.why)
 
     def _push(self, attempt: WalletAttempt) -> dict[str, str] | Failed:
         """The body of one push, or why none can be sent."""
@@ -252,7 +255,10 @@ class MpesaKeWallet:
         for address in (validate_url, confirm_url):
             word = bill.forbidden_in(address)
             if word is not None:
-                return Finding(False, f"{address} contains {word!r}", "Choose another host or MWOLO_HOOK_SECRETS.")
+                # The address holds the secret of our door, and what is printed ends up in tickets and chats.
+                where = f"{urlsplit(address).hostname}/…/{address.rpartition('/')[2]}"
+                return Finding(False, f"the address at {where} contains a word that Daraja refuses: {word!r}",
+                               "Choose another host or MWOLO_HOOK_SECRETS.")  # fmt: skip
         version = self._config.c2b_version
         body = {
             "ShortCode": self._config.bill_number or self._config.short_code,

@@ -8,6 +8,7 @@ then an attempt ends by a statement or a person, unless `b2b_believe_callback` s
 from __future__ import annotations
 
 import base64
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 
@@ -77,6 +78,7 @@ class OrangeB2bWallet:
         self._base = config.base_url.rstrip("/")
         self._refusals = reasons(config, "b2b_refused_codes")
         self._not_taken = listed(config, "b2b_not_taken_codes")
+        self._not_found = listed(config, "b2b_not_found_codes")
         if set(self._not_taken) & set(self._refusals):
             raise ValueError("b2b_not_taken_codes and b2b_refused_codes name the same code")
         self.sessions = SessionPool(
@@ -155,8 +157,13 @@ class OrangeB2bWallet:
                 return Finding(None, what, "there is no status call; callbacks are believed as they come")
             return Finding(False, what, "there is no status call: what a callback claims ends on a person's list")
         answer = self._status(str(uuid.uuid4()))
-        advice = "" if isinstance(answer, NotFound) else f"a made-up id is answered with {answer}: compare the path"
-        return Finding(isinstance(answer, NotFound), "the status call answers", advice)
+        found = isinstance(answer, NotFound)
+        told = re.fullmatch(r"http_404_(?!no_code)(.+)", answer.why) if isinstance(answer, Unknown) else None
+        if told is not None and told[1] not in self._refusals:
+            advice = f"code {told[1]}: if it means an unknown id, name it in MWOLO_ORANGE_B2B_NOT_FOUND_CODES"
+            return Finding(None, "the status call answers a made-up id with a 404", advice)
+        advice = "" if found else f"a made-up id is answered with {answer}: compare the path"
+        return Finding(found, "the status call answers", advice)
 
     # -- on the wire
 
@@ -242,7 +249,7 @@ class OrangeB2bWallet:
             self.sessions.rejected(session)
             return Unknown("token_refused")
         code = reply.text_at("code")
-        if reply.status == 404 and code not in self._refusals:
+        if reply.status == 404 and code is not None and code in self._not_found:
             return NotFound()
         if not reply.ok:
             return Unknown(str(reply.status) if reply.status >= 500 else f"http_{reply.status}_{code or 'no_code'}")

@@ -24,7 +24,8 @@ class OrangeConfig:
     that decide anything, `start_*_codes` those of doS2M; the failed and refused ones give our reason for each code
     (`00084=configuration`). B2B: `b2b_*_fields` name, for each thing we look for, the dotted path at which it stands;
     `b2b_words` map their status words to paid, pending and failed. An empty `b2b_status_path` means that there is no
-    such call; `{id}` in it is our transaction id.
+    such call; `{id}` in it is our transaction id. `b2b_not_found_codes`: of a 404 of that call, the only codes that
+    mean "never heard of it"; any other 404 may be the gateway's, or a wrong path.
     """
 
     base_url: str
@@ -55,6 +56,7 @@ class OrangeConfig:
     b2b_decimals: str = "CDF=0"
     b2b_refused_codes: str = "60=configuration"
     b2b_not_taken_codes: str = ""
+    b2b_not_found_codes: str = ""
     b2b_callback_fields: str = (
         "own_id=partnerTransactionId,status=transactionStatus,provider_id=transactionId,"
         "amount=amount,currency=currency,error=errorCode,type=type"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from channels.wallets import soap
+from channels.wallets.doubt import doubt
 from channels.wallets.operators.orange.config import (
     NAME,
     NOT_FOUND_AFTER_S,
@@ -163,7 +164,9 @@ class OrangeSoapWallet:
         return said if isinstance(said, Unknown) else read_done(said, refund.own_ref)
 
     def query_refund(self, refund: WalletRefund) -> RefundQueryAnswer:
-        return self._check_trans(refund.own_ref, refund.amount.currency)
+        """That doCheckTrans knows what doM2S did is unconfirmed: "not found" there does not mean "not paid"."""
+        answer = self._check_trans(refund.own_ref, refund.amount.currency)
+        return Unknown("refund_not_found") if isinstance(answer, NotFound) else answer
 
     def read_callback(self, raw: RawCallback) -> Hint | Malformed:
         """Unsigned: a claim. Amount and currency are in it, but whoever books must ask with doCheckTrans first."""
@@ -187,9 +190,12 @@ class OrangeSoapWallet:
 
     def check(self) -> Sequence[Finding]:
         """Asks for the balance of each merchant account: proves address, token, partner and account at once."""
-        scheme = urlsplit(self._config.base_url).scheme
+        parts = urlsplit(self._config.base_url)
+        scheme, host = parts.scheme, parts.hostname
         encrypted = Finding(scheme == "https", f"the gateway's address is {scheme}", "" if scheme == "https" else
                             "without TLS the token travels in clear: allow it in a private tunnel only")  # fmt: skip
+        if scheme != "https" and host in ("localhost", "127.0.0.1", "::1"):
+            encrypted = Finding(None, f"the gateway's address is {scheme} on this machine: a sandbox, no real money")
         asked = [self._check_balance(currency, merchant) for currency, merchant in self._merchants.items()]
         return [
             encrypted,
@@ -335,15 +341,15 @@ def _answer(reply: Reply, operation: str) -> soap.Message | Unknown:
     try:
         said = soap.read(reply.text)
     except soap.Unreadable:
-        return Unknown(
-            "unreadable" if reply.ok else str(reply.status) if reply.status >= 500 else f"http_{reply.status}"
-        )
+        return Unknown("unreadable" if reply.ok else doubt(reply.status, None))
     if said.operation == "Fault":
         code = (said.text("faultcode") or said.text("Value") or "").rpartition(":")[2]
-        return Unknown(f"fault_{code[:40] or 'unnamed'}")
-    if said.operation != operation:
-        return Unknown("contradictory_answer")
-    return said if reply.ok else Unknown(f"http_{reply.status}")
+        fault = f"fault_{code[:40] or 'unnamed'}"
+        # Every fault travels on a 500: one that blames our request is no trouble of theirs.
+        return Unknown(fault if code.partition(".")[0] in ("Client", "Sender") else doubt(reply.status, fault))
+    if not reply.ok:
+        return Unknown(doubt(reply.status, None))
+    return said if said.operation == operation else Unknown("contradictory_answer")
 
 
 def _turned_away(reply: Reply) -> NotAccepted | Failed | None:

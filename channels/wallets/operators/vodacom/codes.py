@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from channels.wallets.doubt import doubt
 from core.partner_http import Reply
 from core.payments.ports import Failed, FailureReason, NotAccepted, Unknown
 
@@ -27,14 +28,14 @@ _NO_ID = frozenset({"", "N/A", "NA", "NULL", "NONE", "-1", "0"})
 def ending_of(code: str | None, *, status: int = 0) -> Failed | NotAccepted | Unknown:
     """Read a code other than INS-0. One that we do not know is not a failure: it is queried."""
     if code is None:
-        return Unknown(f"no_code_http_{status}")
+        return Unknown(doubt(status, None if status >= 500 else f"no_code_http_{status}"))
     if code == "INS-5":
         # Cancelled by the payer, and also said of a prompt that ran out: money may still come.
         return Failed("cancelled", code, final=False)
     if code == "INS-16":
         return NotAccepted(code, retry_after_s=30)
     reason = _REFUSALS.get(code)
-    return Failed(reason, code) if reason else Unknown(code)
+    return Failed(reason, code) if reason else Unknown(doubt(status, code))
 
 
 def code_of(reply: Reply) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import uuid
 
+from channels.wallets.doubt import doubt
 from channels.wallets.operators.vodacom.codes import code_of, ending_of, real_id
 from core.partner_http import Reply
 from core.payments.ports import (
@@ -73,7 +74,7 @@ def read_reversal_status(reply: Reply) -> RefundQueryAnswer:
     if code == "INS-18":
         return NotFound()
     if code != "INS-0" or not reply.ok:
-        return Unknown(code or f"no_code_http_{reply.status}")
+        return Unknown(doubt(reply.status, code))
     match state:
         case "completed":
             return Paid(transaction)
@@ -92,8 +93,9 @@ def by_payment(reply: Reply, *, whole: bool) -> RefundQueryAnswer:
     look at the report."""
     code = code_of(reply)
     if code != "INS-0" or not reply.ok:
-        return Unknown(code or f"no_code_http_{reply.status}")
+        return Unknown(doubt(reply.status, code))
     told = (reply.text_at("output_Reversed") or "").lower()
     if told in _YES:
         return Paid() if whole else Unknown("reversed_in_part")
-    return NotFound() if told else Unknown("reversal_not_told")
+    # Of a part given back nobody knows whether "reversed" would be said at all: its "no" proves nothing.
+    return NotFound() if told and whole else Unknown("reversal_not_told")

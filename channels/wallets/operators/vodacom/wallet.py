@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
+from channels.wallets.doubt import doubt
 from channels.wallets.operators.vodacom.checks import check_wallet
 from channels.wallets.operators.vodacom.codes import TRY_SESSION_AGAIN, code_of, ending_of, real_id
 from channels.wallets.operators.vodacom.refunds import (
@@ -383,7 +384,7 @@ def _read_query(reply: Reply) -> QueryAnswer:
         return NotFound()
     if code != "INS-0" or not reply.ok:
         # INS-23 and INS-6140 mostly mean "asked too early"; the rest says nothing about the money either.
-        return Unknown(code or f"no_code_http_{reply.status}")
+        return Unknown(doubt(reply.status, code))
     match (state or "").lower():
         case "completed" if (reply.text_at("output_Reversed") or "").lower() in ("true", "yes", "y", "1"):
             return Unknown("reversed")
