@@ -90,7 +90,8 @@ def test_a_proposed_wallet_that_is_down_leads_to_the_others(
         "2. Orange Money",
         "3. M-Pesa: down now",
     ]
-    assert phone.types("3").startswith("CON M-Pesa is down now. Choose another.")
+    again = phone.types("3")
+    assert again.count("M-Pesa is down now.") == 1, "once is enough"
     assert "Airtel Money number" in phone.types("1")
     phone.types(AIRTEL)
     assert phone.types("1").startswith("END ")

@@ -190,7 +190,10 @@ class PayWallet(Plain):
         for offer in offered(ctx, ctx.contract.currency):
             if offer.brand == said.choice:
                 if offer.down:
-                    return Again(line(_DOWN, wallet=wallet(offer.brand)))
+                    # Where the screen says so of this very wallet, once is enough.
+                    said_above = offer.brand == proposed_brand(ctx, ctx.contract.currency)
+                    hint = line(WRONG_CHOICE) if said_above else line(_DOWN, wallet=wallet(offer.brand))
+                    return Again(hint)
                 return Go("pay.number", {**ctx.params, "brand": offer.brand})
         return Again(line(WRONG_CHOICE))
 

@@ -38,7 +38,7 @@ def account(contract: ContractView) -> str:
 
 def short_name(name: str) -> Name:
     """`Marie K.`: enough for its owner."""
-    first, *rest = name.split() or [""]
+    first, *rest = [part for part in name.split() if part[0].isalnum()] or [""]
     return Name(f"{first} {rest[-1][0]}." if rest else first)
 
 
