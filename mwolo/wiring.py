@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from channels.wallets.sessions import SessionStore as WalletSessionStore
     from core.payments.ports import Wallet
     from core.sealing import Sealer
+    from core.services.agents import Agents
     from core.services.billing import Billing
     from core.services.customers import Customers
     from core.services.desk import Desk
@@ -231,6 +232,12 @@ class Wiring:
         return Reconciliation(self.db, self.clock, self.wallets, self.payments)
 
     @cached_property
+    def agents(self) -> Agents:
+        from core.services.agents import Agents
+
+        return Agents(self.db, self.clock, self.staff.audit)
+
+    @cached_property
     def routing(self) -> Routing:
         from core.services.routing import Routing
 
@@ -325,7 +332,7 @@ class Wiring:
     def scheduled_runs(self) -> dict[str, Callable[[Leased], Outcome]]:
         from workers.jobs import schedule
 
-        return schedule.runs(self.billing, self.supply, self.reconciliation, self._check_ledger)
+        return schedule.runs(self.billing, self.supply, self.reconciliation, self.agents, self._check_ledger)
 
     def _check_ledger(self) -> str:
         """Recompute every cached balance. A difference is an alarm: an error in the log that monitoring looks for."""

@@ -63,6 +63,8 @@ PLANS = (
     *(Plan("supply.cut", zone, hours(9, 10, 11, 12, 13), {"zone": zone}) for zone in (WEST, EAST)),
     # Operators close their day some hours after ours.
     Plan("reconcile.fetch", WEST, hours(6), {}, stop=False),
+    # Cash that an agent offered and nobody counted within a day.
+    Plan("agents.hand_overs", WEST, hours(3), {}, stop=False),
     # Lines of a report whose payment or person came later than the report.
     Plan("reconcile.match", WEST, hours(*range(24)), {}, stop=False),
     Plan("supply.reconcile", WEST, hours(*range(24)), {}, stop=False),

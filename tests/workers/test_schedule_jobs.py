@@ -11,6 +11,7 @@ from core.kernel.clock import EAST, WEST
 from core.kernel.errors import NotRecorded
 from core.outbox import Dead, Done, Leased, Retry
 from core.reconciliation.model import Imported
+from core.services.agents import Agents
 from core.services.billing import Billing, CutBatch, Swept
 from core.services.reconciliation import Reconciliation
 from core.services.supply import Reconciled, Supply
@@ -38,6 +39,11 @@ class FakeSupply:
         return Reconciled(expired=1)
 
 
+class FakeAgents:
+    def expire_hand_overs(self) -> int:
+        return 2
+
+
 class FakeReports:
     def match_all(self) -> int:
         return 7
@@ -57,7 +63,8 @@ def billing() -> FakeBilling:
 
 def work(billing: FakeBilling) -> dict[str, Any]:
     supply, reports = cast("Supply", FakeSupply()), cast("Reconciliation", FakeReports())
-    return dict(runs(cast("Billing", billing), supply, reports, lambda: "balances agree"))
+    agents = cast("Agents", FakeAgents())
+    return dict(runs(cast("Billing", billing), supply, reports, agents, lambda: "balances agree"))
 
 
 def test_every_plan_has_its_work(billing: FakeBilling) -> None:
@@ -70,6 +77,7 @@ def test_each_run_says_what_it_did(billing: FakeBilling) -> None:
     assert named["supply.reconcile"](row("supply.reconcile")) == Done("expired 1, sent again 0, tickets 0")
     assert named["ledger.check"](row("ledger.check")) == Done("balances agree")
     assert named["reconcile.fetch"](row("reconcile.fetch")) == Done("pawapay 12 new")
+    assert named["agents.hand_overs"](row("agents.hand_overs")) == Done("2 expired")
     assert named["reconcile.match"](row("reconcile.match")) == Done("7 settled")
     for zone in (WEST, EAST):
         assert named["supply.cut"](row("supply.cut", zone=zone)) == Done("cut 2, held 1")

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from core.kernel.clock import EAST, WEST
 from core.kernel.errors import NotRecorded
 from core.outbox import Dead, Done, Leased, Outcome, Retry
+from core.services.agents import Agents
 from core.services.billing import Billing
 from core.services.reconciliation import Reconciliation
 from core.services.supply import Supply
@@ -17,7 +18,7 @@ BUSY_AGAIN_S = 10.0
 
 
 def runs(
-    billing: Billing, supply: Supply, reconciliation: Reconciliation, ledger_check: Callable[[], str]
+    billing: Billing, supply: Supply, reconciliation: Reconciliation, agents: Agents, ledger_check: Callable[[], str]
 ) -> dict[str, Run]:
     """name → what it does. Add an entry here and a plan in `workers.schedule` for a new one.
 
@@ -45,6 +46,9 @@ def runs(
     def match(_row: Leased) -> Outcome:
         return Done(f"{reconciliation.match_all()} settled")
 
+    def expire(_row: Leased) -> Outcome:
+        return Done(f"{agents.expire_hand_overs()} expired")
+
     def check(_row: Leased) -> Outcome:
         return Done(ledger_check())
 
@@ -52,6 +56,7 @@ def runs(
         "dunning.sweep": sweep,
         "supply.cut": cut,
         "supply.reconcile": reconcile,
+        "agents.hand_overs": expire,
         "reconcile.fetch": fetch,
         "reconcile.match": match,
         "ledger.check": check,
