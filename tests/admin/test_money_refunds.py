@@ -114,6 +114,30 @@ def test_what_hangs_is_concluded_by_a_person(
     assert "given back" in finance.get(refund).text
 
 
+@pytest.mark.parametrize("word", ["paid", "failed"])
+def test_what_the_operator_contradicts_stands_on_the_list_until_a_person_closes_it(
+    home: town.Home, clock: FixedClock, console: Console, db: Database, word: str
+) -> None:
+    refund = asked(console, clock)
+    refund_id, finance = refund.rpartition("/")[2], logged_in(console, "finance")
+    post(finance, f"{refund}/decide", word="approve", note="vu")
+    with db.begin() as session:
+        session.get_one(RefundRow, refund_id).state = "needs_attention"
+    post(finance, f"{refund}/conclude", word="paid", note="M. Ilunga, 10h")
+    assert refund not in finance.get("/admin/money/refunds").text
+    with db.begin() as session:
+        session.get_one(RefundRow, refund_id).code = "paid_then_failed"
+    for view in ("open", "needs_attention", "all"):
+        assert refund in finance.get(f"/admin/money/refunds?view={view}").text
+    assert refund not in finance.get("/admin/money/refunds?view=paid").text
+    html = finance.get(refund).text
+    assert "contradicts itself" in html
+    assert "paid_then_failed" in html
+    assert post(finance, f"{refund}/conclude", word=word, note="M. Ilunga, 11h")[0] == 303
+    assert refund not in finance.get("/admin/money/refunds").text
+    assert refund in finance.get(f"/admin/money/refunds?view={word}").text
+
+
 def test_a_payment_of_a_wallet_that_cannot_says_so(
     home: town.Home, clock: FixedClock, console: Console, db: Database
 ) -> None:
