@@ -8,11 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from alembic import command
 from sqlalchemy import inspect
 
 from core.db import Database
 from core.db.tables import metadata
-from core.db.upgrade import drift, revision_of, upgrade
+from core.db.upgrade import _config, drift, revision_of, upgrade
+from core.ledger.tables import AccountRow
+from core.payments.tables import PaymentRow
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -57,3 +60,31 @@ def test_two_processes_that_start_at_once_migrate_once(empty: Database) -> None:
         revisions = set(pool.map(start, range(2)))
     assert len(revisions) == 1
     assert drift(empty) == []
+
+
+def test_what_an_older_release_wrote_is_kept(empty: Database) -> None:
+    """The first shapes with rows in them, brought to the newest."""
+    at = "2026-03-10 08:00:00+00:00"
+    with empty.engine.begin() as connection:
+        command.upgrade(_config(connection), "0001")
+        for statement in (
+            "INSERT INTO agency (id, code, name, city, address, phone, hours, time_zone)"
+            " VALUES (1, 'G', 'Gombe', 'Kinshasa', 'Av. 1', '+243810000009', '8-16', 'Africa/Kinshasa')",
+            "INSERT INTO agent (id, code, name, phone, agency_id, currency, credit_limit_minor, pin_hash, pin_failures,"
+            f" active, created_at) VALUES (9, 'A009', 'A', '+243810000001', 1, 'CDF', 500000, 'x', 0, true, '{at}')",
+            "INSERT INTO account (id, code, owner, currency, balance_minor, floor_minor)"
+            " VALUES (1, 'agent_float', '9', 'CDF', 100, 0)",
+            "INSERT INTO payment (id, wallet, provider_txn_id, currency, amount_minor, received_at, found_by,"
+            " receipt_number, verification_code, in_suspense)"
+            f" VALUES ('p', 'vodacom', 'T1', 'CDF', 5000, '{at}', 'query', 'R1', 'V1', true)",
+        ):
+            connection.exec_driver_sql(statement)
+    upgrade(empty)
+    assert drift(empty) == []
+    with empty.begin() as session:
+        payment = session.get_one(PaymentRow, "p")
+        assert (payment.amount_minor, payment.refunded_minor, payment.reference) == (5000, 0, None)
+        account = session.get_one(AccountRow, 1)
+        assert (account.balance_minor, account.floor_minor) == (100, -500_000), (
+            "a float may go down to its credit limit"
+        )
