@@ -10,9 +10,9 @@ from mwolo.wiring import Wiring
 
 def test_the_dispatcher_rescues_attempts_and_refunds(tmp_path: Path) -> None:
     settings = Settings(
-        _env_file=None,  # type: ignore[call-arg]
+        _env_file=None,
         database_url=f"sqlite:///{tmp_path}/mwolo.db",
-        secret_key="a-key-for-tests-of-32-characters!",  # type: ignore[arg-type]
+        secret_key="a-key-for-tests-of-32-characters!",
     )
     wiring = Wiring(settings)
     chores = wiring.dispatcher.chores

@@ -71,7 +71,7 @@ def test_nothing_but_such_answers_is_trouble(call: str, body: str, status: int) 
 )
 def test_a_clear_word_about_the_request_is_none(name: str, answer: httpx.Response) -> None:
     said = Bench(name, answer).run("start")
-    assert condition("start", said) == "unclear"  # type: ignore[arg-type]
+    assert condition("start", said) == "unclear"
 
 
 def test_how_doubt_is_written() -> None:
