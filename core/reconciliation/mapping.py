@@ -26,6 +26,8 @@ from core.reconciliation.model import FIELDS, Problem
 from core.reconciliation.reading import Row, Table, folded
 
 KINDS: tuple[str, ...] = get_args(LineKind)
+TWICE_WITH_OTHER_CONTENT = N_("The transaction {txn} stands in the file twice, with other content.")
+OUTGOING = frozenset({"refund", "reversal", "fee", "payout"})
 # Day first: what every portal of the region writes. A mapping says otherwise where it is otherwise.
 FORMATS = (
     "%d/%m/%Y %H:%M:%S", "%d/%m/%Y %H:%M", "%d-%m-%Y %H:%M:%S", "%d-%m-%Y %H:%M", "%d.%m.%Y %H:%M:%S",
@@ -153,10 +155,11 @@ def read_lines(table: Table, columns: Mapping[str, str], options: Options, curre
 def _again(first: StatementLine, line: StatementLine) -> _BadLine:
     if (first.amount, first.at) == (line.amount, line.at):
         return _BadLine(N_("The same line stands in the file twice."))
-    return _BadLine(N_("The transaction {txn} stands in the file twice, with other content."), txn=_short(line))
+    return _BadLine(TWICE_WITH_OTHER_CONTENT, txn=short(line))
 
 
-def _short(line: StatementLine) -> str:
+def short(line: StatementLine) -> str:
+    """What a clerk finds the line by."""
     return (line.provider_txn_id or line.row_key)[:40]
 
 
@@ -224,6 +227,9 @@ def _amount_and_kind(cells: Mapping[str, str], options: Options, currency: str) 
         raise _BadLine(N_("There is no amount."))
     if came < 0 and kind == "payment":
         raise _BadLine(N_("Money went out, and nothing says what for."))
+    if cells.get("amount_in") and came > 0 and kind in OUTGOING:
+        # A cancelled refund, a charge given back: booked as what its word says, it would go the wrong way.
+        raise _BadLine(N_("Money came in, and “{word}” is money that goes out."), word=cells.get("kind", "")[:40])
     return abs(came), kind
 
 

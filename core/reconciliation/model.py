@@ -197,6 +197,7 @@ class PaymentView:
     contract_id: int | None
     payer: str | None
     at: datetime
+    received_at: datetime
     found_by: str
 
 
@@ -213,7 +214,8 @@ class DayFigures:
     """One wallet, one Kinshasa day, one currency.
 
     `ours`: payments that came that day. `theirs`: payment lines of that day; `matched` + `theirs_only` + `differs` are
-    their parts. `open_lines`: lines of any kind that wait for a person. `ours_only`: payments of that day that no line
+    their parts. `open_lines`: lines of any kind that wait for a person. `unread_lines`: lines of reports about this day
+    that could not be read; they may be of any day of those reports. `ours_only`: payments of that day that no line
     shows. `closing_minor`: what the operator owes us at the end of the day, says the ledger. Of a closed day these are
     the figures as frozen; `after_closing` counts the lines that came later.
     """
@@ -233,6 +235,7 @@ class DayFigures:
     payouts: Figure
     open_lines: int
     closing_minor: int
+    unread_lines: int = 0
     closed_by: str | None = None
     closed_at: datetime | None = None
     note: str = ""

@@ -23,12 +23,13 @@ from core.reconciliation.rules import (
     Twin,
     has_number,
 )
-from core.reconciliation.tables import StatementLineRow
+from core.reconciliation.tables import StatementImportRow, StatementLineRow
 
 # Where nobody knows yet whether money moved.
 _DOUBTFUL = frozenset({"submitting", "pending", "unknown", "expired", "needs_attention"})
 # Payments and lines over one sum within an hour; past that a person is asked in any case.
 _LOOKED_AT = 500
+_UNREADABLE = timedelta(days=7)
 # Where a line's `raw` says why the books refused it: no cell of the operator's.
 REFUSED_CELL = "refused"
 _SHOWS = ("matched", "theirs_only")
@@ -309,6 +310,23 @@ def refund_for(session: Session, line: StatementLineRow, ids: Sequence[str]) -> 
 
 def our_refund(row: RefundRow) -> OurRefund:
     return OurRefund(row.id, row.payment_id, Money(row.amount_minor, row.currency), row.state == "paid")
+
+
+def unread_lines(session: Session, wallet: str, start: datetime, end: datetime) -> int:
+    """Lines that could not be read, of reports about any of [start, end). A report without one line that can be read
+    is taken to be about the week before it came."""
+    about = or_(
+        and_(StatementImportRow.covers_from < end, StatementImportRow.covers_until > start),
+        and_(
+            StatementImportRow.covers_from.is_(None),
+            StatementImportRow.imported_at >= start,
+            StatementImportRow.imported_at < end + _UNREADABLE,
+        ),
+    )
+    counted = select(func.coalesce(func.sum(StatementImportRow.lines_bad), 0)).where(
+        StatementImportRow.wallet == wallet, StatementImportRow.lines_bad > 0, about
+    )
+    return int(session.scalar(counted) or 0)
 
 
 def waiting_in_suspense(session: Session, payment_ids: Iterable[str]) -> dict[str, int]:

@@ -85,8 +85,9 @@ class Reconciliation:
         return imports.import_api(self._ctx, wallet, start, end, by)
 
     def fetch_yesterday(self, by: str = "system") -> dict[str, Imported]:
-        """The report of the Kinshasa day before today, from every wallet that has one. A wallet that does not answer
-        is left out (and logged): the next run's day overlaps it."""
+        """The reports of the last two Kinshasa days before today, from every wallet that has them; after days without
+        an answer from where they leave off, at most 31 days back. A wallet that does not answer is left out (and
+        logged)."""
         return imports.fetch_yesterday(self._ctx, by)
 
     def imports(self, wallet: str | None = None, limit: int = 50) -> Sequence[ImportView]:
@@ -123,10 +124,14 @@ class Reconciliation:
         decide.settle_line(self._ctx, line_id, decision, note, by, target)
 
     def ours_only(
-        self, wallet: str, until: datetime | None = None, *, limit: int = 100, after: datetime | None = None
-    ) -> Sequence[PaymentView]:
-        """Payments that came before `until` (default: the settlement delay ago) and no line shows; oldest first."""
-        return days.ours_only(self._ctx, wallet, until, limit, after)
+        self, wallet: str, until: datetime | None = None, *, limit: int = 100, after: datetime | None = None,
+        after_id: str = "",
+    ) -> Sequence[PaymentView]:  # fmt: skip
+        """Payments that came before `until` (default: the settlement delay ago) and no line shows; oldest first.
+
+        The next page: `received_at` and `id` of the last one seen as `after` and `after_id`.
+        """
+        return days.ours_only(self._ctx, wallet, until, limit, after, after_id)
 
     # -- days
 

@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import structlog
-from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, exists, false, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -62,7 +62,7 @@ def _not_shown() -> ColumnElement[bool]:
 
 
 def ours_only(
-    ctx: Context, wallet: str, until: datetime | None, limit: int, after: datetime | None
+    ctx: Context, wallet: str, until: datetime | None, limit: int, after: datetime | None, after_id: str
 ) -> Sequence[PaymentView]:
     """See `Reconciliation.ours_only`."""
     until = until or ctx.clock.now() - ctx.settlement_delay
@@ -73,7 +73,8 @@ def ours_only(
         .limit(limit)
     )
     if after is not None:
-        wanted = wanted.where(PaymentRow.received_at > after)
+        same_moment = and_(PaymentRow.received_at == after, PaymentRow.id > after_id)
+        wanted = wanted.where(or_(PaymentRow.received_at > after, same_moment if after_id else false()))
     with ctx.db.read() as session:
         return [
             PaymentView(
@@ -86,6 +87,7 @@ def ours_only(
                 contract_id=row.contract_id,
                 payer=row.payer_phone,
                 at=row.paid_at or row.received_at,
+                received_at=row.received_at,
                 found_by=row.found_by,
             )
             for row in session.scalars(wanted)
@@ -116,6 +118,7 @@ def _frozen(session: Session, row: ClosedDayRow) -> DayFigures:
         row.currency,
         **{name: Figure(**kept[name]) for name in _FIGURES},
         open_lines=kept["open_lines"],
+        unread_lines=kept.get("unread_lines", 0),
         closing_minor=kept["closing_minor"],
         closed_by=row.closed_by,
         closed_at=row.closed_at,
@@ -174,6 +177,7 @@ def _figures(session: Session, wallet: str, day: date, currency: str) -> DayFigu
         payouts=of("payout"),
         open_lines=sum(waiting for _, _, _, waiting, _ in rows),
         closing_minor=queries.clearing(session, wallet, currency, end),
+        unread_lines=queries.unread_lines(session, wallet, start, end),
     )
 
 
@@ -252,11 +256,13 @@ def close_day(ctx: Context, wallet: str, day: date, currency: str, note: str, by
 
 
 def _close(ctx: Context, session: Session, wallet: str, day: date, currency: str, note: str, by: str) -> None:
+    # No line may come between the figures and the last line that they hold.
+    queries.lock_reports(session, wallet)
     if _closed(session, wallet, day, currency) is not None:
         raise ReconciliationRefused(N_("This day is closed already."))
     _book_fees(ctx, session, wallet, day, currency, by)
     figures = _figures(session, wallet, day, currency)
-    open_items = figures.open_lines + figures.ours_only.count
+    open_items = figures.open_lines + figures.ours_only.count + figures.unread_lines
     if open_items and not note:
         raise ReconciliationRefused(
             N_("{count} items of this day are open: settle them, or say in a note why it is closed all the same."),
@@ -268,6 +274,7 @@ def _close(ctx: Context, session: Session, wallet: str, day: date, currency: str
     kept: dict[str, Any] = {name: asdict(getattr(figures, name)) for name in _FIGURES}
     kept |= {
         "open_lines": figures.open_lines,
+        "unread_lines": figures.unread_lines,
         "closing_minor": figures.closing_minor,
         "last_line_id": int(session.scalar(last) or 0),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -21,9 +22,17 @@ from core.kernel.errors import NotRecorded, PartnerError
 from core.kernel.money import CURRENCIES
 from core.payments.ports import StatementLine, Statements
 from core.payments.tables import AttemptRow, PaymentRow
-from core.reconciliation import mappings
+from core.reconciliation import mappings, queries
 from core.reconciliation.errors import BadFile, BadMapping, ReconciliationRefused
-from core.reconciliation.mapping import Mapped, Options, check_columns, missing_columns, read_lines
+from core.reconciliation.mapping import (
+    TWICE_WITH_OTHER_CONTENT,
+    Mapped,
+    Options,
+    check_columns,
+    missing_columns,
+    read_lines,
+    short,
+)
 from core.reconciliation.model import Imported, ImportView, Preview, Problem, ReadLine, SavedMapping
 from core.reconciliation.reading import Table, read_table
 from core.reconciliation.tables import StatementImportRow, StatementLineRow, StatementMappingRow
@@ -38,8 +47,11 @@ PROBLEMS_KEPT = 100
 _PIECE = 500
 # Lines with a transaction of their own that are settled while somebody waits for the page; `match_all` does the rest.
 INLINE = 1_000
-# The day before yesterday again: what an operator shows late is not missed, and what is known costs nothing.
-FETCHED_DAYS = 2
+# The day before yesterday again: what an operator shows late is not missed, and what is known costs nothing. After
+# days without an answer from where the reports leave off, but no further back than operators tell.
+FETCHED_DAYS, FETCHED_DAYS_MAX = 2, 31
+# How the source of a fetched report begins; no file's does.
+_FETCHED = "API "
 MATCHED_AT_ONCE = 5_000
 
 OTHER_CONTENT = N_("The transaction {txn} was taken before, with other content.")
@@ -121,7 +133,8 @@ def import_file(
             saved_by=by,
             saved_at=ctx.clock.now(),
         )
-        before = _take(ctx, wallet, filename[-120:] or "file", digest, mapped, by, saved)
+        report = _Report(wallet, _named(filename), digest, mapped, _span(mapped.lines), by, saved)
+        before = _take(ctx, report)
     match_now(ctx, wallet)
     return before
 
@@ -161,13 +174,14 @@ def import_api(ctx: Context, wallet: str, start: datetime, end: datetime, by: st
     for number, line in enumerate(fetched, start=1):
         if line.amount.minor <= 0:
             problems.append(Problem(number, NOT_POSITIVE))
-        else:
-            keyed.setdefault(line.row_key, line)
+        elif replace(keyed.setdefault(line.row_key, line), raw={}) != replace(line, raw={}):
+            problems.append(Problem(number, TWICE_WITH_OTHER_CONTENT, {"txn": short(line)}))
     lines = tuple(keyed.values())
     digest = hashlib.sha256(f"{start.isoformat()} {end.isoformat()} {lines!r}".encode()).hexdigest()
     mapped = Mapped(lines, tuple(range(1, len(lines) + 1)), tuple(problems), 0, ())
-    source = f"API {start:%Y-%m-%d %H:%M} - {end:%Y-%m-%d %H:%M}"
-    done = _import_with(ctx, wallet, digest) or _take(ctx, wallet, source, digest, mapped, by, None)
+    source = f"{_FETCHED}{start:%Y-%m-%d %H:%M} - {end:%Y-%m-%d %H:%M}"
+    report = _Report(wallet, source, digest, mapped, (start, end), by)
+    done = _import_with(ctx, wallet, digest) or _take(ctx, report)
     match_now(ctx, wallet)
     return done
 
@@ -181,11 +195,32 @@ def fetch_yesterday(ctx: Context, by: str) -> dict[str, Imported]:
         if not adapter.can.statements:
             continue
         try:
-            done[name] = import_api(ctx, name, end - timedelta(days=FETCHED_DAYS), end, by)
+            done[name] = import_api(ctx, name, _fetched_until(ctx, name, end), end, by)
         except PartnerError as error:
             log.warning("statement.not_fetched", wallet=name, code=error.code)
     match_all(ctx, MATCHED_AT_ONCE)
     return done
+
+
+def _fetched_until(ctx: Context, wallet: str, end: datetime) -> datetime:
+    """Where the next fetch begins: two days back, or where what was fetched before has its first gap."""
+    usual, oldest = end - timedelta(days=FETCHED_DAYS), end - timedelta(days=FETCHED_DAYS_MAX)
+    fetched = select(StatementImportRow.covers_from, StatementImportRow.covers_until).where(
+        StatementImportRow.wallet == wallet, StatementImportRow.source.startswith(_FETCHED)
+    )
+    with ctx.db.read() as session:
+        before = session.execute(fetched.where(StatementImportRow.covers_until <= oldest).limit(1)).first()
+        spans = session.execute(
+            fetched.where(StatementImportRow.covers_until > oldest).order_by(StatementImportRow.covers_from)
+        ).all()
+    until = oldest if before is not None else None
+    for start, stop in spans:
+        if start is None or stop is None:
+            continue
+        if until is not None and start > until:
+            break
+        until = stop if until is None else max(until, stop)
+    return usual if until is None else max(oldest, min(usual, until))
 
 
 def match_now(ctx: Context, wallet: str) -> None:
@@ -200,33 +235,43 @@ def match_now(ctx: Context, wallet: str) -> None:
 # -- one transaction
 
 
-def _take(
-    ctx: Context,
-    wallet: str,
-    source: str,
-    digest: str,
-    mapped: Mapped,
-    by: str,
-    saved: StatementMappingRow | None,
-) -> Imported:
+@dataclass(frozen=True, slots=True)
+class _Report:
+    """A report as it is taken in. `covers`: [from, until), None where no line of it can be read."""
+
+    wallet: str
+    source: str
+    digest: str
+    mapped: Mapped
+    covers: tuple[datetime, datetime] | None
+    by: str
+    saved: StatementMappingRow | None = None
+
+
+def _named(filename: str) -> str:
+    name = filename[-120:] or "file"
+    return f"file {name}"[:120] if name.startswith(_FETCHED) else name
+
+
+def _span(lines: Sequence[StatementLine]) -> tuple[datetime, datetime] | None:
+    times = [line.at for line in lines]
+    return (min(times), max(times) + timedelta(microseconds=1)) if times else None
+
+
+def _take(ctx: Context, report: _Report) -> Imported:
     try:
-        return _write(ctx, wallet, source, digest, mapped, by, saved)
+        return _write(ctx, report)
     except IntegrityError:
         # Somebody took the same report, or a line of it, at this moment: now it is known.
-        return _import_with(ctx, wallet, digest) or _write(ctx, wallet, source, digest, mapped, by, saved)
+        return _import_with(ctx, report.wallet, report.digest) or _write(ctx, report)
 
 
-def _write(
-    ctx: Context,
-    wallet: str,
-    source: str,
-    digest: str,
-    mapped: Mapped,
-    by: str,
-    saved: StatementMappingRow | None,
-) -> Imported:
+def _write(ctx: Context, report: _Report) -> Imported:
     now = ctx.clock.now()
+    wallet, mapped = report.wallet, report.mapped
+    covers_from, covers_until = report.covers or (None, None)
     with ctx.db.begin() as session:
+        queries.lock_reports(session, wallet)
         stored = _stored(session, wallet, [line.row_key for line in mapped.lines])
         problems = list(mapped.problems)
         fresh: list[StatementLine] = []
@@ -238,17 +283,19 @@ def _write(
             elif before == (line.amount.minor, line.amount.currency):
                 known += 1
             else:
-                problems.append(Problem(number, OTHER_CONTENT, {"txn": (line.provider_txn_id or line.row_key)[:40]}))
+                problems.append(Problem(number, OTHER_CONTENT, {"txn": short(line)}))
         row = StatementImportRow(
             wallet=wallet,
-            source=source,
-            digest=digest,
-            imported_by=by,
+            source=report.source,
+            digest=report.digest,
+            imported_by=report.by,
             imported_at=now,
             lines_new=len(fresh),
             lines_known=known,
             lines_bad=len(problems),
             lines_skipped=mapped.skipped,
+            covers_from=covers_from,
+            covers_until=covers_until,
             problems=[
                 {"line": p.line, "why": p.why, "blanks": dict(p.blanks)}
                 for p in sorted(problems, key=lambda p: p.line)[:PROBLEMS_KEPT]
@@ -258,8 +305,8 @@ def _write(
         session.flush()
         for piece in _pieces(fresh):
             session.execute(insert(StatementLineRow), [_as_row(row.id, wallet, line) for line in piece])
-        if saved is not None:
-            _remember(session, saved)
+        if report.saved is not None:
+            _remember(session, report.saved)
     return _imported(row, repeated=False)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -138,6 +139,17 @@ def test_a_report_is_read() -> None:
     assert len({line.row_key for line in (paid, back, out, fee)}) == 4
     assert read_report(REPORT)[0].row_key == paid.row_key
     assert read_report("\ufeff" + REPORT)[0] == paid
+
+
+def test_rows_without_any_id_are_each_a_line_and_the_same_in_every_report() -> None:
+    head, *_ = REPORT.splitlines()
+    one, two = "2026-03-10 08:00:00,,,1000,CDF,COD,,SETTLEMENT,,", "2026-03-10 09:00:00,,,2000,CDF,COD,,SETTLEMENT,,"
+    lines = read_report("\n".join([head, one, two, one]))
+    assert len({line.row_key for line in lines}) == 3
+    assert [line.row_key for line in read_report("\n".join([head, one]))] == [lines[0].row_key]
+    alike: Counter[str] = Counter()
+    both = read_report("\n".join([head, one]), alike) + read_report("\n".join([head, one]), alike)
+    assert [line.row_key for line in both] == [lines[0].row_key, lines[2].row_key]
 
 
 @pytest.mark.parametrize("cell", ["2026-03-01 10:00:00", "12500.00", "CDF"])

@@ -323,3 +323,12 @@ def test_no_cells_make_it_fall_over(rows: list[list[str]]) -> None:
     data = out.getvalue().replace("\x00", "").encode("utf-8", "ignore")
     read = mapped(data)
     assert all(line.amount.minor > 0 for line in read.lines)
+
+
+@pytest.mark.parametrize("kind", ["Reversal", "Refund", "Fee", "Payout"])
+def test_money_that_came_in_is_none_that_goes_out_whatever_its_word(kind: str) -> None:
+    columns = {"provider_txn_id": "No.", "at": "Time", "amount_in": "In", "amount_out": "Out", "kind": "Type"}
+    data = f"No.,Time,In,Out,Type\nA,10/03/2026 09:00:00,28500,,{kind}\nB,10/03/2026 09:00:00,,28500,{kind}\n".encode()
+    read = mapped(data, columns=columns)
+    assert [line.provider_txn_id for line in read.lines] == ["B"]
+    assert [(p.line, p.blanks) for p in read.problems] == [(2, {"word": kind})]

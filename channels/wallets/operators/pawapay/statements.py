@@ -7,7 +7,9 @@ read where they have one of the names below. Source: pawaPay's pages on statemen
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
@@ -74,10 +76,11 @@ class Reports:
     def lines(self, start: datetime, end: datetime) -> list[StatementLine]:
         """All lines of [start, end). Raises PartnerError, also when a report is not ready in time."""
         found: list[StatementLine] = []
+        alike: Counter[str] = Counter()
         for wallet in self._wallets():
             for begin, until in _windows(start, end):
                 text = self._download(self._written(self._ask(wallet, begin, until)))
-                found += [line for line in read_report(text) if start <= line.at < end]
+                found += [line for line in read_report(text, alike) if begin <= line.at < until]
         return found
 
     def _wallets(self) -> list[dict[str, str]]:
@@ -144,9 +147,11 @@ class Reports:
         raise PartnerRefused(self._http.partner, code)
 
 
-def read_report(text: str) -> list[StatementLine]:
-    """The lines of a report. Raises PartnerError for one whose columns or cells cannot be read: half a report would
-    look like money that is missing."""
+def read_report(text: str, alike: Counter[str] | None = None) -> list[StatementLine]:
+    """The lines of a report. `alike` counts rows without an id over several reports of one fetch: two that are alike
+    are two. Raises PartnerError for a report whose columns or cells cannot be read: half of it would look like money
+    that is missing."""
+    alike = Counter() if alike is None else alike
     rows = csv.DictReader(io.StringIO(text.lstrip("\ufeff")))
     found = []
     for number, raw in enumerate(rows, 2):
@@ -154,20 +159,20 @@ def read_report(text: str) -> list[StatementLine]:
         if _cell(cells, _STATE).upper() not in ("", "COMPLETED"):
             continue
         try:
-            found.append(_line(cells, {str(name): str(value or "") for name, value in raw.items() if name}))
+            found.append(_line(cells, {str(name): str(value or "") for name, value in raw.items() if name}, alike))
         except ValueError as error:
             raise PartnerDown("pawapay", "unreadable", f"line {number} of the report: {error}") from error
     return found
 
 
-def _line(cells: Mapping[str, str], raw: Mapping[str, str]) -> StatementLine:
+def _line(cells: Mapping[str, str], raw: Mapping[str, str], alike: Counter[str]) -> StatementLine:
     currency, own_id = cells.get("currency", ""), _cell(cells, _OWN_ID)
     kind, word = _kind(cells.get("type", "")), cells.get("type", "")
     amount = _amount(cells.get("amount", ""), currency)
     at = datetime.fromisoformat(_cell(cells, _AT))
     fee = _cell(cells, _FEE)
     return StatementLine(
-        row_key=f"{word}:{own_id or _cell(cells, _THEIR_ID)}"[:80],
+        row_key=f"{word}:{own_id or _cell(cells, _THEIR_ID) or _row_id(cells, alike)}"[:80],
         kind=kind,
         amount=amount,
         at=at if at.tzinfo else at.replace(tzinfo=UTC),
@@ -178,6 +183,13 @@ def _line(cells: Mapping[str, str], raw: Mapping[str, str]) -> StatementLine:
         fee=_amount(fee, currency) if fee else None,
         raw=raw,
     )
+
+
+def _row_id(cells: Mapping[str, str], alike: Counter[str]) -> str:
+    """What a row without any id is known by in every report: its cells, and which of several alike it is."""
+    digest = hashlib.sha256("\x1f".join(f"{name}={cells[name]}" for name in sorted(cells)).encode()).hexdigest()[:32]
+    alike[digest] += 1
+    return f"{digest}:{alike[digest]}"
 
 
 def _amount(text: str, currency: str) -> Money:
