@@ -76,7 +76,8 @@ def _book(ctx: Context, wallet: str, bill: BillPayment, found_by: str) -> str | 
         )
         request = _request_behind(ctx, session, wallet, contract, suffix, bill)
         if request is None:
-            if contract is None and _may_be_known(ctx, session, wallet, bill):
+            # Of a report's line that was asked before, with the payer, or a person has said so.
+            if contract is None and found_by != "statement" and _may_be_known(ctx, session, wallet, bill):
                 raise StateConflict("it names no account, and may be the money of a request whose number is not known")
             if _beyond(ctx, wallet, bill):
                 # Nothing but a secret address speaks for it: so much is placed by people.

@@ -167,6 +167,16 @@ def test_money_that_no_line_shows_may_be_this_one_under_any_number(any_clerk: Cl
     any_clerk.check()
 
 
+def test_a_person_may_say_that_it_is_new_money_all_the_same(any_clerk: Clerk) -> None:
+    any_clerk.paid(None)
+    any_clerk.take(Line("TX1", ref="?"))
+    (line,) = any_clerk.lines()
+    assert line.note == rules.PERHAPS
+    any_clerk.office.settle_line(line.id, "book", "He paid at the desk too.", "nadine")
+    assert any_clerk.till.money() == [BILL.minor, BILL.minor]
+    any_clerk.check()
+
+
 def test_once_its_own_line_shows_the_one_the_other_is_booked_by_itself(any_clerk: Clerk) -> None:
     any_clerk.paid("SYS123")
     any_clerk.take(Line("TX2", ref=any_clerk.account))
