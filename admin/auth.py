@@ -68,6 +68,7 @@ RULES: Mapping[str, Rule] = {
     "admin.statements": Permission.SEE_MONEY,
     "admin.look_at_statement": Permission.RECONCILE,
     "admin.import_statement": Permission.RECONCILE,
+    "admin.release_statement": Permission.RECONCILE,
     "admin.refunds": Permission.SEE_MONEY,
     "admin.export_refunds": Permission.EXPORT_MONEY,
     "admin.new_refund": Permission.ASK_REFUNDS,

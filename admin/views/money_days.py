@@ -16,6 +16,7 @@ from admin.parts import Parts, day_time, page, say
 from core.i18n import N_
 from core.kernel.money import CURRENCIES, Money
 from core.reconciliation.model import DECISIONS, Decision, Figure, LineView, PaymentView
+from core.reconciliation.rules import TWICE
 
 _LINES, _EXPORT_LIMIT = 100, 2_000
 OUTCOMES = ("open", "matched", "theirs_only", "differs", "ignored")
@@ -70,6 +71,8 @@ class _Pages:
             "money_line.html",
             self.parts,
             x=line,
+            may_book=line.kind in ("payout", "fee")
+            or (line.kind == "payment" and (line.payment_id is None or line.note == TWICE)),
             refusal=refusal,
             payer=payer,
             zone=self.parts.zone,

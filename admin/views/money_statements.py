@@ -135,6 +135,23 @@ def add_pages(admin: Blueprint, parts: Parts, money: MoneyParts) -> None:
         asked = urlencode({"wallet": wallet, "currency": currency, **told})
         return make_response(redirect(f"{url_for('admin.statements')}?{asked}", 303))
 
+    _add_release(admin, pages)
+
+
+def _add_release(admin: Blueprint, pages: _Pages) -> None:
+    parts, money = pages.parts, pages.money
+
+    @admin.post("/money/statements/<int:import_id>/release")
+    def release_statement(import_id: int) -> Response:
+        note = request.form.get("note", "").strip()[:200]
+        answer = act(
+            parts, "statement.released", str(import_id), note,
+            lambda: money.reconciliation.release(import_id, note, by()),
+        )  # fmt: skip
+        if isinstance(answer, Refusal):
+            return pages.show_list(answer)
+        return make_response(redirect(url_for("admin.statements", done="released"), 303))
+
 
 def _done() -> str:
     """What became of the import this page was reached from."""
@@ -146,6 +163,8 @@ def _done() -> str:
         )
     if request.args.get("done") == "again":
         return say(N_("This very file was taken in before: {new} lines were new then. Nothing was changed."), **counts)
+    if request.args.get("done") == "released":
+        return say(N_("Released: its new money is booked."))
     return ""
 
 

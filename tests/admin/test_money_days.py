@@ -203,3 +203,23 @@ def test_the_office_looks_on(home: town.Home, console: Console) -> None:
     assert "The line as it came" not in html
     assert "243815550001" not in html
     assert "Look at it first" not in office.get("/admin/money/statements").text
+
+
+def test_a_report_with_much_new_money_is_released_by_a_person(home: town.Home, console: Console) -> None:
+    client = logged_in(console, "finance")
+    _, head, line, *_ = statement(TXN).decode().splitlines()
+    lines = [line.replace(TXN, f"STRANGE{n}").replace("30,000", f"{31 + n},000") for n in range(12)]
+    take_in(client, "\n".join([head, *lines]).encode())
+    html = client.get("/admin/money/statements").text
+    assert "12 lines are new to us" in html
+    (view,) = console.money.reconciliation.imports()
+    where = f"/admin/money/statements/{view.id}/release"
+    status, html = post(client, where, note=" ")
+    assert (status, "Say in a note why." in html) == (409, True)
+    status, location = post(client, where, note="The till of the market.")
+    assert status == 303
+    html = client.get(location).text
+    assert "Released: its new money is booked." in html
+    assert "released by finance" in html
+    assert console.staff.newest_audit()[0].act == "statement.released"
+    assert not console.money.reconciliation.lines("vodacom", open_only=True)
