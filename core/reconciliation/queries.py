@@ -13,7 +13,6 @@ from core.kernel.money import Money
 from core.ledger.tables import AccountRow, JournalRow, TransferRow
 from core.payments.tables import AttemptRow, PaymentRow, RefundRow
 from core.reconciliation.rules import (
-    NEAR,
     OWN_NUMBER,
     REQUEST_LIVES,
     LineFacts,
@@ -21,7 +20,9 @@ from core.reconciliation.rules import (
     OurPayment,
     OurRefund,
     Twin,
+    day_starts,
     has_number,
+    span,
 )
 from core.reconciliation.tables import StatementImportRow, StatementLineRow
 
@@ -157,14 +158,14 @@ def attempts_told(
 ) -> Sequence[AttemptRow]:
     """The attempts whose reference ends in what the line's reference has behind the account number, made before the
     line's time. Those over the line's money go before others: two characters are short."""
-    at = line.at - ahead
+    low, high = span(line.at)
     found = session.scalars(
         select(AttemptRow)
         .where(
             AttemptRow.wallet == line.wallet,
             AttemptRow.contract_id == contract_id,
             AttemptRow.own_ref.endswith(suffix, autoescape=True),
-            AttemptRow.created_at.between(at - REQUEST_LIVES, at + NEAR),
+            AttemptRow.created_at.between(low - ahead - REQUEST_LIVES, high - ahead),
             AttemptRow.submitted_at.is_not(None),
         )
         .order_by(AttemptRow.created_at.desc())
@@ -205,7 +206,7 @@ def twins(session: Session, line: StatementLineRow) -> list[Twin]:
             StatementLineRow.wallet == line.wallet,
             StatementLineRow.currency == line.currency,
             StatementLineRow.amount_minor == line.amount_minor,
-            StatementLineRow.at.between(line.at - NEAR, line.at + NEAR),
+            or_(StatementLineRow.at.between(*span(line.at)), StatementLineRow.at.in_(day_starts(line.at))),
             StatementLineRow.kind == line.kind,
             StatementLineRow.id < line.id,
             StatementLineRow.import_id != line.import_id,
@@ -236,10 +237,11 @@ def near_payments(session: Session, line: StatementLineRow, ahead: timedelta) ->
     found days later. `ahead`: how far business time stands from real time, in which requests live; nothing outside the
     sandbox.
     """
-    low, high = line.at - NEAR, line.at + NEAR
+    low, high = span(line.at)
     untold = PaymentRow.paid_at.is_(None)
     came = or_(
         PaymentRow.paid_at.between(low, high),
+        PaymentRow.paid_at.in_(day_starts(line.at)),
         and_(untold, AttemptRow.submitted_at.between(low - ahead, high - ahead)),
         and_(untold, AttemptRow.submitted_at.is_(None), PaymentRow.received_at.between(low, high)),
     )
@@ -266,13 +268,14 @@ def near_payments(session: Session, line: StatementLineRow, ahead: timedelta) ->
 
 def near_attempts(session: Session, line: StatementLineRow, ahead: timedelta) -> list[OurAttempt]:
     """Requests for the same money that left and brought none so far; their times in business time."""
+    low, high = span(line.at)
     rows = session.scalars(
         select(AttemptRow)
         .where(
             AttemptRow.wallet == line.wallet,
             AttemptRow.charged_currency == line.currency,
             AttemptRow.charged_minor == line.amount_minor,
-            AttemptRow.submitted_at.between(line.at - ahead - NEAR, line.at - ahead + NEAR),
+            AttemptRow.submitted_at.between(low - ahead, high - ahead),
             ~exists().where(PaymentRow.attempt_id == AttemptRow.id),
         )
         .order_by(AttemptRow.submitted_at)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from core.i18n import N_
@@ -19,6 +19,9 @@ from core.payments.answers import LineKind
 
 # How far two clocks and a slow customer may lie apart.
 NEAR = timedelta(minutes=30)
+# Hours, in UTC, at which a day begins somewhere between Accra and Nairobi: some reports have days only.
+_MIDNIGHTS = (21, 22, 23, 0)
+_DAY = timedelta(days=1)
 # So long after it was made, money may still be the answer to a request.
 REQUEST_LIVES = timedelta(hours=72)
 # What money is booked under when its line has no number: this and the line's id. No number of the operator's.
@@ -193,7 +196,7 @@ def same_line(line: LineFacts, other: LineFacts) -> bool:
         return True
     if has_number(line.provider_txn_id) and has_number(other.provider_txn_id):
         return line.provider_txn_id == other.provider_txn_id
-    if abs(line.at - other.at) > NEAR:
+    if not about(line.at, other.at):
         return False
     if line.own_ids and other.own_ids:
         return not set(line.own_ids).isdisjoint(other.own_ids)
@@ -210,6 +213,32 @@ def _same_row(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
 
 def _typed(reference: str | None) -> str:
     return "".join((reference or "").split()).casefold()
+
+
+def about(one: datetime, other: datetime) -> bool:
+    """Whether two times may be of one moment: half an hour apart, or within the day that is all one of them says."""
+    if abs(one - other) <= NEAR:
+        return True
+    day, moment = sorted((one, other))
+    return is_day_only(day) and moment - day <= _DAY + NEAR
+
+
+def is_day_only(at: datetime) -> bool:
+    """Whether this is the beginning of a day: what a report without hours is read as."""
+    moment = at.astimezone(UTC)
+    return moment.hour in _MIDNIGHTS and (moment.minute, moment.second, moment.microsecond) == (0, 0, 0)
+
+
+def span(at: datetime) -> tuple[datetime, datetime]:
+    """The first and the last moment of what may be `at`."""
+    return at - NEAR, at + NEAR + (_DAY if is_day_only(at) else timedelta(0))
+
+
+def day_starts(at: datetime) -> list[datetime]:
+    """What a report with days only may say instead of `at`."""
+    moment = at.astimezone(UTC)
+    starts = [moment.replace(hour=hour, minute=0, second=0, microsecond=0) for hour in _MIDNIGHTS]
+    return [start if start <= moment else start - _DAY for start in starts]
 
 
 def has_number(txn: str | None) -> bool:
@@ -266,7 +295,7 @@ def near_payments(line: LineFacts, payments: Sequence[OurPayment]) -> list[OurPa
         p
         for p in payments
         if p.amount == line.amount
-        and abs(p.at - line.at) <= NEAR
+        and about(p.at, line.at)
         and same_payer(line.payer, p.payer) is not False
         and (not p.shown or _nameless(line, p))
     ]
@@ -287,7 +316,7 @@ def near_attempts(line: LineFacts, attempts: Sequence[OurAttempt]) -> list[OurAt
     return [
         a
         for a in attempts
-        if a.amount == line.amount and abs(a.at - line.at) <= NEAR and same_payer(line.payer, a.payer) is True
+        if a.amount == line.amount and about(a.at, line.at) and same_payer(line.payer, a.payer) is True
     ]
 
 

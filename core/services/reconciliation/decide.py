@@ -131,21 +131,19 @@ def settle_line(ctx: Context, line_id: int, decision: Decision, note: str, by: s
     with ctx.db.read() as session:
         row = session.get(StatementLineRow, line_id)
     kind = _check_open(ctx, row).kind
+    brings_in = decision == "settle" or (decision == "book" and kind not in ("payout", "fee"))
     try:
-        match decision:
-            case "book" if kind in ("payout", "fee"):
-                _in_books(ctx, line_id, decision, by, target)
-            case "settle" | "book":
-                _bring_in(ctx, line_id, decision, target)
-            case _:
-                _in_books(ctx, line_id, decision, by, target)
+        if brings_in:
+            _bring_in(ctx, line_id, decision, target)
+        else:
+            _in_books(ctx, line_id, decision, note, by, target)
     except IntegrityError as error:
         raise ReconciliationRefused(N_("This number belongs to another payment by now. Look again.")) from error
-    with ctx.db.begin() as session:
-        line = queries.lock_line(session, line_id)
-        assert line is not None
-        line.decided_by, line.decided_at, line.note = by[:40], ctx.clock.now(), note.strip()[:NOTE_LENGTH]
-        _lower_flag(session, line)
+    if brings_in:
+        with ctx.db.begin() as session:
+            line = queries.lock_line(session, line_id)
+            assert line is not None
+            _decided(ctx, session, line, note, by)
     log.info("statement.decided", line=line_id, decision=decision, by=by)
 
 
@@ -176,30 +174,42 @@ def _bring_in(ctx: Context, line_id: int, decision: Decision, target: str | None
         raise ReconciliationRefused(row.note or rules.NOTHING_BOOKED)
 
 
-def _in_books(ctx: Context, line_id: int, decision: Decision, by: str, target: str | None) -> None:
+def _decided(ctx: Context, session: Session, line: StatementLineRow, note: str, by: str) -> None:
+    line.decided_by, line.decided_at, line.note = by[:40], ctx.clock.now(), note.strip()[:NOTE_LENGTH]
+    _lower_flag(session, line)
+
+
+def _in_books(ctx: Context, line_id: int, decision: Decision, note: str, by: str, target: str | None) -> None:
     try:
         with ctx.db.begin() as session:
             line = _check_open(ctx, queries.lock_line(session, line_id))
-            if decision == "accept":
-                # What is nothing of ours, or told before, is left out of the sums; what differs stays in them, for it
-                # is different.
-                line.outcome = "differs" if line.payment_id and line.note != rules.TWICE else "ignored"
-                return
-            if decision == "book":
-                _book_out(ctx, session, line, by)
-                return
-            payment = session.get(PaymentRow, target) if target else None
-            if payment is None or payment.wallet != line.wallet:
-                raise ReconciliationRefused(N_("Say which payment of this wallet it is."))
-            if decision == "match":
-                _match(ctx, session, line, payment)
-            else:
-                _reverse(ctx, session, line, payment, by)
+            _as_decided(ctx, session, line, decision, by, target)
+            _decided(ctx, session, line, note, by)
     except ReconciliationRefused:
         raise
     except StateConflict as refused:
         refuse(ctx, line_id, rules.REFUSED, str(refused))
         raise ReconciliationRefused(rules.REFUSED) from refused
+
+
+def _as_decided(
+    ctx: Context, session: Session, line: StatementLineRow, decision: Decision, by: str, target: str | None
+) -> None:
+    if decision == "accept":
+        # What is nothing of ours, or told before, is left out of the sums; what differs stays in them, for it is
+        # different.
+        line.outcome = "differs" if line.payment_id and line.note != rules.TWICE else "ignored"
+        return
+    if decision == "book":
+        _book_out(ctx, session, line, by)
+        return
+    payment = session.get(PaymentRow, target) if target else None
+    if payment is None or payment.wallet != line.wallet:
+        raise ReconciliationRefused(N_("Say which payment of this wallet it is."))
+    if decision == "match":
+        _match(ctx, session, line, payment)
+    else:
+        _reverse(ctx, session, line, payment, by)
 
 
 def _match(ctx: Context, session: Session, line: StatementLineRow, payment: PaymentRow) -> None:

@@ -198,6 +198,8 @@ def fetch_yesterday(ctx: Context, by: str) -> dict[str, Imported]:
             done[name] = import_api(ctx, name, _fetched_until(ctx, name, end), end, by)
         except PartnerError as error:
             log.warning("statement.not_fetched", wallet=name, code=error.code)
+        except NotRecorded:
+            log.warning("statement.not_fetched", wallet=name, code="busy")
     match_all(ctx, MATCHED_AT_ONCE)
     return done
 

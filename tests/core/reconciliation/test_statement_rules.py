@@ -178,6 +178,30 @@ def test_when_two_lines_of_two_reports_are_one(one: LineFacts, other: LineFacts,
     assert same_line(one, other) is same_line(other, one) is same
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "is_about"),
+    [
+        (AT, AT + timedelta(minutes=30), True),
+        (AT, AT + timedelta(minutes=31), False),
+        (datetime(2026, 3, 9, 23, tzinfo=UTC), datetime(2026, 3, 10, 22, 59, tzinfo=UTC), True),
+        (datetime(2026, 3, 9, 23, tzinfo=UTC), datetime(2026, 3, 11, 0, tzinfo=UTC), False),
+        (datetime(2026, 3, 9, 23, 0, 1, tzinfo=UTC), datetime(2026, 3, 10, 10, tzinfo=UTC), False),
+        (datetime(2026, 3, 10, 12, tzinfo=UTC), datetime(2026, 3, 10, 22, tzinfo=UTC), False),
+    ],
+)
+def test_when_two_times_may_be_one(one: datetime, other: datetime, is_about: bool) -> None:
+    assert rules.about(one, other) is rules.about(other, one) is is_about
+
+
+@given(st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001
+def test_every_day_that_a_moment_may_be_told_as_is_about_it(at: datetime) -> None:
+    for start in rules.day_starts(at):
+        assert rules.is_day_only(start)
+        assert rules.about(start, at)
+        low, high = rules.span(start)
+        assert low <= at <= high
+
+
 def test_how_much_new_money_is_too_much() -> None:
     assert not is_too_much(9, 9)
     assert is_too_much(10, 199)

@@ -135,6 +135,17 @@ def test_a_payment_that_was_found_days_later_is_near_when_its_request_was(any_cl
     assert any_clerk.till.money() == [BILL.minor]
 
 
+@pytest.mark.parametrize("mapped", ["10/03/2026", "10/03/2026 00:00:00"])
+def test_a_report_with_days_only_is_compared_with_the_whole_day(any_clerk: Clerk, mapped: str) -> None:
+    any_clerk.paid("SYS123")
+    any_clerk.paid(None, OTHER, francs(700))
+    any_clerk.take(Line("MP1", at=mapped), Line("MP2", "700", at=mapped, payer=OTHER), Line("", "900", at=mapped))
+    assert _notes(any_clerk) == [rules.PERHAPS, rules.PERHAPS, ""]
+    any_clerk.take(Line("MP3", "900", at="10/03/2026 15:00:00"), name="with hours.csv")
+    assert _notes(any_clerk)[-1] == rules.TWICE
+    assert any_clerk.till.money() == [70_000, 90_000, BILL.minor]
+
+
 def test_two_requests_under_one_lines_ids_are_a_persons(any_clerk: Clerk) -> None:
     _, one = any_clerk.asked(amount=francs(700))
     second, two = any_clerk.asked(OTHER, francs(800))
