@@ -27,6 +27,12 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("mwolo")
 
 
+@pytest.fixture(autouse=True)
+def _logs_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that is run in this process sets the logs up for the whole of it: the tests after it would see none."""
+    monkeypatch.setattr("mwolo.logs.set_up", lambda *_: None)
+
+
 @pytest.fixture
 def clock() -> FixedClock:
     """Tuesday 10 March 2026, 09:00 in Kinshasa, 10:00 in Lubumbashi."""

@@ -23,7 +23,7 @@ from core.kernel.money import Money
 from core.ledger import queries as ledger
 from core.ledger.model import Account, Transfer, credit, receivable
 from core.ledger.tables import AccountRow, JournalRow, TransferRow
-from core.payments.tables import PaymentRow
+from core.payments.tables import PaymentRow, RefundRow
 from core.settlement import effects
 from core.settlement.allocation import OpenInvoice
 from core.settlement.dunning import reevaluate
@@ -200,10 +200,26 @@ def _check(session: Session, event: Event, books: Books) -> None:
                 raise StateConflict(
                     f"payment {payment.receipt_number} was given back, or a refund of it is under way: close that first"
                 )
+            if _returned_to_suspense(session, event.payment_id):
+                # Its own transfers do not tell the whole way of the money any more: turned round they would be wrong.
+                raise StateConflict(
+                    f"payment {payment.receipt_number} was given back and came back to us: a person corrects the books"
+                )
             if payment.reversed_at is not None or payment.contract_id != event.contract_id:
                 raise StateConflict(
                     f"payment {payment.receipt_number} was taken back already, or is another contract's"
                 )
+
+
+def _returned_to_suspense(session: Session, payment_id: str) -> bool:
+    """Whether a refund out of suspense was booked as paid, and returned afterwards."""
+    refunds = session.scalars(
+        select(RefundRow.id).where(RefundRow.payment_id == payment_id, RefundRow.source == "suspense")
+    )
+    return any(
+        session.scalar(select(JournalRow.id).where(JournalRow.key.startswith(f"refund:{refund_id}:returned")).limit(1))
+        for refund_id in refunds
+    )
 
 
 def _check_currency(contract: ContractRow, transfers: Sequence[Transfer]) -> None:

@@ -207,10 +207,12 @@ def _credit_made_good(event: OperatorReversed, books: Books, transfers: Sequence
     ours, owed = credit(event.contract_id), receivable(event.contract_id)
     taken = sum((t.debit == ours) * t.amount.minor - (t.credit == ours) * t.amount.minor for t in transfers)
     missing, made_good = max(0, taken - max(books.credit_minor, 0)), []
+    # An exchanged payment has a leg in another currency: the credit's own is meant.
+    currency = next((t.amount.currency for t in transfers if ours in (t.debit, t.credit)), "")
     for use in books.credit_uses:
         back = min(use.balance_minor, missing)
         if back > 0:
-            amount = Money(back, transfers[0].amount.currency)
+            amount = Money(back, currency)
             made_good.append(Transfer(owed, ours, amount, invoice_id=use.invoice_id, payment_id=event.payment_id))
             missing -= back
     return made_good

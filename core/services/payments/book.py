@@ -11,6 +11,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core.customers.tables import ContractRow, PhoneLinkRow
 from core.kernel.clock import WEST, Clock, local_time
+from core.kernel.errors import StateConflict
 from core.kernel.ids import ALPHABET, new_uuid, verification_code
 from core.kernel.money import Money
 from core.ledger.tables import AccountRow
@@ -55,26 +56,43 @@ def book(session: Session, attempt: AttemptRow, paid: Paid, *, found_by: str, cl
 
 def _adopt(session: Session, attempt: AttemptRow, payment: PaymentRow, amount: Money, clock: Clock) -> None:
     """The money came by another door first. If it waits in suspense, we know now whose it is."""
+    if attempt.contract_id is not None:
+        # Everybody who moves money locks the contract before the payment.
+        session.get(ContractRow, attempt.contract_id, with_for_update={"key_share": True}, populate_existing=True)
     payment.attempt_id = attempt.id
     attempt.provider_txn_id = payment.provider_txn_id
     if (payment.amount_minor, payment.currency) != (amount.minor, amount.currency):
         attempt.flag = "amount"
+    if payment.in_suspense and _placed(session, attempt, payment, clock):
+        return
+    if payment.in_suspense or payment.contract_id != attempt.contract_id or payment.reversed_at is not None:
+        attempt.flag = "transaction_elsewhere"
+
+
+def _placed(session: Session, attempt: AttemptRow, payment: PaymentRow, clock: Clock) -> bool:
+    """Put suspense money on the attempt's account. False where the books refuse it (a part is elsewhere, or on its way
+    back): the success stands all the same, and a person places the rest."""
     contract = session.get(ContractRow, attempt.contract_id) if attempt.contract_id else None
     target = session.get_one(AccountRow, attempt.target_account_id)
-    placeable = payment.in_suspense and payment.reversed_at is None and not payment.refunded_minor
-    if placeable and contract is not None and target.code == "receivable" and contract.currency == payment.currency:
-        session.flush()
-        placed = SuspensePlaced(
-            key=f"placed:{payment.id}:attempt",
-            payment_id=payment.id,
-            wallet=payment.wallet,
-            contract_id=contract.id,
-            amount=Money(payment.amount_minor, payment.currency),
-            invoice_ids=_chosen(session, attempt),
-        )
-        post(session, placed, clock=clock)
-    elif payment.in_suspense or payment.contract_id != attempt.contract_id or payment.reversed_at is not None:
-        attempt.flag = "transaction_elsewhere"
+    if contract is None or target.code != "receivable" or contract.currency != payment.currency:
+        return False
+    event = SuspensePlaced(
+        key=f"placed:{payment.id}:attempt",
+        payment_id=payment.id,
+        wallet=payment.wallet,
+        contract_id=contract.id,
+        amount=Money(payment.amount_minor, payment.currency),
+        invoice_ids=_chosen(session, attempt),
+    )
+    session.flush()
+    if payment.refunded_minor or payment.reversed_at is not None:
+        return False
+    try:
+        with session.begin_nested():
+            post(session, event, clock=clock)
+    except StateConflict:
+        return False
+    return True
 
 
 def fill_number(session: Session, attempt: AttemptRow, number: str | None) -> None:

@@ -182,6 +182,8 @@ def _ask(ctx: Context, callback_id: int, attempt_id: str, hint: Hint, received_a
     outcome, answer = carry.ask(ctx, attempt_id, by="callback")
     if isinstance(outcome, Retry):
         return outcome
+    if _speaks_of_another(ctx, attempt_id, hint, answer):
+        return _close(ctx, callback_id, "unmatched", "it speaks of another request of this attempt")
     _complete(ctx, attempt_id, hint, answer)
     if _was_no_word(answer, hint):
         # It may be the last hint of money that came: it stays open until the operator has said something.
@@ -192,6 +194,20 @@ def _ask(ctx: Context, callback_id: int, attempt_id: str, hint: Hint, received_a
             return Retry(pause_s * ctx.query_scale, "the operator gave no word yet", counts=False)
         return _close(ctx, callback_id, "unmatched", "the operator gave no word")
     return _close(ctx, callback_id, "done", outcome.note if isinstance(outcome, Done) else "")
+
+
+def _speaks_of_another(ctx: Context, attempt_id: str, hint: Hint, answer: QueryAnswer | None) -> bool:
+    """Whether it claims money for a request that is not the one the operator was asked about: nobody can be asked about
+    that one by its own id any more, so a person does."""
+    if not isinstance(hint.claim, Paid) or hint.provider_ref is None or isinstance(answer, Paid):
+        return False
+    with ctx.db.begin() as session:
+        attempt = queries.lock_attempt(session, attempt_id)
+        assert attempt is not None
+        if attempt.provider_ref in (None, hint.provider_ref):
+            return False
+        attempt.flag = attempt.flag or "two_transactions"
+        return True
 
 
 def _complete(ctx: Context, attempt_id: str, hint: Hint, answer: QueryAnswer | None) -> None:

@@ -41,6 +41,8 @@ log = structlog.get_logger(__name__)
 SESSION_WAIT_S, SESSION_WAIT_MAX_S = 5.0, 60.0
 OPERATOR_WAIT_S, OPERATOR_WAIT_MAX_S = 5.0, 120.0
 LANE_WAIT_S = 2.0
+# A wallet that was taken out of the configuration may be put back.
+NOT_CONFIGURED_WAIT = timedelta(hours=1)
 # An attempt that could not leave for so long is not what the customer expects any more.
 STALE_S = 900.0
 # Longer than any lease of its errand: whatever became of that errand, somebody must end the attempt.
@@ -63,7 +65,7 @@ def push(ctx: Context, attempt_id: str) -> Outcome:
         return Retry(SESSION_WAIT_S, "the payer's phone has a session open", counts=False)
     if waiting and circuit.is_open(now):
         return _wait_for_operator(ctx, attempt_id, waited)
-    with ctx.lanes.enter(f"{name}:start") as room:
+    with ctx.lanes.enter(name, "start") as room:
         if not room:
             return Retry(LANE_WAIT_S, "too many wait for this operator", counts=False)
         hold_s = ctx.hold_s(name, "start") if name in ctx.wallets else 0.0
@@ -171,16 +173,16 @@ def ask(ctx: Context, attempt_id: str, *, by: str) -> tuple[Outcome, QueryAnswer
             return Done(f"nothing to ask: {attempt.state}"), None
         wallet = ctx.wallets.get(attempt.wallet)
         if wallet is None:
-            _ask_later(ctx, attempt_id, None)
-            return Dead("the wallet is not configured"), None
+            return _ask_later(ctx, attempt_id, ctx.clock.real_now() + NOT_CONFIGURED_WAIT), None
         asked, name = ctx.for_wallet(session, attempt), attempt.wallet
         circuit = circuits.of(session, name)
     # A person who asks does so to find out whether the operator is back.
     if by != "console" and circuit.is_open(ctx.clock.real_now()):
         return _ask_later(ctx, attempt_id, circuit.open_until), Unknown("left_alone")
-    with ctx.lanes.enter(f"{name}:query") as room:
+    with ctx.lanes.enter(name, "query") as room:
         hold_s = ctx.hold_s(name, "query") if room else LANE_WAIT_S
         if hold_s > 0:
+            _ask_later(ctx, attempt_id, None)
             return Retry(hold_s, "the operator is called often enough", counts=False), Unknown("left_alone")
         assert_outside_transaction()
         answer = wallet.query(asked)
@@ -198,6 +200,8 @@ def _ask_later(ctx: Context, attempt_id: str, until: datetime | None) -> Outcome
             queries.note(session, attempt, to_state="needs_attention", by="age", at=now, detail="nobody could be asked")
             attempt.state, attempt.is_open, attempt.next_query_at = "needs_attention", False, None
             attempt.ended_at = attempt.ended_at or now
+        elif attempt.state == "failed" and ctx.age_s(attempt) > sum(WATCH_S):
+            attempt.next_query_at = None
         elif until is not None and attempt.next_query_at is not None:
             attempt.next_query_at = until + timedelta(seconds=scaled(OPERATOR_WAIT_S, ctx.query_scale))
     return Done("the operator is left alone")

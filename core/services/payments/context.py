@@ -40,11 +40,15 @@ class Context:
         return (self.clock.real_now() - attempt.submitted_at).total_seconds() / self.query_scale
 
     def hold_s(self, wallet: str, call: Literal["start", "query"]) -> float:
-        """How long a call has to wait for its turn. A quarter of the pace is kept for questions: a crowd of requests
+        """How long a call has to wait for its turn. Requests get three quarters of the pace at most: a crowd of them
         must not keep us from learning what became of the ones before."""
         pace = self.wallets[wallet].can.calls_per_minute
-        asks = max(1, pace // 4)
-        return self.turnstile.wait_s(f"{wallet}:{call}", asks if call == "query" else max(1, pace - asks))
+        requests = max(1, pace - pace // 4)
+        if call == "start" and requests < pace:
+            hold_s = self.turnstile.wait_s(f"{wallet}:start", requests)
+            if hold_s > 0:
+                return hold_s
+        return self.turnstile.wait_s(wallet, pace)
 
     def serving(self, brand: str, currency: str) -> list[str]:
         """The wallets that could collect for a brand in a currency, the preferred one first."""

@@ -6,10 +6,10 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Literal, Protocol
 
 # Of the threads of one process, so many may wait for one operator: a slow one must leave room for the others.
-LANE_MAX = 24
+LANE_MAX, LANE_STARTS = 24, 18
 
 
 class Turnstile(Protocol):
@@ -28,21 +28,28 @@ class NoTurnstile:
 
 
 class Lanes:
-    """Calls under way in this process, by operator."""
+    """Calls under way in this process, by operator; of them, requests for money may take `starts` places."""
 
-    def __init__(self, most: int = LANE_MAX) -> None:
+    def __init__(self, most: int = LANE_MAX, starts: int = LANE_STARTS) -> None:
         self._most = most
+        self._starts = starts
         self._under_way: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     @contextmanager
-    def enter(self, wallet: str) -> Iterator[bool]:
+    def enter(self, wallet: str, call: Literal["start", "query"]) -> Iterator[bool]:
         """Whether there was room. Never waits."""
+        requests, all_calls = f"{wallet}:start", wallet
+        keys = (all_calls, requests) if call == "start" else (all_calls,)
         with self._lock:
-            room = self._under_way[wallet] < self._most
-            self._under_way[wallet] += room
+            room = self._under_way[all_calls] < self._most
+            if call == "start":
+                room = room and self._under_way[requests] < self._starts
+            for key in keys:
+                self._under_way[key] += room
         try:
             yield room
         finally:
             with self._lock:
-                self._under_way[wallet] -= room
+                for key in keys:
+                    self._under_way[key] -= room

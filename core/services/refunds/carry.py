@@ -47,7 +47,7 @@ def push(ctx: Context, refund_id: str) -> Outcome:
         left_alone = circuits.of(session, name).is_open(ctx.clock.real_now())
     if waits and left_alone:
         return Retry(LEFT_ALONE_S * min(1.0, ctx.query_scale * 10), "the operator is left alone", counts=False)
-    with ctx.lanes.enter(name) as room:
+    with ctx.lanes.enter(name, "start") as room:
         hold = _hold(ctx, name, room=room) if waits else None
         if hold is not None:
             return hold
@@ -125,7 +125,7 @@ def query(ctx: Context, refund_id: str, *, by: str) -> Outcome:
     # A person who asks does so to find out whether the operator is back.
     if left_alone and by != "console":
         return Retry(LEFT_ALONE_S * min(1.0, ctx.query_scale * 10), "the operator is left alone", counts=False)
-    with ctx.lanes.enter(name) as room:
+    with ctx.lanes.enter(name, "query") as room:
         hold = _hold(ctx, name, room=room)
         if hold is not None:
             return hold

@@ -18,9 +18,11 @@ from core.kernel.digits import with_check
 from core.kernel.errors import StateConflict
 from core.kernel.money import Money
 from core.outbox import Done, OutboxRow, Retry
-from core.payments.ports import Accepted, BillPayment, Hint, NotAccepted, Paid, RawCallback, Unknown
+from core.payments.ports import Accepted, BillPayment, Failed, Hint, NotAccepted, Paid, RawCallback, Unknown
 from core.payments.tables import PaymentRow
 from core.services.payments.bills import read_reference
+from core.settlement import post
+from core.settlement.events import SuspensePlaced
 from tests import town
 from tests.core.payments.scripted import BILL, Till
 from tests.core.settlement.books import francs
@@ -241,6 +243,37 @@ def test_money_on_another_account_whose_request_is_found_is_for_a_person(db: Dat
     till.ask(attempt_id, Paid("SA12ABCDE3", BILL))
     assert till.attempt(attempt_id).flag == "transaction_elsewhere"
     assert till.money() == [BILL.minor]
+
+
+def test_a_success_stands_even_where_its_suspense_cannot_be_placed(db: Database, clock: FixedClock) -> None:
+    """A part was placed on another account, a part waits: the attempt has its success, a person the rest."""
+    till = Till(db, clock)
+    attempt_id = till.submitted(Accepted("REF"))
+    payment_id = till.payments.book_bill("vodacom", bill("nobody"))
+    assert payment_id is not None
+    with db.begin() as session:
+        other = town.home(session, phone="+243815553333").contract.id
+        placed = SuspensePlaced(
+            key="part", payment_id=payment_id, wallet="vodacom", contract_id=other, amount=francs(500)
+        )
+        post(session, placed, clock=clock)
+    till.ask(attempt_id, Paid("SA12ABCDE3", BILL))
+    attempt = till.attempt(attempt_id)
+    assert (attempt.state, attempt.is_open, attempt.flag) == ("succeeded", False, "transaction_elsewhere")
+    (payment,) = payments(till)
+    assert (payment.in_suspense, payment.contract_id) == (True, other)
+    till.check()
+
+
+def test_money_claimed_for_an_earlier_request_is_on_a_persons_list(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
+    attempt_id = till.submitted(Accepted("REF2"))
+    till.wallet.to_query = deque([Failed("cancelled", "1032", final=False)])
+    _says(till, monkeypatch, Hint(provider_ref="REF1", claim=Paid("SA1", BILL)))
+    callback = till.callback({"n": 1}, path_attempt=attempt_id)
+    till.payments.settle(callback)
+    assert till.callback_row(callback).state == "unmatched"
+    assert (till.attempt(attempt_id).state, till.attempt(attempt_id).flag) == ("failed", "two_transactions")
+    assert till.money() == []
 
 
 def test_a_bill_without_reference_beside_a_payment_without_number_is_for_a_person(till: Till) -> None:

@@ -257,3 +257,19 @@ def test_a_reversal_opens_what_its_credit_has_paid_since(books: Books) -> None:
         cycles = [session.get_one(InvoiceRow, invoice_id).cycle for invoice_id in (first, second, third)]
     assert cycles == [2, 2, 2], "a new warning before anything is cut"
     books.check()
+
+
+def test_a_reversal_of_exchanged_money_makes_its_credit_good_in_the_contracts_currency(books: Books) -> None:
+    c = books.contract()
+    p = books.payment(Money(1000, "USD"), contract_id=c)
+    books.post(
+        e.ExchangedMoney(
+            key="k", payment_id=p, wallet="vodacom", contract_id=c, amount=Money(1000, "USD"), worth=francs(28_000)
+        )
+    )
+    later = books.invoice(c, francs(20_000))
+    assert books.paid(later) == francs(20_000)
+    books.post(e.OperatorReversed(key="r", payment_id=p, contract_id=c))
+    assert (books.paid(later), books.balance(credit(c))) == (francs(0), francs(0))
+    assert books.balance(wallet_clearing("vodacom"), "USD") == Money(0, "USD")
+    books.check()
