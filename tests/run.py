@@ -1,6 +1,7 @@
 """`make test`: run everything this machine can prove, and say at the end which real parts were exercised.
 
-The tests that start the real processes mostly wait: they run beside all others, and their words come after.
+The tests that start the real processes mostly wait, and those that play thousands of stories take long: they run beside
+all others, on the second core, and their words come after.
 With MWOLO_TEST_STRICT=1 (CI) a real part that was not exercised, or a skipped test, fails the run.
 """
 
@@ -15,6 +16,12 @@ from collections import defaultdict
 from pathlib import Path
 
 from tests.realparts import PARTS
+
+# What runs beside the rest, each in a process of its own.
+BESIDE = {
+    "The real processes": ("tests/processes",),
+    "Every wallet under every fault, the browser, agents": ("tests/wallets", "tests/browser", "tests/core/agents"),
+}
 
 
 def main(arguments: list[str]) -> int:
@@ -37,21 +44,26 @@ def _pytest(arguments: list[str], env: dict[str, str]) -> int:
 
 
 def _everything(folder: Path, env: dict[str, str]) -> int:
-    words = folder / "processes.txt"
-    with words.open("wb") as out:
-        beside = subprocess.Popen(
-            [sys.executable, "-m", "pytest", "-q", "tests/processes"], env=env, stdout=out, stderr=subprocess.STDOUT
-        )
-        try:
-            code = _pytest(["--ignore=tests/processes", "--cov", "--cov-report=term:skip-covered"], env)
-            print("\nThe real processes:", flush=True)
-            other = beside.wait()
-        except BaseException:
+    running: list[tuple[str, Path, subprocess.Popen[bytes]]] = []
+    try:
+        for number, (title, paths) in enumerate(BESIDE.items()):
+            words = folder / f"beside-{number}.txt"
+            with words.open("wb") as out:
+                command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *paths]
+                running.append((title, words, subprocess.Popen(command, env=env, stdout=out, stderr=subprocess.STDOUT)))
+        left_out = [f"--ignore={path}" for paths in BESIDE.values() for path in paths]
+        code = _pytest([*left_out, "--cov", "--cov-report=term:skip-covered"], env)
+        codes = [code]
+        for title, words, beside in running:
+            print(f"\n{title}:", flush=True)
+            codes.append(beside.wait())
+            print(words.read_text(errors="replace"), flush=True)
+    except BaseException:
+        for _, _, beside in running:
             beside.send_signal(signal.SIGINT)
             beside.wait()
-            raise
-    print(words.read_text(errors="replace"))
-    return code or other
+        raise
+    return next((code for code in codes if code), 0)
 
 
 def report(code: int, found: dict[str, set[str]], skipped: list[str], *, whole: bool) -> int:
