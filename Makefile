@@ -8,7 +8,7 @@ STAMP  := $(VENV)/.ready
 LOCKED := $(shell cat requirements/run.lock requirements/test.lock pyproject.toml 2>/dev/null | sha256sum | cut -c1-16)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench lock clean
+.PHONY: help setup demo test coverage lint bench lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -34,6 +34,9 @@ demo: setup ## everything on one machine: make demo ARGS="--port 8123"
 
 test: setup ## everything this machine can prove; the last lines say with which real parts
 	@$(BIN)/python -m tests.run $(ARGS)
+
+coverage: setup ## the tests that run in this process, with the lines and branches they leave out
+	@$(BIN)/python -m pytest -q --ignore=tests/processes --cov --cov-report=term:skip-covered $(ARGS)
 
 lint: setup ## style, types, walls
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

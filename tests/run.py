@@ -52,7 +52,7 @@ def _everything(folder: Path, env: dict[str, str]) -> int:
                 command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *paths]
                 running.append((title, words, subprocess.Popen(command, env=env, stdout=out, stderr=subprocess.STDOUT)))
         left_out = [f"--ignore={path}" for paths in BESIDE.values() for path in paths]
-        code = _pytest([*left_out, "--cov", "--cov-report=term:skip-covered"], env)
+        code = _pytest(left_out, env)
         codes = [code]
         for title, words, beside in running:
             print(f"\n{title}:", flush=True)
