@@ -19,8 +19,17 @@ from tests.realparts import PARTS
 
 # What runs beside the rest, each in a process of its own.
 BESIDE = {
-    "The real processes": ("tests/processes",),
-    "Every wallet under every fault, the browser, agents": ("tests/wallets", "tests/browser", "tests/core/agents"),
+    "The real processes": (
+        "tests/processes/test_money_under_fire.py",
+        "tests/processes/test_turns_on_two_processes.py",
+    ),
+    "Every wallet under every fault, the browser, agents, the demo and its stories": (
+        "tests/wallets",
+        "tests/browser",
+        "tests/core/agents",
+        "tests/processes/test_demo.py",
+        "tests/processes/test_wallet_trouble.py",
+    ),
 }
 
 
