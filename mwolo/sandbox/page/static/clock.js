@@ -7,13 +7,18 @@ const KINSHASA_AHEAD_S = 3600; // all year: the country has no summer time
 const DAY_S = 86_400;
 
 let aheadMs = 0;
+let known = false;
 
+/** Whether the sandbox has said what time it is. Until then nothing may be reckoned from the page's own clock. */
+export const clockKnown = () => known;
 export const now = () => new Date(Date.now() + aheadMs);
 export const aheadSeconds = () => Math.round(aheadMs / 1000);
 
 function take(business) {
   const moment = Date.parse(business);
-  if (!Number.isNaN(moment)) aheadMs = moment - Date.now();
+  if (Number.isNaN(moment)) return;
+  aheadMs = moment - Date.now();
+  known = true;
 }
 
 export async function readClock() {

@@ -183,6 +183,8 @@ async function readConfig() {
 async function start() {
   if (page.started) return;
   await readConfig();
+  // The box alone, without the product behind it, has no business clock: phones work, the clock's keys do not.
+  await page.world.readClock().catch(() => {});
   await readCustomers();
   if (page.customers.length === 0) return;
   const guests = await firstGuests(matchMedia(ROOM_FOR_TWO).matches ? 2 : 1);

@@ -1,6 +1,6 @@
 // The world beside the phones: the house and its light, the clock, the purse, the diary.
 
-import { aheadSeconds, moveClock, now, partOfDay, readClock, tomorrowMorning, ZONE } from "./clock.js";
+import { aheadSeconds, clockKnown, moveClock, now, partOfDay, readClock, tomorrowMorning, ZONE } from "./clock.js";
 import { byId, make } from "./dom.js";
 import { Refused } from "./api.js";
 import { amountText, dateText, t, timeText } from "./words.js";
@@ -14,6 +14,7 @@ export class World {
     for (const button of byId("clock-keys").querySelectorAll("button")) {
       button.addEventListener("click", () => this.move(button));
     }
+    this.busy(false);
   }
 
   /** Show the home of this phone's owner. `handset` may be null: nobody is chosen. */
@@ -36,10 +37,12 @@ export class World {
 
   async readClock() {
     await readClock();
+    this.busy(this.moving);
     this.tick();
   }
 
   tick() {
+    if (!clockKnown()) return;
     const moment = now();
     byId("clock-time").textContent = timeText(moment, ZONE);
     byId("clock-time").dateTime = moment.toISOString();
@@ -70,7 +73,7 @@ export class World {
     this.moving = moving;
     byId("clock-keys").setAttribute("aria-busy", String(moving));
     byId("world").classList.toggle("time-flies", moving);
-    for (const button of byId("clock-keys").querySelectorAll("button")) button.disabled = moving;
+    for (const button of byId("clock-keys").querySelectorAll("button")) button.disabled = moving || !clockKnown();
   }
 
   /** Write one line into the diary; kept as key and blanks, so that it follows the page's language. */
