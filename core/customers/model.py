@@ -26,6 +26,30 @@ class OpenInvoice:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadingView:
+    """What a meter last said of itself. `energy_wh`: its register, None where it told none; `supply`: on or off."""
+
+    supply: str
+    at: datetime
+    energy_wh: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PrepaidView:
+    """The newest tokens of a prepaid contract. `tokens`: text with leading zeros, in the order to type them.
+
+    `unit`: day or kwh; `quantity`: how many of them all `tokens` together bring. `paid_until`: when what was bought
+    ends, if every token was typed at once; None where the meter counts kWh.
+    """
+
+    unit: str
+    quantity: int
+    tokens: tuple[str, ...]
+    issued_at: datetime
+    paid_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ContractView:
     """One contract as a caller may see it.
 

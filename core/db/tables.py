@@ -11,6 +11,7 @@ from core.documents import tables as documents
 from core.ledger import tables as ledger
 from core.notices import tables as notices
 from core.payments import tables as payments
+from core.prepaid import tables as prepaid
 from core.reconciliation import tables as reconciliation
 from core.staff import tables as staff
 from core.supply import tables as supply
@@ -25,6 +26,7 @@ MODULES = (
     notices,
     outbox,
     payments,
+    prepaid,
     reconciliation,
     staff,
     supply,

@@ -1,0 +1,1 @@
+"""Prepaid contracts: what a day or a kWh costs, which tokens were issued, and how long they last."""
