@@ -5,6 +5,7 @@ from __future__ import annotations
 from core import outbox
 from core.agents import tables as agents
 from core.billing import tables as billing
+from core.customers import link_tables as phone_links
 from core.customers import tables as customers
 from core.db.base import Base
 from core.documents import tables as documents
@@ -26,6 +27,7 @@ MODULES = (
     notices,
     outbox,
     payments,
+    phone_links,
     prepaid,
     reconciliation,
     staff,
