@@ -50,6 +50,27 @@ class PrepaidView:
 
 
 @dataclass(frozen=True, slots=True)
+class PromiseView:
+    """The newest promise to pay of a contract, `open` or `broken`. `ended_at`: when it was found broken."""
+
+    state: str
+    promised_on: date
+    amount: Money
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CaseView:
+    """A case of this phone, or of a contract it may see, that is not closed. `state`: open, taken, answered."""
+
+    number: str
+    kind: str
+    state: str
+    opened_at: datetime
+    contract_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ContractView:
     """One contract as a caller may see it.
 

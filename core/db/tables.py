@@ -5,6 +5,7 @@ from __future__ import annotations
 from core import outbox
 from core.agents import tables as agents
 from core.billing import tables as billing
+from core.cases import tables as cases
 from core.customers import link_tables as phone_links
 from core.customers import tables as customers
 from core.db.base import Base
@@ -13,6 +14,7 @@ from core.ledger import tables as ledger
 from core.notices import tables as notices
 from core.payments import tables as payments
 from core.prepaid import tables as prepaid
+from core.promises import tables as promises
 from core.reconciliation import tables as reconciliation
 from core.staff import tables as staff
 from core.supply import tables as supply
@@ -21,6 +23,7 @@ from core.turns import tables as turns
 MODULES = (
     agents,
     billing,
+    cases,
     customers,
     documents,
     ledger,
@@ -29,6 +32,7 @@ MODULES = (
     payments,
     phone_links,
     prepaid,
+    promises,
     reconciliation,
     staff,
     supply,

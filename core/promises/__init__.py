@@ -1,0 +1,1 @@
+"""Promises to pay: a hold of the cut until a day the customer named."""
