@@ -184,7 +184,6 @@ class Wiring:
             menu(),
             self.customers,
             self.payments,
-            self.turns,
             self.clock,
             brand_of=self.routing.brand_of,
             count=count,

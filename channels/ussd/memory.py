@@ -8,19 +8,22 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from channels.ussd.menu.engine import HOME, Drawn, Place, Resume
+from core.customers.model import AgentRole
 
 _dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """`warned`: the contract whose amount and date stand on the screen now. `currency`: of the amount being paid."""
+    """`warned`: the contract whose amount and date stand on the screen now. `currency`: of the amount being paid.
+    `agent`: whose PIN was right in this session."""
 
     place: Place = field(default_factory=lambda: Place(HOME))
     language: str | None = None
     warned: int | None = None
     resume: Resume | None = None
     currency: str = "CDF"
+    agent: AgentRole | None = None
 
     @classmethod
     def from_json(cls, text: bytes) -> Memory:
@@ -29,7 +32,8 @@ class Memory:
             raw["k"], raw["p"], raw["e"], raw["g"], tuple((key, params) for key, params in raw["t"]), raw["s"]
         )
         resume = Resume(*raw["r"]) if raw["r"] else None
-        return cls(place, raw["l"], raw["w"], resume, raw["c"])
+        agent = AgentRole(*raw["a"]) if raw.get("a") else None
+        return cls(place, raw["l"], raw["w"], resume, raw["c"], agent)
 
     def to_json(self) -> str:
         place = self.place
@@ -45,6 +49,7 @@ class Memory:
                 "w": self.warned,
                 "r": _parts(self.resume) if self.resume else None,
                 "c": self.currency,
+                "a": _role(self.agent) if self.agent else None,
             }
         )
 
@@ -86,3 +91,7 @@ def _parts(resume: Resume) -> tuple[Any, ...]:
         resume.currency,
         resume.invoice_id,
     )
+
+
+def _role(agent: AgentRole) -> tuple[Any, ...]:
+    return (agent.agent_id, agent.code, agent.name, agent.currency)

@@ -12,14 +12,15 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 from redis.exceptions import RedisError
 
+from channels.ussd.deeds import Asked, Deed
 from channels.ussd.gateway import Turn, UssdGateway
 from channels.ussd.memory import Memory
-from channels.ussd.menu.engine import HOME, Context, Menu, Pay, Place, Resume, Speak, refused
+from channels.ussd.menu.engine import HOME, Act, Context, Menu, Pay, Place, Resume, Speak, done, refused
 from channels.ussd.menu.fit import Network, fit, words
 from channels.ussd.menu.screen import Screen, line
 from channels.ussd.sessions import (
@@ -46,9 +47,11 @@ from core.turns.model import TurnEntry
 # A duplicate waits a little longer than a crashed turn holds its lock; aggregators give up after 10 s.
 WAIT_S = 7.0
 _POLL_S = (0.01, 0.02, 0.04, 0.08)
+# Where an agent works: no caller is looked up there, deeds read what is needed.
+_AGENTS_OWN = "agent."
 # Where a payment stands while its wallet is being chosen.
 _CHOOSING_WALLET = frozenset({"pay.confirm", "pay.wallet", "pay.number"})
-_RECEIPTS = frozenset({"receipts", "receipt"})
+_DETAILED = frozenset({"receipts", "receipt"})
 _TYPED_KEPT = 40
 
 NOT_RECORDED = N_("Not recorded. Nothing was charged. Please dial again in a moment.")
@@ -62,7 +65,9 @@ _log = structlog.get_logger("ussd")
 class CustomerReads(Protocol):
     """Who is calling. Each may raise NotRecorded."""
 
-    def snapshot(self, phone: str, account: str | None = None, *, receipts: bool = True) -> Snapshot: ...
+    def snapshot(
+        self, phone: str, account: str | None = None, *, details: bool = True, turn_key: str | None = None
+    ) -> Snapshot: ...
     def agencies(self) -> tuple[AgencyView, ...]: ...
     def set_language(self, phone: str, language: str) -> None: ...
 
@@ -75,12 +80,6 @@ class PaymentDoor(Protocol):
     def offers(self, currency: str) -> tuple[Offer, ...]:
         """What may be chosen for money in this currency. From memory: no database is asked."""
         ...
-
-
-class EndTexts(Protocol):
-    """The END that a confirming turn left in the database."""
-
-    def end_text(self, turn_key: str) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,21 +105,22 @@ class UssdTurns:
         menu: Menu,
         customers: CustomerReads,
         payments: PaymentDoor,
-        end_texts: EndTexts,
         clock: Clock,
         *,
+        deeds: Mapping[str, Deed] | None = None,
         brand_of: Callable[[str], str | None] = first_guess,
         networks: Mapping[str, Network] | None = None,
         count: Callable[[str], None] = lambda _outcome: None,
     ) -> None:
-        """`brand_of`: the wallet to propose for a number, from memory. `networks`: network code → what it can show; one
-        that is not listed gets the smallest budget. `count` is called once per request with what became of it."""
+        """`deeds`: what screens have done, by name. `brand_of`: the wallet to propose for a number, from memory.
+        `networks`: network code → what it can show; one that is not listed gets the smallest budget. `count` is called
+        once per request with what became of it."""
         self._store = store
         self._menu = menu
         self._customers = customers
         self._payments = payments
-        self._end_texts = end_texts
         self._clock = clock
+        self._deeds = deeds or {}
         self._brand_of = brand_of
         self._networks = networks or {}
         self._smallest = Network()
@@ -214,25 +214,31 @@ class UssdTurns:
         replies = [typed] if known else typed.split("*") if typed else []
         resume = memory.resume if known else None if typed else Memory.read_resume(claimed.resume)
         try:
-            account = _account(replies, memory.place, resume)
-            receipts = _may_show_receipts(replies, memory.place)
-            snapshot = self._customers.snapshot(turn.phone, account, receipts=receipts)
-            ctx = self._context(snapshot, turn, resume)
-            language = memory.language or snapshot.language or DEFAULT_LANGUAGE
+            if known and memory.place.key.startswith(_AGENTS_OWN):
+                ctx = self._agents_own(turn, memory)
+            else:
+                key = None if known or not replies else self._turn_key(turn, claimed)
+                ctx = self._look(turn, memory, replies, resume, turn_key=key)
+            language = memory.language or ctx.snapshot.language or DEFAULT_LANGUAGE
             memory = replace(memory, language=language, resume=resume)
             if known:
                 return self._step(turn, claimed, ctx, memory, network, typed)
-            key = self._turn_key(turn, claimed)
-            ended = self._end_texts.end_text(key) if replies else None
-            if ended is not None:
-                return _Ran(ended, True, memory, "pay.begun", begun=True, resume=FORGET_RESUME)
+            if ctx.snapshot.end_text is not None:
+                end = ctx.snapshot.end_text
+                return _Ran(end, True, memory, "pay.begun", begun=True, resume=FORGET_RESUME)
             return self._from_start(ctx, memory, network, replies, turn)
         except NotRecorded:
             self._count("not_recorded")
             language = memory.language or DEFAULT_LANGUAGE
             return _Ran(words(line(NOT_RECORDED), language, network), True, memory, "not_recorded")
 
-    def _context(self, snapshot: Snapshot, turn: Turn, resume: Resume | None) -> Context:
+    def _look(
+        self, turn: Turn, memory: Memory, replies: list[str], resume: Resume | None, *, turn_key: str | None = None
+    ) -> Context:
+        """Look the caller up: at most two reads."""
+        account = _account(replies, memory.place, resume)
+        details = _may_show_details(replies, memory.place)
+        snapshot = self._customers.snapshot(turn.phone, account, details=details, turn_key=turn_key)
         contracts = snapshot.contracts if snapshot.other is None else (*snapshot.contracts, snapshot.other)
         return Context(
             snapshot,
@@ -241,6 +247,19 @@ class UssdTurns:
             agencies=self._customers.agencies(),
             offers={currency: self._payments.offers(currency) for currency in {c.currency for c in contracts}},
             own_brand=self._brand_of(turn.phone),
+            agent=memory.agent,
+        )
+
+    def _agents_own(self, turn: Turn, memory: Memory) -> Context:
+        """Where an agent works nobody is looked up: what a screen shows, a deed has read."""
+        currency = memory.agent.currency if memory.agent else None
+        return Context(
+            Snapshot(turn.phone, self._clock.now(), memory.language),
+            turn.service_code,
+            offers={currency: self._payments.offers(currency)} if currency else {},
+            own_brand=self._brand_of(turn.phone),
+            agent=memory.agent,
+            looked_up=False,
         )
 
     def _from_start(self, ctx: Context, memory: Memory, network: Network, replies: list[str], turn: Turn) -> _Ran:
@@ -259,8 +278,8 @@ class UssdTurns:
                 language, step = step.language, Place(HOME)
                 if taken == len(replies):
                     self._customers.set_language(turn.phone, language)
-            if isinstance(step, Pay):
-                raise AssertionError(f"{drawn.place.key} pays without being guarded")
+            if isinstance(step, Pay | Act):
+                raise AssertionError(f"{drawn.place.key} does something without being guarded")
             drawn = self._menu.draw(step, ctx, language, network)
         memory = memory.at(drawn, language)
         return self._ran(drawn.page.text, drawn.screen, memory, "*".join(replies[:taken]), was=HOME)
@@ -278,13 +297,46 @@ class UssdTurns:
                 return _Ran(
                     begun.end_text, True, memory, "pay.begun", kept, step.contract_id, True, resume=FORGET_RESUME
                 )
-            step = refused(memory.place, step.brand, begun)
+            step = refused(memory.place, step, begun)
         elif isinstance(step, Speak):
             language = step.language
             self._customers.set_language(turn.phone, language)
             step = Place(HOME)
+        elif isinstance(step, Act):
+            ctx = self._for(step.then, ctx, turn, memory, typed)
+            did = self._do(turn, claimed, ctx, memory, network, step)
+            if isinstance(did, _Ran):
+                return replace(did, typed=kept)
+            memory, step = did
+            ctx = replace(ctx, agent=memory.agent)
+        ctx = self._for(step.key, ctx, turn, memory, typed)
         drawn = self._menu.draw(step, ctx, language, network)
         return self._ran(drawn.page.text, drawn.screen, memory.at(drawn, language), kept, was=was)
+
+    def _for(self, key: str, ctx: Context, turn: Turn, memory: Memory, typed: str) -> Context:
+        """The context in which the state `key` is shown: who leaves an agent's own screens is looked up."""
+        if ctx.looked_up or key.startswith(_AGENTS_OWN):
+            return ctx
+        return self._look(turn, memory, [typed], None)
+
+    def _do(
+        self, turn: Turn, claimed: Claimed, ctx: Context, memory: Memory, network: Network, act: Act
+    ) -> _Ran | tuple[Memory, Place]:
+        """Have a deed done, and say where it leads; or what was said the first time, where the session is over."""
+        language = memory.language or DEFAULT_LANGUAGE
+
+        def say(did: Mapping[str, Any]) -> str | None:
+            drawn = self._menu.draw(done(memory.place, act, did), ctx, language, network)
+            return drawn.page.text if drawn.screen.ended else None
+
+        asked = Asked(self._turn_key(turn, claimed), turn.phone, language, act.values, say, act.pin)
+        result = self._deeds[act.deed](asked)
+        memory = replace(memory, agent=result.agent or memory.agent)
+        place = done(memory.place, act, result.did)
+        if result.end_text is not None:
+            contract_id = place.params.get("c")
+            return _Ran(result.end_text, True, memory, act.then, contract_id=contract_id, begun=True)
+        return memory, place
 
     def _ran(self, text: str, screen: Screen, memory: Memory, typed: str, *, was: str) -> _Ran:
         key, params = memory.place.key, memory.place.params
@@ -308,6 +360,7 @@ class UssdTurns:
             turn_key=self._turn_key(turn, claimed),
             end_text=fit(pay.end, language, network=network).text,
             invoice_ids=pay.invoice_ids,
+            float_agent_id=pay.float_agent_id,
         )
         return self._payments.begin(request)
 
@@ -357,8 +410,8 @@ def _account(replies: list[str], place: Place, resume: Resume | None) -> str | N
     return resume.account if resume is not None else None
 
 
-def _may_show_receipts(replies: list[str], place: Place) -> bool:
-    """Whether this turn can reach a screen with receipts: not a bare dial, which shows the home screen, nor a step of
-    a payment, whose ways lead on or back the way one came. Reading them costs 30 to 40 us."""
+def _may_show_details(replies: list[str], place: Place) -> bool:
+    """Whether this turn can reach a screen with receipts and the like: not a bare dial, which shows the home screen,
+    nor a step of a payment, whose ways lead on or back the way one came. Reading them costs 30 to 40 us."""
     keys = (place.key, *(key for key, _params in place.trail))
-    return bool(replies) and not (place.key.startswith("pay.") and not _RECEIPTS.intersection(keys))
+    return bool(replies) and not (place.key.startswith("pay.") and not _DETAILED.intersection(keys))

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from core.customers.model import AgentRole as AgentRole
 from core.kernel.money import Money
-
-
-@dataclass(frozen=True, slots=True)
-class AgentRole:
-    """That a number is an agent's, before any PIN: for the choice of the menu. Nothing of the float is in it."""
-
-    agent_id: int
-    code: str
-    name: str
-    currency: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +31,10 @@ class PinRefused:
 
 @dataclass(frozen=True, slots=True)
 class Locked:
-    """No try counts before `until` (real time). The office can reset the PIN."""
+    """No try counts before `until` (real time), `wait_s` seconds from now. The office can reset the PIN."""
 
     until: datetime
+    wait_s: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +79,16 @@ class Quote:
     customer_told: bool
 
 
+# `none`: no phone of the account is confirmed. `failed`: it did not arrive, as far as anybody knows.
+ProofState = Literal["under_way", "delivered", "failed", "none"]
+
+
 @dataclass(frozen=True, slots=True)
 class Sale:
-    """A sale that is committed. `repeated`: it was before, under the same turn key; `end_text` is the first one."""
+    """A sale that is committed. `repeated`: it was before, under the same turn key; `end_text` is the first one.
+
+    `proof`: what is known of the newest SMS about it, where sales are listed; None elsewhere.
+    """
 
     code: str
     payment_id: str
@@ -102,11 +101,15 @@ class Sale:
     sold_at: datetime
     proofs_left: int
     repeated: bool = False
+    proof: ProofState | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class FloatView:
-    """`available`: what can still be sold, the credit limit included. `commission_unpaid`: owed to the agent."""
+    """`available`: what can still be sold, the credit limit included. `commission_unpaid`: owed to the agent.
+
+    `commission_today`: what the sales of the day in Kinshasa have earned.
+    """
 
     balance: Money
     credit_limit: Money
@@ -114,6 +117,7 @@ class FloatView:
     sales_today: int
     sold_today: Money
     commission_unpaid: Money
+    commission_today: Money
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,3 +178,24 @@ class AgentView:
     balance: Money
     credit_limit: Money
     limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class AgentLine:
+    """An agent in the console's list, with what was sold today in Kinshasa. `sim_changed_at`: business time."""
+
+    agent: AgentView
+    agency: str
+    sim_changed_at: datetime | None
+    sales_today: int
+    sold_today: Money
+
+
+@dataclass(frozen=True, slots=True)
+class RuleLine:
+    """A version of the commission with whose it is and who wrote it. `agent_code` None: the general one."""
+
+    rule: CommissionRule
+    agent_code: str | None
+    made_at: datetime
+    made_by: str

@@ -146,12 +146,23 @@ class AgencyView:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentRole:
+    """That a number is an agent's, before any PIN: for the choice of the menu. Nothing of the float is in it."""
+
+    agent_id: int
+    code: str
+    name: str
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything a screen may need of one caller, at one moment of business time (`at`).
 
     `contracts`: those the caller may see with amounts, oldest first. `other`: the contract of the account number that
     was asked for, without amounts unless it is one of `contracts`. `is_linked`: some customer gave this number, even
-    if the link was never confirmed or went stale. `attempts`: newest first.
+    if the link was never confirmed or went stale. `attempts`: newest first. `agent`: the agent that this number is; no
+    PIN was asked. `end_text`: the END that this very turn left behind, if it was run before.
     """
 
     phone: str
@@ -163,6 +174,8 @@ class Snapshot:
     other: ContractView | None = None
     attempts: tuple[AttemptView, ...] = ()
     receipts: tuple[ReceiptView, ...] = ()
+    agent: AgentRole | None = None
+    end_text: str | None = None
 
     def contract(self, contract_id: int) -> ContractView | None:
         """The contract with this id, if the caller may see or pay it in this turn."""

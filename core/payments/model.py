@@ -27,22 +27,23 @@ class OpenSessions(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PaymentRequest:
-    """What a customer confirmed.
+    """What a customer confirmed, or an agent who buys float: then `float_agent_id` says whose, without a contract.
 
-    `amount` is in the contract's currency. `invoice_ids` empty: oldest first. `turn_key`: unique for the confirming
-    turn, so that a repeat finds the first one; `end_text` is stored with it and given back word for word.
+    `amount` is in the contract's or the float's currency. `invoice_ids` empty: oldest first. `turn_key`: unique for the
+    confirming turn, so that a repeat finds the first one; `end_text` is stored with it and given back word for word.
     """
 
     payer_phone: str
     asked_by_phone: str
     brand: str
-    contract_id: int
+    contract_id: int | None
     amount: Money
     language: str
     origin: str
     turn_key: str | None
     end_text: str
     invoice_ids: tuple[int, ...] = ()
+    float_agent_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ class Begun:
 RefusalWhy = Literal[
     "already_open",
     "contract_closed",
+    "float_closed",
     "invoice_not_open",
     "nothing_to_pay",
     "amount_out_of_range",

@@ -1,7 +1,7 @@
 """The two reads behind a caller's snapshot. Statements are built once, at import: building costs more than running.
 
 `WHO` (or `WHO_AND_ACCOUNT`) answers who is calling, for which contracts, and what is open on them; `ACTIVITY` what was
-asked of wallets lately and what arrived, `ATTEMPTS` only the former.
+asked of wallets lately, and what else the turn may need.
 """
 
 from __future__ import annotations
@@ -28,12 +28,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.selectable import Select, Subquery
 
+from core.agents.tables import AgentRow, AgentSaleRow, CashHandOverRow
 from core.billing.tables import DunningCycleRow, InvoiceRow, ReminderRow
 from core.customers.tables import ContractRow, CustomerRow, MeterRow, PhoneLinkRow, PhoneRow, SiteRow
 from core.db.base import UtcDateTime
 from core.ledger.tables import AccountRow
 from core.payments.tables import AttemptRow, PaymentRow
 from core.supply.tables import MeterDesiredRow
+from core.turns.tables import TurnDeedRow
 
 RECEIPTS = 3
 
@@ -92,8 +94,13 @@ def _who() -> Select[*tuple[Any, ...]]:
         _named_cut().label("named_cut_on"),
         SiteRow.protected,
         MeterRow.control_kind,
+        AgentRow.id.label("agent_id"),
+        AgentRow.code.label("agent_code"),
+        AgentRow.name.label("agent_name"),
+        AgentRow.currency.label("agent_currency"),
     ).select_from(
         caller.outerjoin(PhoneRow, PhoneRow.phone == caller.c.phone)
+        .outerjoin(AgentRow, and_(AgentRow.phone == caller.c.phone, AgentRow.active == true()))
         .outerjoin(PhoneLinkRow, PhoneLinkRow.phone == caller.c.phone)
         .outerjoin(CustomerRow, CustomerRow.id == PhoneLinkRow.customer_id)
         .outerjoin(
@@ -148,6 +155,10 @@ def _account() -> Select[*tuple[Any, ...]]:
             _nothing(InvoiceRow.issued_on.type),
             _nothing(SiteRow.protected.type),
             _nothing(MeterRow.control_kind.type),
+            _nothing(AgentRow.id.type),
+            _nothing(AgentRow.code.type),
+            _nothing(AgentRow.name.type),
+            _nothing(AgentRow.currency.type),
         )
         .join(CustomerRow, CustomerRow.id == ContractRow.customer_id)
         .join(SiteRow, SiteRow.id == ContractRow.site_id)
@@ -210,8 +221,33 @@ def _payments() -> Select[*tuple[Any, ...]]:
     )
 
 
-def _activity(*, receipts: bool) -> Any:
-    """Attempts this phone pays or that pay for its contracts; with `receipts` the last payments of either kind.
+def _ends() -> list[Select[*tuple[Any, ...]]]:
+    """The END that this very turn left behind, whatever it did: one arm for each table that keeps some."""
+    return [
+        select(
+            literal("end").label("what"),
+            literal("").label("key"),
+            row.end_text.label("reference"),
+            _nothing(AttemptRow.contract_id.type).label("contract_id"),
+            _nothing(AttemptRow.charged_minor.type).label("minor"),
+            _nothing(AttemptRow.charged_currency.type).label("currency"),
+            _nothing(AttemptRow.payer_phone.type).label("payer_phone"),
+            _nothing(AttemptRow.asked_by_phone.type).label("asked_by_phone"),
+            _nothing(AttemptRow.state.type).label("state"),
+            false().label("is_open"),
+            _nothing(AttemptRow.reason.type).label("reason"),
+            _nothing(AttemptRow.created_at.type).label("at"),
+            _nothing(AttemptRow.ended_at.type).label("ended_at"),
+            _nothing(ContractRow.account_number.type).label("account_number"),
+            _nothing(SiteRow.time_zone.type).label("time_zone"),
+        ).where(row.turn_key == cast(bindparam("turn_key"), String), row.end_text.is_not(None))
+        for row in (AttemptRow, TurnDeedRow, AgentSaleRow, CashHandOverRow)
+    ]
+
+
+def _activity(*, details: bool, ends: bool = False) -> Any:
+    """Attempts this phone pays or that pay for its contracts; with `details` the last payments of either kind; with
+    `ends` what this turn left behind if it was run before.
 
     Each arm walks one index; an attempt that is in both arms comes twice.
     """
@@ -219,17 +255,18 @@ def _activity(*, receipts: bool) -> Any:
         _attempts(AttemptRow.payer_phone == _PHONE).subquery("paid_by_me"),
         _attempts(AttemptRow.contract_id.in_(_own_contracts())).subquery("paid_for_me"),
     ]
-    arrived: list[Subquery] = [
-        _payments().where(PaymentRow.contract_id.in_(_own_contracts())).subquery("arrived_for_me"),
-        _payments()
-        .join(AttemptRow, AttemptRow.id == PaymentRow.attempt_id)
-        .where(AttemptRow.payer_phone == _PHONE)
-        .subquery("sent_by_me"),
-    ]
-    return union_all(*(select(arm) for arm in (arms + arrived if receipts else arms)))
+    if details:
+        arms.append(_payments().where(PaymentRow.contract_id.in_(_own_contracts())).subquery("arrived_for_me"))
+        sent = _payments().join(AttemptRow, AttemptRow.id == PaymentRow.attempt_id)
+        arms.append(sent.where(AttemptRow.payer_phone == _PHONE).subquery("sent_by_me"))
+    if ends:
+        arms.extend(arm.subquery(f"end_{n}") for n, arm in enumerate(_ends()))
+    return union_all(*(select(arm) for arm in arms))
 
 
 WHO = _who()
 WHO_AND_ACCOUNT = union_all(_who(), _account())
-ACTIVITY = _activity(receipts=True)
-ATTEMPTS = _activity(receipts=False)
+# (details, ends) → what was asked of wallets and what arrived.
+ACTIVITY = {
+    (details, ends): _activity(details=details, ends=ends) for details in (False, True) for ends in (False, True)
+}

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from typing import Any
 
 from sqlalchemy.exc import OperationalError
 
 from core.customers import queries
-from core.customers.model import AgencyView, AttemptView, ContractView, OpenInvoice, ReceiptView, Snapshot
+from core.customers.model import AgencyView, AgentRole, AttemptView, ContractView, OpenInvoice, ReceiptView, Snapshot
 from core.db import Database
 from core.i18n import LANGUAGES
 from core.kernel.clock import Clock
 from core.kernel.errors import NotRecorded
 from core.kernel.money import Money
-from core.services.customer_reads import ACTIVITY, ATTEMPTS, RECEIPTS, WHO, WHO_AND_ACCOUNT
+from core.services.customer_reads import ACTIVITY, RECEIPTS, WHO, WHO_AND_ACCOUNT
 from core.services.cut_dates import CutDates
 
 # An attempt that ended badly is spoken of for so long.
@@ -35,34 +35,38 @@ class Customers:
         self._db = db
         self._clock = clock
         self._who, self._who_and_account = db.prepare(WHO), db.prepare(WHO_AND_ACCOUNT)
-        self._done, self._attempts = db.prepare(ACTIVITY), db.prepare(ATTEMPTS)
+        self._activity = {which: db.prepare(statement) for which, statement in ACTIVITY.items()}
         self._cut_dates = CutDates(db, clock)
         self._agencies: tuple[float, tuple[AgencyView, ...]] | None = None
         self._agencies_lock = threading.Lock()
 
-    def snapshot(self, phone: str, account: str | None = None, *, receipts: bool = True) -> Snapshot:
+    def snapshot(
+        self, phone: str, account: str | None = None, *, details: bool = True, turn_key: str | None = None
+    ) -> Snapshot:
         """What is known of the caller `phone` (E.164), in two reads.
 
-        `account`: an account number the caller typed; its contract comes as `other`, masked. `receipts` False: the
-        caller is sure to show none, and none are read. Raises NotRecorded when the database does not answer in time.
+        `account`: an account number the caller typed; its contract comes as `other`, masked. `details` False: the
+        caller is sure to show no receipts and the like, and none are read. `turn_key`: look also for the END that this
+        turn left behind. Raises NotRecorded when the database does not answer in time.
         """
         now = self._clock.now()
         who = {"phone": phone, "now": now}
         # Attempts live in real time, invoices and links in business time.
         real = self._clock.real_now()
-        activity = {**who, "horizon": real - _HORIZON, "since": real - RECENT}
+        activity = {**who, "horizon": real - _HORIZON, "since": real - RECENT, "turn_key": turn_key}
         try:
             with self._db.prepared_read() as run:
                 if account is None:
                     rows = run(self._who, who)
                 else:
                     rows = run(self._who_and_account, {**who, "account": account})
-                done = run(self._done if receipts else self._attempts, activity)
+                done = run(self._activity[details, turn_key is not None], activity)
         except OperationalError as error:
             raise NotRecorded("the database did not answer") from error
         contracts, other = self._contracts(rows)
         caller = next((r for r in rows if not r.is_other and r.last_brand), rows[0])
-        attempts, newest = _activity(done)
+        end_text = next((row.reference for row in done if row.what == "end"), None)
+        attempts, newest = _activity(row for row in done if row.what != "end")
         return Snapshot(
             phone=phone,
             at=now,
@@ -73,6 +77,8 @@ class Customers:
             other=other,
             attempts=attempts,
             receipts=newest,
+            agent=_agent(rows[0]),
+            end_text=end_text,
         )
 
     def agencies(self) -> tuple[AgencyView, ...]:
@@ -166,7 +172,13 @@ def _language(rows: Sequence[Any]) -> str | None:
     return None
 
 
-def _activity(rows: Sequence[Any]) -> tuple[tuple[AttemptView, ...], tuple[ReceiptView, ...]]:
+def _agent(row: Any) -> AgentRole | None:
+    if row.agent_id is None:
+        return None
+    return AgentRole(row.agent_id, row.agent_code, row.agent_name, row.agent_currency)
+
+
+def _activity(rows: Iterable[Any]) -> tuple[tuple[AttemptView, ...], tuple[ReceiptView, ...]]:
     attempts: dict[str, AttemptView] = {}
     receipts: dict[str, ReceiptView] = {}
     for row in rows:

@@ -5,18 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import bindparam, select, update
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from core.billing.tables import InvoiceRow, ReminderRow
 from core.db import Database
-from core.kernel.errors import NotRecorded
-from core.payments.tables import AttemptRow
 from core.turns import queries
 from core.turns.model import TurnEntry
-
-_END_TEXT = select(AttemptRow.end_text).where(AttemptRow.turn_key == bindparam("turn_key"))
 
 
 class Turns:
@@ -37,15 +32,6 @@ class Turns:
         reminders sent until then count as delivered."""
         with self._db.begin() as session:
             _mark_shown(session, contract_id, at)
-
-    def end_text(self, turn_key: str) -> str | None:
-        """The END stored with the payment that this turn began, None when it began none. Raises NotRecorded."""
-        try:
-            with self._db.connect_read() as connection:
-                text: str | None = connection.execute(_END_TEXT, {"turn_key": turn_key}).scalar()
-                return text
-        except OperationalError as error:
-            raise NotRecorded("the database did not answer") from error
 
 
 def _mark_shown(session: Session, contract_id: int, at: datetime) -> None:

@@ -34,3 +34,17 @@ class TurnRow(Base):
     ended: Mapped[bool]
     contract_id: Mapped[int | None]
     at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class TurnDeedRow(Base):
+    """What one turn had done besides payments and sales. `did`: JSON, without any PIN. `end_text`: the END that was
+    said; None where the session went on."""
+
+    __tablename__ = "turn_deed"
+
+    turn_key: Mapped[str] = mapped_column(String(32), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(40))
+    phone: Mapped[str] = mapped_column(String(16), index=True)
+    did: Mapped[str] = mapped_column(Text)
+    end_text: Mapped[str | None] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)

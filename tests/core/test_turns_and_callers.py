@@ -18,6 +18,7 @@ from core.ledger.tables import AccountRow
 from core.payments.tables import AttemptRow, PaymentRow
 from core.services.customers import Customers
 from core.services.turns import Turns
+from core.turns import deeds
 from core.turns.model import TurnEntry
 from core.turns.tables import TurnRow
 from tests import town
@@ -109,7 +110,7 @@ def test_attempts_and_receipts(any_db: Database, clock: FixedClock, homes: list[
     assert [(a.state, a.is_open) for a in seen.attempts] == [("failed", False), ("pending", True)]
     assert [r.number for r in seen.receipts] == ["R-0", "R-9", "R-1"]
     assert seen.receipts[1].account_number == homes[1].account_number
-    without = Customers(any_db, clock).snapshot(homes[0].phone, receipts=False)
+    without = Customers(any_db, clock).snapshot(homes[0].phone, details=False)
     assert without == replace(seen, receipts=())
 
 
@@ -183,9 +184,20 @@ def test_the_end_of_a_confirming_turn_is_found_again(
         row = _attempt(homes[0], account, homes[0].phone, "pending", clock.now())
         row.turn_key, row.end_text = "a key", "You will be asked for your PIN."
         session.add(row)
-    turns = Turns(any_db)
-    assert turns.end_text("a key") == "You will be asked for your PIN."
-    assert turns.end_text("another") is None
+        did = {"number": 7}
+        kept = deeds.once(
+            session, turn_key="a deed", kind="case.open", phone=homes[0].phone, now=clock.now(), do=lambda: did,
+            say=lambda found: f"Case {found['number']}.",
+        )  # fmt: skip
+        assert kept == deeds.Kept(did, "Case 7.")
+        again = deeds.once(
+            session, turn_key="a deed", kind="case.open", phone=homes[0].phone, now=clock.now(), do=dict, say=str
+        )
+        assert again == kept
+    customers = Customers(any_db, clock)
+    for key, end in (("a key", "You will be asked for your PIN."), ("a deed", "Case 7."), ("another", None)):
+        assert customers.snapshot(homes[0].phone, turn_key=key).end_text == end
+    assert customers.snapshot(homes[0].phone).end_text is None
 
 
 def _attempt(home: town.Home, account: AccountRow, payer: str, state: str, at: object) -> AttemptRow:

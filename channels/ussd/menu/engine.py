@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from channels.ussd.menu.fit import BACK, MORE, Network, Page, fit
 from channels.ussd.menu.screen import Line, Screen
-from core.customers.model import AgencyView, ContractView, Snapshot
+from core.customers.model import AgencyView, AgentRole, ContractView, Snapshot
 from core.i18n import N_
 from core.kernel.digits import normalise
 from core.kernel.money import Money
@@ -54,6 +54,8 @@ class Context:
     """All that a state may look at. `params` are its own, made by the states before it.
 
     `offers`: currency → the brands that collect in it. `own_brand`: the wallet that goes with the caller's number.
+    `agent`: whose PIN was right in this session. States whose key begins with `agent.` get a snapshot without anything
+    in it but the number and the moment (`looked_up` False): what they show, deeds have read.
     """
 
     snapshot: Snapshot
@@ -63,6 +65,8 @@ class Context:
     agencies: tuple[AgencyView, ...] = ()
     offers: Mapping[str, tuple[Offer, ...]] = field(default_factory=dict)
     own_brand: str | None = None
+    agent: AgentRole | None = None
+    looked_up: bool = True
 
     @property
     def phone(self) -> str:
@@ -104,14 +108,20 @@ class Again:
 
 @dataclass(frozen=True, slots=True)
 class Pay:
-    """Begin this payment; `end` is shown when it is recorded, and stored with it."""
+    """Begin this payment; `end` is shown when it is recorded, and stored with it.
 
-    contract_id: int
+    `contract_id` None: an agent buys float, and `float_agent_id` says whose. `refused`: the state that says why the
+    payment was not begun, with `why`, `state` and `brand` in its params.
+    """
+
+    contract_id: int | None
     amount: Money
     brand: str
     payer_phone: str
     invoice_ids: tuple[int, ...]
     end: Screen
+    float_agent_id: int | None = None
+    refused: str = "pay.refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +131,23 @@ class Speak:
     language: str
 
 
-Step = Go | Again | Pay | Speak
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Have `deed` done, once for this turn; then on to the state `then`, with what came of it in its params as "did".
+
+    `values` are what the deed needs, `pin` what was typed at a secret step: neither is kept. `forget` as in Go. A state
+    that answers so is guarded or secret: digits typed ahead and replayed transcripts stop before it.
+    """
+
+    deed: str
+    then: str
+    values: Params = field(default_factory=dict)
+    params: Params = field(default_factory=dict)
+    pin: str | None = field(default=None, repr=False)
+    forget: bool = False
+
+
+Step = Go | Again | Pay | Speak | Act
 
 
 class State(Protocol):
@@ -186,7 +212,7 @@ class Menu:
     def knows(self, key: str) -> bool:
         return key in self._states
 
-    def answer(self, place: Place, ctx: Context, typed: str) -> Place | Pay | Speak:
+    def answer(self, place: Place, ctx: Context, typed: str) -> Place | Pay | Speak | Act:
         """Where `typed` leads from `place`; or what has to be done first."""
         state = self._states[place.key]
         ctx = replace(ctx, params=place.params)
@@ -202,13 +228,12 @@ class Menu:
             return Place(HOME)
         match step:
             case Go(key, params, forget):
-                trail = place.trail if forget else (*place.trail, (place.key, place.params))[-_TRAIL:]
-                return Place(key, params, trail=() if key == HOME else trail)
+                return onward(place, key, params, forget=forget)
             case Again(hint, params):
                 errors = place.errors + 1
                 shown = Line(getattr(state, "help", HELP_CHOICE)) if errors >= HELP_AFTER else hint
                 return replace(place, errors=errors, hint=shown, params=place.params if params is None else params)
-            case Pay() | Speak():
+            case Pay() | Speak() | Act():
                 return step
 
     def draw(self, place: Place, ctx: Context, language: str, network: Network) -> Drawn:
@@ -238,10 +263,21 @@ def hinted(screen: Screen, hint: Line) -> Screen:
     return replace(screen, lines=(replace(hint, optional=screen.whole), *screen.lines))
 
 
-def refused(place: Place, brand: str, answer: BeginRefused) -> Place:
+def onward(place: Place, key: str, params: Params, *, forget: bool = False) -> Place:
+    """The place that `place` leads to. `forget`: 0 does not lead back to it."""
+    trail = place.trail if forget else (*place.trail, (place.key, place.params))[-_TRAIL:]
+    return Place(key, params, trail=() if key == HOME else trail)
+
+
+def done(place: Place, act: Act, did: Params) -> Place:
+    """Where a deed that was done leads."""
+    return onward(place, act.then, {**act.params, "did": dict(did)}, forget=act.forget)
+
+
+def refused(place: Place, pay: Pay, answer: BeginRefused) -> Place:
     """Where a payment that was not begun leads. What was to be paid is kept: another wallet may take it."""
-    why = {"why": answer.why, "state": answer.attempt_state, "brand": brand}
-    return Place("pay.refused", {**place.params, **why}, trail=place.trail)
+    why = {"why": answer.why, "state": answer.attempt_state, "brand": pay.brand}
+    return Place(pay.refused, {**place.params, **why}, trail=place.trail)
 
 
 def _key(text: str) -> str:

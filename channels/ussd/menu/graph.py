@@ -1,23 +1,21 @@
 """The menu as a graph: from which screen what is typed leads where. Found by trying, never written down twice.
 
 Each state is shown to every example caller; each key on its pages is pressed and each kind of input typed. What a state
-does besides leading on (a payment, a language) leads where `AFTER` says.
+does besides leading on (a payment, a language, a deed) leads where `targets` says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from channels.ussd.menu.engine import Again, Context, Go, Gone, Menu, Pay, Said, Speak, Step
+from channels.ussd.menu.engine import HOME, Act, Again, Context, Go, Gone, Menu, Pay, Said, Speak, Step
 from channels.ussd.menu.examples import TYPED, contexts
 from channels.ussd.menu.fit import ITEMS_PER_PAGE
 from channels.ussd.menu.screen import Screen
 
 # The END of a payment that was begun: no state, for nothing is answered to it.
 BEGUN = "pay.begun"
-# Where a customer stands after what a state has done. An effect that is not named here leads to no state.
-AFTER: Mapping[type, tuple[str, ...]] = {Pay: (BEGUN, "pay.refused"), Speak: ("home",)}
 
 # Between a key and the page it stands on.
 ON_PAGE = " on page "
@@ -96,9 +94,17 @@ def keys_of(screen: Screen) -> dict[str, str]:
 
 def targets(step: Step) -> tuple[str, ...]:
     """Where an answer leads. None: it stays, or ends outside the menu."""
-    if isinstance(step, Go):
-        return (step.key,)
-    return AFTER.get(type(step), ())
+    match step:
+        case Go(key):
+            return (key,)
+        case Act(_, then):
+            return (then,)
+        case Pay():
+            return (BEGUN, step.refused)
+        case Speak():
+            return (HOME,)
+        case Again():
+            return ()
 
 
 def arrows(menu: Menu, of: Contexts = contexts, keys: Iterable[str] | None = None) -> tuple[Arrow, ...]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from channels.ussd.menu.engine import HELP_CHOICE, HOME, WRONG_CHOICE, Again, Gone, Menu, Pay, Said, hinted
+from channels.ussd.menu.engine import HELP_CHOICE, HOME, WRONG_CHOICE, Act, Again, Gone, Menu, Pay, Said, hinted
 from channels.ussd.menu.examples import contexts
 from channels.ussd.menu.fit import BACK, MORE, PREFIX_SEPTETS, Network, Page, TooLong, cost, fit
 from channels.ussd.menu.graph import BEGUN, Arrow, Contexts, Try, arrows, reached, shown, tries
@@ -179,9 +179,12 @@ def _dead_ends(tried: Sequence[Try]) -> Iterator[str]:
 
 
 def _guards(menu: Menu, tried: Sequence[Try]) -> Iterator[str]:
-    """Digits typed ahead stop before a guarded step: a state that can pay must be one."""
-    if any(isinstance(one.step, Pay) and not menu.state(one.state).guarded for one in tried):
-        yield "pays without being guarded: digits typed ahead would pay"
+    """Digits typed ahead stop before a guarded or secret step: a state that can pay or have something done is one."""
+    for one in tried:
+        state = menu.state(one.state)
+        if isinstance(one.step, Pay | Act) and not (state.guarded or state.secret):
+            yield "pays or has something done without being guarded: digits typed ahead would do it"
+            return
 
 
 def _secrets(menu: Menu, key: str, of: Contexts) -> Iterator[str]:
@@ -196,7 +199,8 @@ def _secrets(menu: Menu, key: str, of: Contexts) -> Iterator[str]:
             step = state.answer(ctx, Said(None, _MARKED))
         except Gone:
             continue
-        if _MARKED in repr(getattr(step, "params", None)) or _MARKED in repr(getattr(step, "hint", None)):
+        # A deed gets the PIN under its own name, which no text form of a step shows.
+        if _MARKED in repr(step):
             yield "keeps or shows the PIN that is typed here"
 
 

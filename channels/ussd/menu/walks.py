@@ -5,15 +5,16 @@ A new journey adds its walk here. Each names the replies after the dial; the scr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
-from channels.ussd.menu.engine import HOME, Context, Menu, Pay, Place, Resume, Speak, refused
+from channels.ussd.menu.engine import HOME, Act, Context, Menu, Pay, Place, Resume, Speak, done, refused
 from channels.ussd.menu.fit import Network, fit
 from channels.ussd.menu.graph import BEGUN
 from channels.ussd.menu.screen import Screen
-from core.customers.model import AgencyView, AttemptView, ContractView, OpenInvoice, ReceiptView, Snapshot
+from core.customers.model import AgencyView, AgentRole, AttemptView, ContractView, OpenInvoice, ReceiptView, Snapshot
 from core.kernel.clock import WEST
 from core.kernel.digits import with_check
 from core.kernel.money import Money
@@ -86,7 +87,8 @@ def _with(contract: ContractView) -> Snapshot:
 @dataclass(frozen=True, slots=True)
 class Walk:
     """`journey`: the section it belongs to. `carried`: what the dial itself brings, as `7` in `*123*7#`. `refusal`:
-    what the payment service answers where money would be asked for."""
+    what the payment service answers where money would be asked for. `dids`: what came of each deed on the way. `agent`:
+    who it is once the PIN was right."""
 
     journey: str
     about: str
@@ -96,6 +98,8 @@ class Walk:
     resume: Resume | None = None
     offers: tuple[Offer, ...] = field(default=_ALL_WELL)
     refusal: BeginRefused | None = None
+    dids: tuple[Mapping[str, Any], ...] = ()
+    agent: AgentRole | None = None
 
     @property
     def dialled(self) -> str:
@@ -167,16 +171,21 @@ def frames(menu: Menu, walk: Walk, language: str, network: Network | None = None
     for reply in walk.carried.split("*") if walk.carried else ():
         drawn = menu.draw(_place(menu.answer(drawn.place, ctx, reply)), ctx, language, network)
     yield Frame(drawn.place.key, None, drawn.page.text, drawn.screen.ended)
+    dids = iter(walk.dids)
     for reply in walk.replies:
         step = menu.answer(drawn.place, ctx, reply)
+        shown = "*" * len(reply) if menu.state(drawn.place.key).secret else reply
         if isinstance(step, Pay) and walk.refusal is None:
-            yield _end(reply, step.end, language, network)
+            yield _end(shown, step.end, language, network)
             return
-        place = refused(drawn.place, step.brand, walk.refusal) if isinstance(step, Pay) and walk.refusal else step
+        place = refused(drawn.place, step, walk.refusal) if isinstance(step, Pay) and walk.refusal else step
+        if isinstance(step, Act):
+            place = done(drawn.place, step, next(dids))
+            ctx = replace(ctx, agent=walk.agent or ctx.agent)
         if isinstance(place, Speak):
             language = place.language
         drawn = menu.draw(_place(place), ctx, language, network)
-        yield Frame(drawn.place.key, reply, drawn.page.text, drawn.screen.ended)
+        yield Frame(drawn.place.key, shown, drawn.page.text, drawn.screen.ended)
 
 
 def _end(reply: str, screen: Screen, language: str, network: Network) -> Frame:

@@ -7,11 +7,14 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from core import outbox
+from core.agents import queries as agents
+from core.agents.tables import AgentRow
 from core.billing.tables import InvoiceRow
 from core.customers.tables import ContractRow
 from core.kernel.ids import new_uuid, own_reference
 from core.ledger import queries as ledger
-from core.ledger.model import receivable
+from core.ledger.model import agent_float, receivable
+from core.ledger.tables import AccountRow
 from core.payments import queries
 from core.payments.model import BeginRefused, Begun, PaymentRequest, RefusalWhy
 from core.payments.ports import Wallet
@@ -52,17 +55,15 @@ def _begin(ctx: Context, session: Session, request: PaymentRequest) -> Begun | B
     wallet = _choose(ctx, session, request)
     if isinstance(wallet, BeginRefused):
         return wallet
-    contract = session.scalar(
-        select(ContractRow).where(ContractRow.id == request.contract_id).with_for_update(key_share=True)
-    )
+    holder = _lock_holder(session, request)
     # Once more under the lock: a twin of this turn may have committed while we waited for it.
     repeated = _repeated(session, request)
     if repeated is not None:
         return repeated
-    why = _refusal(session, request, contract, wallet)
-    if why is not None or contract is None:
+    why = _refusal(session, request, holder, wallet)
+    if why is not None or holder is None:
         return BeginRefused(why or "contract_closed")
-    target = ledger.account_row(session, receivable(contract.id), contract.currency)
+    target = _target(session, holder)
     open_one = queries.open_for(session, request.payer_phone, target.id)
     if open_one is not None:
         return BeginRefused("already_open", open_one.state)
@@ -75,7 +76,7 @@ def _begin(ctx: Context, session: Session, request: PaymentRequest) -> Begun | B
         asked_by_phone=request.asked_by_phone,
         language=request.language,
         target_account_id=target.id,
-        contract_id=contract.id,
+        contract_id=request.contract_id,
         owed_minor=request.amount.minor,
         owed_currency=request.amount.currency,
         charged_minor=request.amount.minor,
@@ -111,13 +112,31 @@ def _repeated(session: Session, request: PaymentRequest) -> Begun | None:
     return Begun(before.id, before.end_text or request.end_text, repeated=True) if before else None
 
 
+def _lock_holder(session: Session, request: PaymentRequest) -> ContractRow | AgentRow | None:
+    """Whose account the money is for: a contract, or the agent who buys float. Locked."""
+    if request.float_agent_id is not None:
+        return agents.lock_agent(session, request.float_agent_id)
+    return session.scalar(
+        select(ContractRow).where(ContractRow.id == request.contract_id).with_for_update(key_share=True)
+    )
+
+
+def _target(session: Session, holder: ContractRow | AgentRow) -> AccountRow:
+    if isinstance(holder, AgentRow):
+        return ledger.account_row(session, agent_float(holder.id), holder.currency)
+    return ledger.account_row(session, receivable(holder.id), holder.currency)
+
+
 def _refusal(
-    session: Session, request: PaymentRequest, contract: ContractRow | None, wallet: Wallet
+    session: Session, request: PaymentRequest, holder: ContractRow | AgentRow | None, wallet: Wallet
 ) -> RefusalWhy | None:
-    if contract is None or contract.state != "active":
-        return "contract_closed"
+    if isinstance(holder, AgentRow):
+        if not holder.active:
+            return "float_closed"
+    elif holder is None or holder.state != "active":
+        return "float_closed" if request.float_agent_id is not None else "contract_closed"
     amount = request.amount
-    if amount.currency != contract.currency:
+    if amount.currency != holder.currency:
         return "no_wallet"
     lowest, highest = wallet.can.limits.get(amount.currency, (None, None))
     floor, ceiling = AMOUNT_BOUNDS[amount.currency]
@@ -127,7 +146,7 @@ def _refusal(
         payable = session.scalars(
             select(InvoiceRow.id).where(
                 InvoiceRow.id.in_(request.invoice_ids),
-                InvoiceRow.contract_id == contract.id,
+                InvoiceRow.contract_id == request.contract_id,
                 InvoiceRow.state == "sent",
                 InvoiceRow.paid_minor < InvoiceRow.total_minor,
             )

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 
-from channels.ussd.menu.engine import WRONG_CHOICE, Again, Context, Go, Menu, Pay, Plain, Said, State, Step
+from channels.ussd.menu.engine import WRONG_CHOICE, Act, Again, Context, Go, Menu, Pay, Plain, Said, State, Step
 from channels.ussd.menu.examples import PHONE, contexts
 from channels.ussd.menu.journeys import ALL_STATES, menu
 from channels.ussd.menu.lint import NETWORKS, Finding, Report, lint
@@ -129,8 +129,12 @@ def test_a_state_that_pays_must_be_guarded() -> None:
             return Again(line(WRONG_CHOICE))
         return Pay(1, Money(100, "CDF"), "mpesa", PHONE, (), Screen((line("Pay"),), ended=True))
 
-    assert "pays without being guarded" in found(broken(answer=pays), Next())
-    assert "pays without" not in found(broken(answer=pays, guarded=True), Next())
+    def acts(self: Sound, ctx: Context, said: Said) -> Step:
+        return Again(line(WRONG_CHOICE)) if said.choice is None else Act("a.deed", "home.next")
+
+    for does in (pays, acts):
+        assert "without being guarded" in found(broken(answer=does), Next())
+        assert "without being guarded" not in found(broken(answer=does, guarded=True), Next())
 
 
 def test_a_pin_is_neither_kept_nor_shown_nor_asked_beside_choices() -> None:

@@ -16,7 +16,6 @@ from core.kernel.clock import FixedClock
 from core.payments.ports import Capabilities, Wallet
 from core.payments.tables import AttemptRow, CircuitRow
 from core.services.payments import Payments
-from core.services.turns import Turns
 from tests.channels.ussd.turn_table import SCENARIOS, Caller, World
 from tests.channels.ussd.ussd_world import SECRET, Line, Site, populate
 
@@ -32,21 +31,17 @@ class NeverCalled:
 
 
 class RealPayments(Payments):
-    """The service, and the END texts that it left in the database."""
-
-    database: Database
+    """The service. Its END texts are found with the caller."""
 
     def end_text(self, turn_key: str) -> str | None:
-        return Turns(self.database).end_text(turn_key)
+        return None
 
 
 @pytest.fixture
 def real(db: Database, client: redis.Redis, clock: FixedClock) -> RealPayments:
     wallets = {"fake": cast("Wallet", NeverCalled())}
     routes = dict.fromkeys(("mpesa", "airtel", "orange"), ("fake",))
-    made = RealPayments(db, clock, wallets, routes, RedisOpenSessions(SessionStore(client, SECRET), client))
-    made.database = db
-    return made
+    return RealPayments(db, clock, wallets, routes, RedisOpenSessions(SessionStore(client, SECRET), client))
 
 
 @pytest.fixture
@@ -140,7 +135,6 @@ def test_the_second_wallet_of_a_brand_collects_while_the_first_is_left_alone(
     wallets = {wallet.name: cast("Wallet", wallet) for wallet in (first, second)}
     sessions = RedisOpenSessions(SessionStore(client, SECRET), client)
     both = RealPayments(db, clock, wallets, {"mpesa": ("first", "second")}, sessions)
-    both.database = db
     leave_alone(db, clock, "first")
     both.circuits.refresh()
     assert Line(Site(db, client, both, clock), customer.phone).send_all("", "1", "1*1", "1*1*1")[3].startswith("END ")

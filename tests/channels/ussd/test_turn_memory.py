@@ -281,7 +281,7 @@ def test_a_duplicate_waits_for_the_first_ones_answer(phone: Phone, site: Site, m
         looks.append(number)
         inside.set()
         assert go_on.wait(20)
-        return look(number, account, receipts=receipts)
+        return look(number, account, details=receipts)
 
     phone.dial()
     monkeypatch.setattr(site.customers, "snapshot", held)

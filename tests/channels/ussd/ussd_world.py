@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
@@ -16,12 +16,13 @@ import redis
 from flask import Flask
 from werkzeug.serving import make_server
 
+from channels.ussd.deeds import Deed
 from channels.ussd.gateway import Turn
 from channels.ussd.gateways.africastalking import AfricasTalkingUssd
 from channels.ussd.menu.engine import Menu
 from channels.ussd.menu.journeys import menu
 from channels.ussd.sessions import RedisSessionEnds, SessionStore
-from channels.ussd.turns import EndTexts, PaymentDoor, UssdTurns
+from channels.ussd.turns import PaymentDoor, UssdTurns
 from channels.ussd.views import ussd_blueprint
 from core.customers.model import AgencyView, ReceiptView, Snapshot
 from core.db import Database
@@ -79,8 +80,10 @@ class FakePayments:
         return sum(r.asked_by_phone == phone for r in list(self.begun.values()))
 
 
-class Begins(PaymentDoor, EndTexts, Protocol):
+class Begins(PaymentDoor, Protocol):
     """Begins payments, and finds their END texts again."""
+
+    def end_text(self, turn_key: str) -> str | None: ...
 
 
 class Line:
@@ -138,19 +141,24 @@ class Unread(tuple[ReceiptView, ...]):
 class SlowCustomers:
     """The real reads, each a random while later."""
 
-    def __init__(self, customers: Customers, most_s: float) -> None:
+    def __init__(self, customers: Customers, payments: Begins, most_s: float) -> None:
         self._customers = customers
+        self._payments = payments
         self._most_s = most_s
         self._random = Random(7)
         self.fail = False
 
-    def snapshot(self, phone: str, account: str | None = None, *, receipts: bool = True) -> Snapshot:
+    def snapshot(
+        self, phone: str, account: str | None = None, *, details: bool = True, turn_key: str | None = None
+    ) -> Snapshot:
         if self.fail:
             raise NotRecorded("busy")
         if self._most_s:
             time.sleep(self._random.random() * self._most_s)
-        seen = self._customers.snapshot(phone, account, receipts=receipts)
-        return seen if receipts else replace(seen, receipts=Unread())
+        seen = self._customers.snapshot(phone, account, details=details, turn_key=turn_key)
+        if turn_key is not None:
+            seen = replace(seen, end_text=seen.end_text or self._payments.end_text(turn_key))
+        return seen if details else replace(seen, receipts=Unread())
 
     def agencies(self) -> tuple[AgencyView, ...]:
         return self._customers.agencies()
@@ -172,16 +180,17 @@ class Site:
         slow_s: float = 0.0,
         brand_of: Callable[[str], str | None] = first_guess,
         states: Callable[[], Menu] = menu,
+        deeds: Mapping[str, Deed] | None = None,
     ) -> None:
         self.counts: Counter[str] = Counter()
-        self.customers = SlowCustomers(Customers(db, clock), slow_s)
+        self.customers = SlowCustomers(Customers(db, clock), payments, slow_s)
         store = SessionStore(client, SECRET)
 
         def count(outcome: str) -> None:
             self.counts[outcome] += 1
 
         self.turns = turns = UssdTurns(
-            store, states(), self.customers, payments, payments, clock, brand_of=brand_of, count=count
+            store, states(), self.customers, payments, clock, deeds=deeds, brand_of=brand_of, count=count
         )
         self.app = Flask("ussd")
         self.app.register_blueprint(
