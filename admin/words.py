@@ -212,7 +212,7 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
         ),
     },
     "cause": {
-        "dunning.sweep": N_("the nightly look at all invoices"),
+        "sweep": N_("the nightly look at all invoices"),
         "cut_batch": N_("the hourly round of cuts"),
         "invoice_sent": N_("an invoice was sent"),
         "wallet_money": N_("money arrived"),

@@ -1,0 +1,13 @@
+"""What stands in the tables as a code stands on the console as words."""
+
+from __future__ import annotations
+
+import pytest
+
+from admin import words
+from core.settlement.dunning import NONPAYMENT, SWEEP
+
+
+@pytest.mark.parametrize("cause", [SWEEP, NONPAYMENT, "cut_batch", "invoice_sent", "wallet_money", "operator_reversed"])
+def test_why_a_decision_was_taken_is_said_in_words(cause: str) -> None:
+    assert words.name("cause", cause) != cause
