@@ -22,6 +22,7 @@ from core.billing.tables import (
     NumberSeriesRow,
     ReminderRow,
 )
+from core.customers.links import SEES_AMOUNTS
 from core.customers.tables import ContractRow, MeterRow, PhoneLinkRow, SiteRow
 
 # As literals: a bound parameter hides the partial index ix_invoice_open from both planners.
@@ -69,7 +70,9 @@ def facts_of(
     for row in session.scalars(select(HoldRow).where(HoldRow.contract_id.in_(contract_ids)).order_by(HoldRow.id)):
         holds[row.contract_id].append(Hold(row.kind, row.from_at, row.until_at, row.invoice_id))
     reached = exists().where(
-        PhoneLinkRow.customer_id == ContractRow.customer_id, PhoneLinkRow.confirmed_at.is_not(None)
+        PhoneLinkRow.customer_id == ContractRow.customer_id,
+        PhoneLinkRow.confirmed_at.is_not(None),
+        PhoneLinkRow.role.in_(SEES_AMOUNTS),
     )
     contracts = session.execute(
         select(

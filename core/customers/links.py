@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from core.kernel.errors import CustomerError
+
 # What a link may be. A holder sees everything and decides who else does; a member sees amounts and pays; a payer is
 # known to pay and sees no amount.
 HOLDER, MEMBER, PAYER = "holder", "member", "payer"
@@ -55,3 +57,7 @@ def is_fresh(confirmed_at: datetime | None, fresh_until: datetime | None, now: d
 def limit_reached(*, by_phone: int, for_account: int) -> bool:
     """Whether another request is too many, given those of the last day. The same for accounts that do not exist."""
     return by_phone >= ASKS_A_DAY_BY_PHONE or for_account >= ASKS_A_DAY_FOR_ACCOUNT
+
+
+class LinkRefused(CustomerError):
+    """What the office wanted done with a link cannot be: somebody else was faster, or it is not there any more."""

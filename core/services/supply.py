@@ -377,9 +377,9 @@ class Supply:
             return
         contract = session.get_one(ContractRow, row.contract_id)
         site = session.get_one(SiteRow, contract.site_id)
-        blanks = {"account": grouped(contract.account_number)}
+        blanks = owed = {"account": grouped(contract.account_number)}
         if row.supply == "off" and row.reason not in WITHOUT_DEBT:
-            blanks["amount"] = standing(session, contract)[0].text
+            owed = {**blanks, "amount": standing(session, contract)[0].text}
         for person in holders(session, contract, clock=self._clock):
             stage_notice(
                 session,
@@ -388,7 +388,7 @@ class Supply:
                 key=f"supply:{row.id}:{person.phone}",
                 recipient=person.phone,
                 language=person.language,
-                blanks=blanks,
+                blanks=owed if person.fresh else blanks,
                 zone=site.time_zone,
                 customer_id=person.customer_id,
                 contract_id=contract.id,

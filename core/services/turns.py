@@ -9,6 +9,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from core.billing.tables import InvoiceRow, ReminderRow
+from core.customers import link_queries
 from core.db import Database
 from core.turns import queries
 from core.turns.model import TurnEntry
@@ -21,11 +22,15 @@ class Turns:
         self._db = db
 
     def record(self, entries: Sequence[TurnEntry]) -> None:
-        """Insert a batch, in one short transaction, and mark what it proves. The same batch again changes nothing."""
+        """Insert a batch, in one short transaction, and mark what it proves: reminders read, phones in use.
+
+        The same batch again changes nothing.
+        """
         with self._db.begin() as session:
             queries.insert(session, entries)
             for contract_id, at in queries.sightings(entries).items():
                 _mark_shown(session, contract_id, at)
+            link_queries.refresh(session, queries.dials(entries))
 
     def shown(self, contract_id: int, at: datetime) -> None:
         """A screen with the amount due and the date was read by the contract's customer at `at` (business time): the

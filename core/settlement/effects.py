@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from core import outbox
 from core.billing.tables import InvoiceRow
+from core.customers.links import SEES_AMOUNTS
 from core.customers.tables import ContractRow, CustomerRow, PhoneLinkRow, PhoneRow, SiteRow
 from core.kernel.clock import Clock
 from core.kernel.digits import grouped
@@ -61,11 +62,12 @@ def standing(session: Session, contract: ContractRow) -> tuple[Money, Money]:
 def holders(session: Session, contract: ContractRow, *, clock: Clock) -> list[Addressee]:
     """The confirmed phones of a contract's customer, fresh ones before stale ones, holder first.
 
-    A stale one (months of silence, another SIM) may be somebody else's by now: it is told no amount that is owed.
+    A stale one (months of silence, another SIM) may be somebody else's by now, and somebody who only pays is none of
+    the household: neither is `fresh`, and neither is told an amount that is owed.
     """
     language = func.coalesce(PhoneLinkRow.language, PhoneRow.language, CustomerRow.language)
     rows = session.execute(
-        select(PhoneLinkRow.phone, language, PhoneLinkRow.customer_id, PhoneLinkRow.fresh_until)
+        select(PhoneLinkRow.phone, language, PhoneLinkRow.customer_id, PhoneLinkRow.fresh_until, PhoneLinkRow.role)
         .join(CustomerRow, CustomerRow.id == PhoneLinkRow.customer_id)
         .outerjoin(PhoneRow, PhoneRow.phone == PhoneLinkRow.phone)
         .where(PhoneLinkRow.customer_id == contract.customer_id, PhoneLinkRow.confirmed_at.is_not(None))
@@ -73,8 +75,8 @@ def holders(session: Session, contract: ContractRow, *, clock: Clock) -> list[Ad
     )
     now = clock.now()
     people = [
-        Addressee(phone, tongue, customer_id, fresh=until is not None and until > now)
-        for phone, tongue, customer_id, until in rows
+        Addressee(phone, tongue, customer_id, fresh=until is not None and until > now and role in SEES_AMOUNTS)
+        for phone, tongue, customer_id, until, role in rows
     ]
     return sorted(people, key=lambda person: not person.fresh)
 

@@ -35,6 +35,15 @@ def sightings(entries: Iterable[TurnEntry]) -> dict[int, datetime]:
     return seen
 
 
+def dials(entries: Iterable[TurnEntry]) -> dict[str, datetime]:
+    """phone → when it last spoke to us."""
+    seen: dict[str, datetime] = {}
+    for entry in entries:
+        at = datetime.fromisoformat(entry.at)
+        seen[entry.phone] = max(at, seen.get(entry.phone, at))
+    return seen
+
+
 def _row(entry: TurnEntry) -> dict[str, object]:
     return {
         "gateway": entry.gateway,
