@@ -53,7 +53,10 @@ KINDS = {
     "refund.push": KindPolicy("push", 1, 300, 20, 200),
     "refund.query": KindPolicy("push", 1, 180, 12, 100),
     "callback.settle": KindPolicy("settle", 1, 180, 12, 100),
+    "prepaid.token": KindPolicy("settle", 10, 60, 12, 10),
     "notice.send": KindPolicy("notices", 20, 60, 8, 15),
+    # No partner is called: the answer itself is a notice.
+    "sms.answer": KindPolicy("notices", 20, 60, 8, 10),
     "document.receipt": KindPolicy("bulk", 20, 60, 8, 10),
     "schedule.run": KindPolicy("bulk", 1, 600, 5, 60),
 }

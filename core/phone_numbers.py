@@ -68,6 +68,20 @@ def parse_e164(text: str, region: str = "CD") -> str | None:
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
+def is_mobile(phone: str) -> bool:
+    """Whether this is an E.164 number that a person may hold in her hand. Names, short codes, landlines, and numbers
+    that cost whoever answers them are not."""
+    if not phone.startswith("+") or parse_e164(phone) != phone:
+        return False
+    kind = phonenumbers.number_type(phonenumbers.parse(phone))
+    return kind in (phonenumbers.PhoneNumberType.MOBILE, phonenumbers.PhoneNumberType.FIXED_LINE_OR_MOBILE)
+
+
+def is_at_home(phone: str) -> bool:
+    """Whether an E.164 number belongs to a country whose wallets we reach."""
+    return phone.startswith((_HOME[0], *(code for code, _, _ in _COUNTRY_OF_CURRENCY.values())))
+
+
 def international(phone: str) -> str:
     """`243812345678`: Vodacom, pawaPay."""
     return phone.removeprefix("+")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 from core.notices.rules import DeliveryState
@@ -47,11 +48,17 @@ class DeliveryReport:
 
 @dataclass(frozen=True, slots=True)
 class InboundText:
-    """A text somebody sent us. `reference` is the gateway's, the same when it is delivered again."""
+    """A text somebody sent us. `reference` is the gateway's, the same when it is delivered again.
+
+    `phone`: E.164, or whatever stands there when it is no number (a name, a short code). `to`: the number or short code
+    it was sent to, empty when the gateway does not say. `sent_at`: when it left the phone, None when unknown.
+    """
 
     reference: str
     phone: str
     body: str = field(repr=False)
+    to: str = ""
+    sent_at: datetime | None = None
 
 
 class SmsGateway(Protocol):

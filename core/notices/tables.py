@@ -82,7 +82,11 @@ class DeliveryReportRow(Base):
 
 
 class InboundSmsRow(Base):
-    """A text somebody sent us; deduplicated on the aggregator's id."""
+    """A text somebody sent us; deduplicated on the aggregator's id. What may be a PIN is covered in `body`.
+
+    `sent_to`: the number or short code it was sent to, as the aggregator says. `delayed_s`: real seconds between its
+    being sent and reaching us, 0 where the aggregator does not say. `handled`: what was made of it.
+    """
 
     __tablename__ = "inbound_sms"
     __table_args__ = (UniqueConstraint("gateway", "gateway_ref"),)
@@ -94,3 +98,7 @@ class InboundSmsRow(Base):
     body: Mapped[str] = mapped_column(Text)
     received_at: Mapped[datetime] = mapped_column(UtcDateTime)
     handled: Mapped[str] = mapped_column(String(20), default="")
+    sent_to: Mapped[str] = mapped_column(String(20), default="", server_default="")
+    delayed_s: Mapped[int] = mapped_column(default=0, server_default="0")
+    # Business time; None until it was answered, or left without an answer on purpose.
+    answered_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

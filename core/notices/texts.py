@@ -7,73 +7,23 @@ GSM-7 after folding, no more segments than promised here. `docs/notices.md` says
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
-from string import Formatter
-from typing import Literal
 
 from core.i18n import N_
+from core.notices.answers import ANSWERS
+from core.notices.kinds import Kind as Kind
+from core.notices.kinds import Text as Text
+from core.notices.kinds import blanks_of as blanks_of
+from core.notices.kinds import text_of as _text
+from core.notices.prepaid import PREPAID
+from core.notices.links import LINKS
 
 # What a caller who does not know the utility's code gets. The wiring gives the real one in the session's `info`.
 DEFAULT_SHORT_CODE = "*123#"
 
-# True lengths, or the segment test lies: 123 million francs, an account read back in threes, the longest code we lease.
-_AMOUNT = "123 456 789 FC"
-_ACCOUNT = "123 456 789 0"
-_CODE = "*123*45#"
-_DAY = "24/03/2026"
-_RECEIPT = "R-2026-00012345"
-_VERIFICATION = "123 456 789 0"
-_BRAND = "Orange Money"
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """One sentence or two. `example` has a worst-case value for each blank; `segments_max` is a promise."""
-
-    key: str
-    body: str
-    example: Mapping[str, str]
-    segments_max: int = 1
-
-    @property
-    def blanks(self) -> frozenset[str]:
-        return blanks_of(self.body)
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """How notices of one kind are handled. The first of `texts` whose blanks are all given is taken.
-
-    `priority`: 1 goes before 5. `quiet`: waits while it is night at the site. `ttl`: worthless afterwards, counted
-    from the moment it may go. `optional`: somebody who opted out gets none. `repeats`: how often it is sent again when
-    nobody knows whether it went; 0 where a duplicate would alarm. `daily_cap`: so many a day to one number.
-    `owed`: says that an invoice is open, so it is not sent any more once that invoice is paid.
-    """
-
-    name: str
-    texts: tuple[Text, ...]
-    priority: int
-    quiet: bool
-    ttl: timedelta
-    optional: bool = False
-    repeats: int = 0
-    daily_cap: int | None = None
-    over_cap: Literal["tomorrow", "never"] = "tomorrow"
-    owed: bool = False
-    by_reason: Mapping[str, Text] = field(default_factory=dict)
-
-    def all_texts(self) -> tuple[Text, ...]:
-        return (*self.by_reason.values(), *self.texts)
-
 
 class UnknownKind(LookupError):
     """Nobody declared a notice of this kind, or none of its texts can be filled with these blanks."""
-
-
-def blanks_of(body: str) -> frozenset[str]:
-    """The named blanks of a sentence."""
-    return frozenset(name for _, name, _, _ in Formatter().parse(body) if name)
 
 
 def pick(kind: str, blanks: Mapping[str, str]) -> Text:
@@ -93,27 +43,6 @@ def pick(kind: str, blanks: Mapping[str, str]) -> Text:
         if text.blanks <= given and not (coded and "reason" in text.blanks):
             return text
     raise UnknownKind(f"{kind}: no text for the blanks {', '.join(sorted(given))}")
-
-
-def _example(*names: str) -> dict[str, str]:
-    known = {
-        "amount": _AMOUNT,
-        "due": _AMOUNT,
-        "credit": _AMOUNT,
-        "account": _ACCOUNT,
-        "code": _CODE,
-        "cut_date": _DAY,
-        "period": "02/2026",
-        "receipt": _RECEIPT,
-        "verification": _VERIFICATION,
-        "brand": _BRAND,
-        "reason": "the request was refused",
-    }
-    return {name: known[name] for name in names}
-
-
-def _text(key: str, body: str, segments_max: int = 1) -> Text:
-    return Text(key, body, _example(*sorted(blanks_of(body))), segments_max)
 
 
 _FAILED = {
@@ -356,5 +285,5 @@ _ALL = (
         owed=True,
     ),
 )
-KINDS: Mapping[str, Kind] = {kind.name: kind for kind in _ALL}
-TEXTS: Mapping[str, Text] = {text.key: text for kind in _ALL for text in kind.all_texts()}
+KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (*_ALL, *LINKS, *ANSWERS)}
+TEXTS: Mapping[str, Text] = {text.key: text for kind in KINDS.values() for text in kind.all_texts()}

@@ -20,12 +20,13 @@ from core.kernel.clock import Clock
 from core.kernel.errors import PartnerDown, PartnerError, PartnerRefused, PartnerThrottled
 from core.notices import queries, rules
 from core.notices.errors import BadRecipient, NotTaken, OptedOut, RouteRefused
+from core.notices.pasted import covered
 from core.notices.ports import DeliveryReport, InboundText, OutboundText, Receipt, SmsGateway
 from core.notices.staging import errand_key
 from core.notices.tables import DeliveryReportRow, InboundSmsRow, NoticeRow
 from core.notices.texts import KINDS
 from core.outbox import Dead, Done, Later, Outcome, Retry
-from core.phone_numbers import masked
+from core.phone_numbers import is_mobile, masked
 
 # How long a delivery report gets to answer a doubt before a harmless text is sent a second time. Real time.
 DOUBT_LASTS = timedelta(minutes=10)
@@ -34,6 +35,8 @@ CALLS_MAX = 8
 # A report this old is not matched to a text by its phone number any more.
 _MATCH_WINDOW = timedelta(days=3)
 _BACKOFF_S, _BACKOFF_CAP_S = 15, 900
+# What a broken clock of a gateway may say at most: a year.
+_LONGEST_DELAY_S = 31_536_000
 
 _log = structlog.get_logger("notices")
 
@@ -94,8 +97,11 @@ class Notices:
         _log.info("opted_out", phone=masked(phone), gateway=gateway)
 
     def take_inbound(self, gateway: str, text: InboundText) -> bool:
-        """Keep a text somebody sent us. False when it was delivered before. `STOP` and `ARRET` opt out."""
-        stop = rules.is_stop(text.body)
+        """Keep a text somebody sent us, and the errand to answer it. False when it was delivered before.
+
+        `STOP` and `ARRET` opt out at once, whatever becomes of the answer. PINs are covered before anything is kept.
+        """
+        stop = rules.is_stop(text.body) and is_mobile(text.phone)
         with self._db.begin() as session:
             known = select(InboundSmsRow.id).where(
                 InboundSmsRow.gateway == gateway, InboundSmsRow.gateway_ref == text.reference
@@ -106,15 +112,27 @@ class Notices:
                 gateway=gateway,
                 gateway_ref=text.reference,
                 phone=text.phone,
-                body=text.body,
+                body=covered(text.body),
                 received_at=self._clock.now(),
                 handled="opt_out" if stop else "",
+                sent_to=text.to[:20],
+                delayed_s=self._delay_of(text),
             )
             if not _added(session, row):
                 return False
             if stop:
                 self._opt_out(session, text.phone)
+            # Somebody holds the phone in her hand.
+            key, body = f"sms:{row.id}", {"inbound_id": row.id}
+            outbox.stage(session, kind="sms.answer", key=key, body=body, clock=self._clock, priority=1)
         return True
+
+    def _delay_of(self, text: InboundText) -> int:
+        """Real seconds on the way. Clocks differ: what seems to come from the future was not delayed."""
+        if text.sent_at is None:
+            return 0
+        delay = (self._clock.real_now() - text.sent_at).total_seconds()
+        return min(max(int(delay), 0), _LONGEST_DELAY_S)
 
     # -- claim ---------------------------------------------------------------------------------------------------------
 

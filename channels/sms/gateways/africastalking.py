@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Protocol
 
@@ -191,7 +192,13 @@ class AfricasTalkingSms:
         reference, sender = _clean(form, "id", 80), _clean(form, "from", 40)
         if not reference or not sender:
             return Malformed("no_id_or_sender")
-        return InboundText(reference, _phone(form, "from") or sender[:16], _clean(form, "text", 2000))
+        return InboundText(
+            reference,
+            _phone(form, "from") or sender[:16],
+            _clean(form, "text", 2000),
+            to=_clean(form, "to", 20),
+            sent_at=_moment(_clean(form, "date", 40)),
+        )
 
     def read_opt_out(self, form: Mapping[str, str]) -> OptOut | Malformed:
         phone = _phone(form, "phoneNumber")
@@ -220,6 +227,15 @@ def _code_of(word: str) -> str:
     """For an answer without a number beside its word."""
     plain = word.lower()
     return "101" if plain in ("success", "sent") else _CODE_OF_WORD.get(plain, word or "no status")
+
+
+def _moment(text: str) -> datetime | None:
+    """`2017-05-03T06:04:45Z`, `2017-05-03 06:04:45`, with milliseconds or not; without a zone it is UTC."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def _clean(form: Mapping[str, str], name: str, longest: int) -> str:

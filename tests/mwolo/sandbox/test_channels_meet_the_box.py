@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from datetime import datetime
 
 import pytest
 
@@ -46,7 +47,9 @@ def test_a_text_and_its_report(box: Box, product: Product, address: str) -> None
     assert (report.reference, report.meaning, report.phone) == (receipt.reference, "delivered", MPESA)
     box.post("sms", {"from": MPESA, "text": "SOLDE"})
     [letter] = until(lambda: product.at("/sms/inbound"))
-    assert sms.read_inbound(letter.form) == InboundText(letter.form["id"], MPESA, "SOLDE")
+    assert sms.read_inbound(letter.form) == InboundText(
+        letter.form["id"], MPESA, "SOLDE", letter.form["to"], datetime.fromisoformat(letter.form["date"])
+    )
 
 
 @pytest.mark.parametrize(
