@@ -12,7 +12,17 @@ from datetime import date, datetime, time, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from core.billing.model import BASES, Calendar, DunnedInvoice, DunningFacts, DunningVerdict, MadeStep, StepDue, WhyNot
+from core.billing.model import (
+    BASES,
+    Calendar,
+    DunnedInvoice,
+    DunningFacts,
+    DunningVerdict,
+    Hold,
+    MadeStep,
+    StepDue,
+    WhyNot,
+)
 from core.billing.policy import DunningPolicy
 from core.kernel.clock import local_date, local_time
 
@@ -59,12 +69,16 @@ def evaluate(facts: DunningFacts, policy: DunningPolicy, now: datetime) -> Dunni
     )
 
 
-def earliest_cut(cycle_started_on: date, calendar: Calendar, policy: DunningPolicy) -> date | None:
+def earliest_cut(
+    cycle_started_on: date, calendar: Calendar, policy: DunningPolicy, *, not_before: date | None = None
+) -> date | None:
     """The first day on which an invoice whose cycle began then can be cut when every step is in time.
 
-    For a screen that has no room for the whole evaluation; the evaluation may only be later.
+    `not_before`: a later day that stands already, by a warning that named it or the end of a promise. For a screen that
+    has no room for the whole evaluation; the evaluation may only be later.
     """
-    return calendar.first_from(cycle_started_on + timedelta(days=policy.announcement_after_days))
+    by_the_steps = cycle_started_on + timedelta(days=policy.announcement_after_days)
+    return calendar.first_from(max(by_the_steps, not_before or by_the_steps))
 
 
 def due_days(invoice: DunnedInvoice, policy: DunningPolicy, zone: str, today: date) -> dict[str, date]:
@@ -79,6 +93,12 @@ def due_days(invoice: DunnedInvoice, policy: DunningPolicy, zone: str, today: da
         done_on = local_date(made[0].made_at, zone) if made else max(due, today)
         days[base], previous = due, (done_on, offset)
     return days
+
+
+def holds_of(invoice: DunnedInvoice, facts: DunningFacts) -> list[Hold]:
+    """The holds that count against the limits of an invoice's present cycle, over or not."""
+    midnight = datetime.combine(invoice.cycle_started_on, time(), ZoneInfo(facts.zone))
+    return [h for h in facts.holds if h.invoice_id in (None, invoice.invoice_id) and h.until_at > midnight]
 
 
 def _threshold(facts: DunningFacts, policy: DunningPolicy) -> Callable[[Sequence[_Plan]], bool]:
@@ -264,7 +284,8 @@ def _nameable(
         leaves = leaves.replace(hour=policy.quiet_until_hour, minute=0, second=0, microsecond=0)
     ready = leaves + timedelta(hours=policy.warning_min_age_h)
     ready_on = ready.date() + timedelta(days=int(ready.hour >= facts.calendar.until_hour))
-    return facts.calendar.first_from(max(announce_on, ready_on, _named(invoice) or announce_on))
+    held_to = _held_to(invoice, facts, policy, now)
+    return facts.calendar.first_from(max(announce_on, ready_on, _named(invoice) or announce_on, held_to or announce_on))
 
 
 def _named(invoice: DunnedInvoice) -> date | None:
@@ -285,7 +306,8 @@ def _target(
 ) -> date | None:
     """The first permitted day on which this invoice can still be cut, seen from now."""
     today = local_date(now, facts.zone)
-    earliest = max(announce_on, _named(invoice) or announce_on, today)
+    held_to = _held_to(invoice, facts, policy, now)
+    earliest = max(announce_on, _named(invoice) or announce_on, held_to or announce_on, today)
     if earliest == today:
         # Too late today to announce it and keep the lead before the window closes.
         lead = 0 if _fresh_announcement(invoice, facts, policy, now) else policy.announcement_lead_h
@@ -331,16 +353,35 @@ def _blocks(invoice: DunnedInvoice, facts: DunningFacts, policy: DunningPolicy, 
         for code, flag in (("disputed", invoice.disputed), ("estimated", invoice.estimated))
         if flag
     ]
-    midnight = datetime.combine(invoice.cycle_started_on, time(), ZoneInfo(facts.zone))
+    standing = _standing(invoice, facts, policy, now)
+    return [*found, *(WhyNot("hold", invoice.invoice_id, kind, until) for kind, until in standing)]
+
+
+def _standing(
+    invoice: DunnedInvoice, facts: DunningFacts, policy: DunningPolicy, now: datetime
+) -> list[tuple[str, datetime]]:
+    """The holds of this invoice that count now, within their limits in number and age: kind and end."""
+    found: list[tuple[str, datetime]] = []
     counted: dict[str, int] = {}
-    ours = [h for h in facts.holds if h.invoice_id in (None, invoice.invoice_id) and h.until_at > midnight]
-    for hold in sorted(ours, key=lambda h: (h.from_at, h.until_at)):
+    for hold in sorted(holds_of(invoice, facts), key=lambda h: (h.from_at, h.until_at)):
         counted[hold.kind] = counted.get(hold.kind, 0) + 1
-        most, hours = policy.hold_limits.get(hold.kind) or policy.hold_limits.get("*", (0, 0))
+        most, hours = policy.hold_limit(hold.kind)
         until = min(hold.until_at, hold.from_at + timedelta(hours=hours))
         if counted[hold.kind] <= most and hold.from_at <= now < until:
-            found.append(WhyNot("hold", invoice.invoice_id, hold.kind, until))
+            found.append((hold.kind, until))
     return found
+
+
+def _held_to(invoice: DunnedInvoice, facts: DunningFacts, policy: DunningPolicy, now: datetime) -> date | None:
+    """The first day on which no hold of now stands in the way any more; None when none does.
+
+    Money on its way is left out: it ends at any moment, and a day that was built on it would then come nearer.
+    """
+    ends = [until for kind, until in _standing(invoice, facts, policy, now) if kind != "pending_payment"]
+    if not ends:
+        return None
+    last = local_time(max(ends), facts.zone)
+    return last.date() + timedelta(days=int(last.hour >= facts.calendar.until_hour))
 
 
 def _not_announced(

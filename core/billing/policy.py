@@ -22,8 +22,10 @@ class DunningPolicy:
     Days count from the day the cycle began, as people at the site call it. `floor_minor`, `percent_of_invoice`: supply
     is cut only for at least this much of a currency, made up of invoices of which at least this part is unpaid.
     `hold_limits`: kind of hold → (how many count per invoice and cycle, hours each may last); `*` for other kinds.
-    `quiet_from_hour`, `quiet_until_hour`: when no notice leaves, to foresee what a warning can name. `off`: the
-    switching rules of `core.supply.rules.OffPolicy`, kept in the same version.
+    `quiet_from_hour`, `quiet_until_hour`: when no notice leaves, to foresee what a warning names. `promise_days`: how
+    many days a promise to pay may take, as the menu offers them, as far as the limit of its hold reaches;
+    `promise_pause_days`: after a broken one, none for so long. `off`: the switching rules of
+    `core.supply.rules.OffPolicy`, kept in the same version.
     """
 
     version: int = 1
@@ -49,6 +51,8 @@ class DunningPolicy:
             "*": (2, 15 * 24),
         }
     )
+    promise_days: tuple[int, ...] = (3, 7, 14)
+    promise_pause_days: int = 30
     off: Mapping[str, Any] = field(default_factory=dict)
 
     def offsets(self) -> tuple[tuple[Base, int], ...]:
@@ -60,11 +64,16 @@ class DunningPolicy:
             ("announcement", self.announcement_after_days),
         )
 
+    def hold_limit(self, kind: str) -> tuple[int, int]:
+        """How many holds of a kind count per invoice and cycle, and how many hours each may last."""
+        return self.hold_limits.get(kind) or self.hold_limits.get("*", (0, 0))
+
     def as_json(self) -> dict[str, Any]:
         """The body of a row of `dunning_policy`; `from_json` reads it back to an equal policy."""
         body = asdict(self)
         del body["version"]
         body["hold_limits"] = {kind: list(limit) for kind, limit in self.hold_limits.items()}
+        body["promise_days"] = list(self.promise_days)
         return body
 
     @classmethod
@@ -91,6 +100,8 @@ DEFAULT_POLICY = DunningPolicy()
 def _read(name: str, value: Any) -> Any:
     if name == "off":
         return dict(_mapping(name, value))
+    if name == "promise_days":
+        return _whole_numbers(name, value)
     if name == "floor_minor":
         return {str(k): _whole(f"{name}.{k}", v) for k, v in _mapping(name, value).items()}
     if name == "hold_limits":
@@ -108,6 +119,12 @@ def _pair(name: str, value: Any) -> tuple[int, int]:
     if not isinstance(value, list | tuple) or len(value) != 2:
         raise BadPolicy(f"{name} must be two numbers: how many, and hours each.")
     return _whole(name, value[0]), _whole(name, value[1])
+
+
+def _whole_numbers(name: str, value: Any) -> tuple[int, ...]:
+    if not isinstance(value, list | tuple):
+        raise BadPolicy(f"{name} must be a list of whole numbers, not {value!r}.")
+    return tuple(_whole(name, item) for item in value)
 
 
 def _whole(name: str, value: Any) -> int:

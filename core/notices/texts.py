@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from core.i18n import N_
 from core.notices.answers import ANSWERS
+from core.notices.case_texts import CASE_KINDS
 from core.notices.kinds import Kind as Kind
 from core.notices.kinds import Text as Text
 from core.notices.kinds import blanks_of as blanks_of
@@ -285,5 +286,5 @@ _ALL = (
         owed=True,
     ),
 )
-KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (*_ALL, *LINKS, *ANSWERS)}
+KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (*_ALL, *LINKS, *ANSWERS, *CASE_KINDS)}
 TEXTS: Mapping[str, Text] = {text.key: text for kind in KINDS.values() for text in kind.all_texts()}

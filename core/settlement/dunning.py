@@ -28,6 +28,7 @@ from core.kernel.errors import StateConflict
 from core.kernel.money import Money
 from core.notices.staging import stage_notice
 from core.notices.tables import NoticeRow
+from core.promises import queries as promises
 from core.settlement import effects
 from core.supply.commands import ON_LIFE, open_task, want_supply
 from core.supply.model import LIVE
@@ -55,6 +56,7 @@ def reevaluate(session: Session, *, clock: Clock, contract_id: int, cause: str) 
     so that money that arrives can never bring a reminder; the first notice of an invoice goes out when it is sent.
     """
     now = clock.now()
+    promises.settle(session, contract_id, now)
     policy = queries.policy_on(session, now.date())
     facts = facts_of(session, (contract_id,), policy, now)[contract_id]
     verdict = evaluate(facts, policy, now)
