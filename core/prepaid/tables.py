@@ -77,7 +77,7 @@ class PrepaidIssueRow(Base):
     )
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
-    cause: Mapped[str] = mapped_column(String(80), unique=True)
+    cause: Mapped[str] = mapped_column(String(110), unique=True)
     contract_id: Mapped[int] = mapped_column(ForeignKey("contract.id"))
     meter_id: Mapped[str] = mapped_column(ForeignKey("meter.id"))
     payment_id: Mapped[str | None] = mapped_column(ForeignKey("payment.id"), index=True)

@@ -133,9 +133,20 @@ class CashHandedOver(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrepaidUsed(Event):
-    """Prepaid credit turned into energy or a token."""
+    """Prepaid credit turned into energy, as a meter tells."""
 
     kind: ClassVar[str] = "prepaid_used"
+    contract_id: int
+    amount: Money
+    tax: Money | None = None
+    levy: str = "vat"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenIssued(Event):
+    """Prepaid credit became tokens for a keypad. Refused without that credit: a token cannot be taken back."""
+
+    kind: ClassVar[str] = "token_issued"
     contract_id: int
     amount: Money
     tax: Money | None = None
@@ -264,6 +275,7 @@ EVENTS: tuple[type[Event], ...] = (
     FloatBought,
     CashHandedOver,
     PrepaidUsed,
+    TokenIssued,
     OperatorPaidOut,
     RefundOwed,
     SuspenseRefundOwed,

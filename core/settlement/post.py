@@ -24,7 +24,7 @@ from core.ledger import queries as ledger
 from core.ledger.model import Account, Transfer, credit, receivable
 from core.ledger.tables import AccountRow, JournalRow, TransferRow
 from core.payments.tables import PaymentRow, RefundRow
-from core.settlement import effects
+from core.settlement import effects, prepaid
 from core.settlement.allocation import OpenInvoice
 from core.settlement.dunning import reevaluate
 from core.settlement.events import (
@@ -38,6 +38,7 @@ from core.settlement.events import (
     RefundReturned,
     SuspensePlaced,
     SuspenseRefundOwed,
+    TokenIssued,
     WrittenOff,
 )
 from core.settlement.recipes import RECIPES, Books, SentInvoice
@@ -99,6 +100,7 @@ def post(session: Session, event: Event, *, clock: Clock) -> Posted:
         contract.version += 1
         session.flush()
         reevaluate(session, clock=clock, contract_id=contract.id, cause=event.kind)
+        prepaid.follow(session, event, contract, transfers, clock=clock)
     effects.stage(session, event, clock=clock)
     return posted
 
@@ -179,6 +181,9 @@ def _check(session: Session, event: Event, books: Books) -> None:
         case RefundOwed(amount=amount):
             if amount.minor > books.credit_minor:
                 raise StateConflict(f"there is no credit of {amount} to give back")
+        case TokenIssued(amount=amount):
+            if amount.minor > books.credit_minor:
+                raise StateConflict(f"there is no credit of {amount} for a token")
         case SuspensePlaced():
             _check_placing(session, event)
         case SuspenseRefundOwed(payment_id=payment_id, amount=amount):

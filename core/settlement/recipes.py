@@ -32,6 +32,7 @@ from core.settlement.events import (
     RefundReturned,
     SuspensePlaced,
     SuspenseRefundOwed,
+    TokenIssued,
     UnplacedMoney,
     WalletMoney,
     WrittenOff,
@@ -139,7 +140,7 @@ def _cash_handed_over(event: CashHandedOver, _books: Books) -> list[Transfer]:
     return [Transfer(Account("cash", event.cashier), agent_float(event.agent_id), event.amount)]
 
 
-def _prepaid_used(event: PrepaidUsed, _books: Books) -> list[Transfer]:
+def _prepaid_used(event: PrepaidUsed | TokenIssued, _books: Books) -> list[Transfer]:
     source = credit(event.contract_id)
     net = event.amount - event.tax if event.tax else event.amount
     transfers = [Transfer(source, REVENUE, net)]
@@ -255,6 +256,7 @@ RECIPES: dict[type[Event], Callable[[Any, Books], list[Transfer]]] = {
     FloatBought: _float_bought,
     CashHandedOver: _cash_handed_over,
     PrepaidUsed: _prepaid_used,
+    TokenIssued: _prepaid_used,
     OperatorPaidOut: _operator_paid_out,
     RefundOwed: _refund_owed,
     SuspenseRefundOwed: _suspense_refund_owed,

@@ -95,6 +95,11 @@ def prepaid_used(w: Books, c: int) -> e.Event:
     return e.PrepaidUsed(key="k", contract_id=c, amount=francs(116), tax=francs(16))
 
 
+def token_issued(w: Books, c: int) -> e.Event:
+    w.pay(c, francs(500))
+    return e.TokenIssued(key="k", contract_id=c, amount=francs(116), tax=francs(16))
+
+
 def operator_paid_out(w: Books, c: int) -> e.Event:
     w.pay(c, francs(500))
     return e.OperatorPaidOut(key="k", wallet="vodacom", amount=francs(500), fees=francs(10))
@@ -166,6 +171,7 @@ CASES: dict[type[e.Event], tuple[Callable[[Books, int], e.Event], dict[str, int]
     e.FloatBought: (float_bought, {"agent_float": 50_000, "wallet_clearing": 50_000}),
     e.CashHandedOver: (cash_handed_over, {"agent_float": 50_000, "cash": 50_000}),
     e.PrepaidUsed: (prepaid_used, {"credit": 38_400, "revenue": -10_000, "tax_payable": -1_600}),
+    e.TokenIssued: (token_issued, {"credit": 38_400, "revenue": -10_000, "tax_payable": -1_600}),
     e.OperatorPaidOut: (operator_paid_out, {"wallet_clearing": 0, "bank": 49_000, "fees": 1_000}),
     e.RefundOwed: (refund_owed, {"credit": 0, "refund_payable": -50_000}),
     e.RefundPaid: (refund_paid, {"refund_payable": 0, "wallet_clearing": 0}),

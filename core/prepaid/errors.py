@@ -1,0 +1,25 @@
+"""What can stand in the way of a token. The credit stays where it is; a person mends the cause."""
+
+from __future__ import annotations
+
+from core.kernel.errors import ServiceError, StateConflict
+
+
+class NoToken(ServiceError):
+    """No token can be made until a person has mended the reason, which the text says. Never holds a key or a token."""
+
+
+class NotProvisioned(NoToken):
+    """The meter has no key, no starting code, or is of a kind for which nobody makes tokens."""
+
+
+class NoPrice(NoToken):
+    """No price of this unit and currency is in force."""
+
+
+class BadKey(NoToken):
+    """A key or a starting code that no device can have."""
+
+
+class PriceRefused(StateConflict):
+    """A price that would change the past, or is none."""

@@ -1,0 +1,344 @@
+"""Prepaid contracts: credit becomes tokens, once for each cause.
+
+The counter of the meter, the tokens and the transfer out of the credit are written in one transaction, under the lock
+of the contract and of the meter's counter; the SMS is staged with them and leaves after the commit. A crash before the
+commit has issued nothing, one after it has issued everything. Tokens and keys reach no log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+
+from sqlalchemy import ColumnElement, String, and_, select
+from sqlalchemy import cast as sql_cast
+from sqlalchemy.orm import Session
+
+from core import outbox
+from core.customers.tables import ContractRow, MeterRow, SiteRow
+from core.db import Database
+from core.kernel.clock import Clock, local_date
+from core.kernel.digits import grouped
+from core.kernel.money import Money
+from core.ledger import queries as ledger
+from core.ledger.model import credit
+from core.ledger.tables import AccountRow
+from core.notices.staging import stage_notice
+from core.outbox import Dead, Done, Outcome
+from core.payments.tables import AttemptRow, PaymentRow
+from core.prepaid import queries, rules
+from core.prepaid.errors import NoPrice, NoToken, NotProvisioned, PriceRefused
+from core.prepaid.model import Issue, Plan, Price, Short, Unit
+from core.prepaid.ports import Device, TokenMaker
+from core.prepaid.tables import KeypadMeterRow, PrepaidIssueRow, PrepaidPriceRow, PrepaidStandingRow
+from core.sealing import SealBroken, Sealer
+from core.settlement import post
+from core.settlement.dunning import lock_contract
+from core.settlement.effects import holders
+from core.settlement.events import TokenIssued
+from core.settlement.prepaid import KEYPADS
+
+# How many issues of a contract are shown.
+_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Keypad:
+    """How a keypad meter is set up. `secret` and `starting_code` are the device's own and shown nowhere.
+
+    `count`: the counter of the newest token it was given. `divider`: steps of the device in one unit.
+    """
+
+    secret: bytes
+    starting_code: int
+    unit: Unit = "day"
+    count: int = 1
+    divider: int = 1
+    restricted: bool = False
+
+    def __repr__(self) -> str:
+        return f"Keypad(unit={self.unit}, count={self.count}, divider={self.divider}, restricted={self.restricted})"
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One contract in hand, locked, and what a token for it needs."""
+
+    contract: ContractRow
+    zone: str
+    keypad: KeypadMeterRow
+    maker: TokenMaker
+    device: Device
+    price: Price
+
+
+class Prepaid:
+    """Every method owns its transaction. `makers`: kind of meter → who makes its tokens."""
+
+    def __init__(self, db: Database, clock: Clock, sealer: Sealer, makers: Mapping[str, TokenMaker]) -> None:
+        self._db = db
+        self._clock = clock
+        self._sealer = sealer
+        self._makers = makers
+
+    def issue(self, contract_id: int, cause: str, payment_id: str | None = None) -> Outcome:
+        """Turn a contract's credit into tokens for its keypad meter, once for `cause` (the key of the event).
+
+        Done when there is nothing to issue: issued before, by somebody else, or not enough for one unit. Dead with the
+        reason where a person has to mend something first: the credit stays. Raises NotRecorded.
+        """
+        try:
+            with self._db.begin() as session:
+                done = self._issue(session, contract_id, cause, payment_id)
+        except NoToken as error:
+            return Dead(str(error))
+        return Done(done)
+
+    def provision(self, meter_id: str, keypad: Keypad) -> None:
+        """Give a meter its key, code and counter. Tokens that waited for them are staged. Raises NoToken, ValueError.
+
+        A counter never goes back: the device would refuse what follows.
+        """
+        with self._db.begin() as session:
+            meter = session.get(MeterRow, meter_id)
+            if meter is None:
+                raise NotProvisioned(f"there is no meter {meter_id}")
+            maker = self._maker(meter)
+            maker.check(keypad.secret, keypad.starting_code)
+            if not 1 <= keypad.divider <= maker.value_max or keypad.count < 0:
+                raise ValueError(f"a divider of {keypad.divider} at count {keypad.count} fits no device")
+            row = queries.lock_keypad(session, meter_id)
+            if row is None:
+                row = KeypadMeterRow(meter_id=meter_id, count=keypad.count, changed_at=self._clock.now())
+                session.add(row)
+            row.secret = self._sealer.seal(keypad.secret, purpose=_purpose(meter_id))
+            row.starting_code, row.unit = keypad.starting_code, keypad.unit
+            row.count, row.divider = max(row.count, keypad.count), keypad.divider
+            row.restricted, row.changed_at = keypad.restricted, self._clock.now()
+            session.flush()
+            self._stage_waiting(session, "provisioned", ContractRow.meter_id == meter_id)
+
+    def set_price(
+        self, unit: Unit, each: Money, *, tax_basis_points: int, valid_from: date, by: str, levy: str = "vat"
+    ) -> Price:
+        """A new version of what a unit costs, tax included. Raises PriceRefused for a day that is over.
+
+        The first price of a unit takes up the credit that waited for one.
+        """
+        if each.minor <= 0 or not 0 <= tax_basis_points <= 10_000:
+            raise PriceRefused(f"{each} a {unit} with {tax_basis_points} basis points of tax is no price")
+        now = self._clock.now()
+        with self._db.begin() as session:
+            version = queries.newest_version(session, unit, each.currency) + 1
+            if version > 1 and valid_from < now.date():
+                raise PriceRefused(f"{valid_from} is over: a price does not change the past")
+            row = PrepaidPriceRow(
+                currency=each.currency,
+                unit=unit,
+                version=version,
+                price_minor=each.minor,
+                tax_basis_points=tax_basis_points,
+                levy=levy,
+                valid_from=valid_from,
+                made_at=now,
+                made_by=by,
+            )
+            session.add(row)
+            session.flush()
+            if version == 1:
+                self._stage_waiting(session, "priced", ContractRow.currency == each.currency)
+            return queries.as_price(row)
+
+    def take_up(self, contract_id: int) -> bool:
+        """Try again for one contract whose token could not be made. False when no credit waits there."""
+        with self._db.begin() as session:
+            return self._stage_waiting(session, "again", ContractRow.id == contract_id) > 0
+
+    def prices(self) -> list[Price]:
+        """Every version, the newest first."""
+        with self._db.read() as session:
+            return queries.prices(session)
+
+    def issues(self, contract_id: int) -> list[Issue]:
+        """The newest tokens of a contract, for whoever may see them."""
+        with self._db.read() as session:
+            return queries.issues_of(session, contract_id, limit=_SHOWN)
+
+    def short(self, *, limit: int = 100) -> list[Short]:
+        """Accounts below zero: an operator took money back whose tokens had left. A person works through them."""
+        with self._db.read() as session:
+            return queries.short(session, limit=limit)
+
+    # One issue.
+
+    def _issue(self, session: Session, contract_id: int, cause: str, payment_id: str | None) -> str:
+        lock_contract(session, contract_id)
+        if queries.issue_for(session, cause) is not None:
+            return "issued before"
+        contract = session.get_one(ContractRow, contract_id, populate_existing=True)
+        job = self._job(session, contract)
+        if job is None:
+            return "no keypad to type a token on"
+        held = ledger.balance(session, credit(contract_id), contract.currency)
+        steps = rules.plan(
+            held,
+            job.price,
+            divider=job.keypad.divider,
+            value_max=job.maker.value_max,
+            stack_max=job.maker.stack_max,
+        )
+        if steps is None:
+            return "not enough for one unit"
+        row = self._write(session, job, steps, cause, payment_id)
+        self._tell(session, job, row)
+        return f"{row.quantity} {row.unit}"
+
+    def _job(self, session: Session, contract: ContractRow) -> _Job | None:
+        """None where nothing is typed: another kind of contract or of meter. Raises NoToken."""
+        meter = session.get(MeterRow, contract.meter_id) if contract.meter_id else None
+        if contract.kind != "prepaid" or meter is None or meter.control_kind not in KEYPADS:
+            return None
+        maker = self._maker(meter)
+        keypad = queries.lock_keypad(session, meter.id)
+        if keypad is None or keypad.secret is None or keypad.starting_code is None:
+            raise NotProvisioned(f"meter {meter.id} has no key or starting code: provision it, the credit waits")
+        try:
+            secret = self._sealer.unseal(keypad.secret, purpose=_purpose(meter.id))
+        except SealBroken as error:
+            raise NotProvisioned(f"the key of meter {meter.id} cannot be opened: provision it again") from error
+        maker.check(secret, keypad.starting_code)
+        zone = session.scalars(select(SiteRow.time_zone).where(SiteRow.id == contract.site_id)).one()
+        day = local_date(self._clock.now(), zone)
+        price = queries.price_on(session, keypad.unit, contract.currency, day)
+        if price is None:
+            raise NoPrice(f"no price of a {keypad.unit} in {contract.currency} is in force on {day}")
+        device = Device(keypad.count, keypad.restricted, secret, keypad.starting_code)
+        return _Job(contract, zone, keypad, maker, device, price)
+
+    def _maker(self, meter: MeterRow) -> TokenMaker:
+        maker = self._makers.get(meter.control_kind)
+        if maker is None:
+            raise NotProvisioned(f"nobody makes tokens for {meter.control_kind} meters such as {meter.id}")
+        return maker
+
+    def _write(self, session: Session, job: _Job, steps: Plan, cause: str, payment_id: str | None) -> PrepaidIssueRow:
+        """The tokens, the counter, the money and the standing: together or not at all."""
+        device, tokens = job.device, []
+        for value in steps.values:
+            made = job.maker.add(device, value)
+            tokens.append(made.token)
+            device = replace(device, count=made.count)
+        now = self._clock.now()
+        row = PrepaidIssueRow(
+            cause=cause,
+            contract_id=job.contract.id,
+            meter_id=job.keypad.meter_id,
+            payment_id=payment_id,
+            price_id=job.price.id,
+            unit=job.price.unit,
+            quantity=steps.quantity,
+            currency=steps.amount.currency,
+            amount_minor=steps.amount.minor,
+            tax_minor=steps.tax.minor,
+            tokens=" ".join(tokens),
+            counter_before=job.keypad.count,
+            counter_after=device.count,
+            issued_at=now,
+        )
+        session.add(row)
+        job.keypad.count, job.keypad.changed_at = device.count, now
+        session.flush()
+        self._stand(session, row, now)
+        event = TokenIssued(
+            key=f"token:{cause}",
+            contract_id=job.contract.id,
+            amount=steps.amount,
+            tax=steps.tax if steps.tax else None,
+            levy=job.price.levy,
+        )
+        post(session, event, clock=self._clock)
+        return row
+
+    def _stand(self, session: Session, row: PrepaidIssueRow, now: datetime) -> None:
+        standing = queries.standing_of(session, row.contract_id)
+        before = standing.paid_until if standing is not None else None
+        until = rules.paid_until(before, now, row.quantity) if row.unit == "day" else None
+        if standing is None:
+            session.add(PrepaidStandingRow(contract_id=row.contract_id, last_issue_id=row.id, paid_until=until))
+        else:
+            standing.last_issue_id, standing.paid_until = row.id, until
+        session.flush()
+
+    def _tell(self, session: Session, job: _Job, row: PrepaidIssueRow) -> None:
+        """The holder's phone gets the tokens; where none is known and fresh, whoever paid. The menu shows them too."""
+        to = self._addressee(session, job.contract, row.payment_id)
+        if to is None:
+            return
+        phone, language, customer_id = to
+        tokens = [grouped(token) for token in row.tokens.split()]
+        said = {"token": tokens[0]} if len(tokens) == 1 else {"tokens": ", ".join(tokens)}
+        stage_notice(
+            session,
+            clock=self._clock,
+            kind="prepaid.token",
+            key=f"token:{row.id}",
+            recipient=phone,
+            language=language,
+            blanks={
+                **said,
+                "days" if row.unit == "day" else "kwh": str(row.quantity),
+                "account": grouped(job.contract.account_number),
+            },
+            zone=job.zone,
+            customer_id=customer_id,
+            contract_id=job.contract.id,
+            payment_id=row.payment_id,
+        )
+
+    def _addressee(
+        self, session: Session, contract: ContractRow, payment_id: str | None
+    ) -> tuple[str, str, int | None] | None:
+        known = holders(session, contract, clock=self._clock)
+        if known and known[0].fresh:
+            return known[0].phone, known[0].language, known[0].customer_id
+        payment = session.get(PaymentRow, payment_id) if payment_id else None
+        attempt = session.get(AttemptRow, payment.attempt_id) if payment is not None and payment.attempt_id else None
+        if attempt is not None:
+            return attempt.payer_phone, attempt.language, None
+        # A token opens one meter only: on a phone that may be another's by now it is worth nothing.
+        return (known[0].phone, known[0].language, known[0].customer_id) if known else None
+
+    def _stage_waiting(self, session: Session, why: str, *which: ColumnElement[bool]) -> int:
+        """Credit that waits on these contracts for something that is there now: staged under a cause of its own."""
+        cause = f"{why}:{self._clock.real_now():%Y%m%d%H%M%S%f}"
+        waiting = (
+            select(ContractRow.id)
+            .join(MeterRow, MeterRow.id == ContractRow.meter_id)
+            .join(
+                AccountRow,
+                and_(
+                    AccountRow.code == "credit",
+                    AccountRow.owner == sql_cast(ContractRow.id, String),
+                    AccountRow.currency == ContractRow.currency,
+                ),
+            )
+            .where(ContractRow.kind == "prepaid", ContractRow.state == "active", MeterRow.control_kind.in_(KEYPADS))
+            .where(AccountRow.balance_minor > 0, *which)
+            .order_by(ContractRow.id)
+        )
+        ids = list(session.scalars(waiting))
+        for contract_id in ids:
+            of_one = f"{cause}:{contract_id}"
+            outbox.stage(
+                session,
+                kind="prepaid.token",
+                key=f"prepaid:{of_one}",
+                body={"contract_id": contract_id, "cause": of_one, "payment_id": None},
+                clock=self._clock,
+            )
+        return len(ids)
+
+
+def _purpose(meter_id: str) -> str:
+    return f"keypad:{meter_id}"

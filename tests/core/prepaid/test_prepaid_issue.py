@@ -1,0 +1,254 @@
+"""Money becomes tokens: once for each payment, whoever works on it, and never without saying why not."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
+
+import pytest
+from sqlalchemy import select, update
+
+from core.db import Database
+from core.kernel.clock import FixedClock
+from core.kernel.money import Money
+from core.outbox import Dead, Done
+from core.prepaid.errors import BadKey, NotProvisioned, PriceRefused
+from core.prepaid.tables import KeypadMeterRow
+from core.sealing import Sealer
+from core.services.prepaid import Keypad
+from core.settlement.prepaid import NO_CREDIT
+from core.supply.tables import CrewTaskRow, MeterDesiredRow, RelayCommandRow
+from tests.core.prepaid.shop import A_DAY, CODE, KEY, Device, Shop
+from tests.core.settlement.books import check_books, francs
+
+PLAIN = Keypad(KEY, CODE)
+
+
+@pytest.fixture
+def shop(clean_db: Database, clock: FixedClock) -> Shop:
+    return Shop.opened(clean_db, clock, keypad=PLAIN)
+
+
+def check(shop: Shop) -> None:
+    with shop.db.read() as session:
+        check_books(session)
+
+
+def test_a_payment_becomes_days_on_the_meter_and_the_rest_stays(shop: Shop) -> None:
+    payment = shop.pays(francs(10_000))
+    assert shop.credit() == francs(10_000)
+    assert shop.works() == [Done("6 day")]
+    (issue,) = shop.issues()
+    assert (issue.quantity, issue.amount, issue.payment_id) == (6, francs(9_000), payment)
+    assert shop.credit() == francs(1_000)
+    standing = shop.standing()
+    assert standing is not None
+    assert standing.paid_until == shop.clock.now() + timedelta(days=6)
+    device = Device()
+    assert [device.types(issue.tokens[0]), device.types(issue.tokens[0])] == ["added", "used"]
+    assert device.units == 6
+    check(shop)
+
+
+def test_the_text_has_the_token_in_threes_the_days_and_the_account(shop: Shop) -> None:
+    shop.pays(francs(3_000))
+    shop.works()
+    (text,) = shop.texts()
+    token = shop.issues()[0].tokens[0]
+    assert f"{token[:3]} {token[3:6]} {token[6:]}" in text.body
+    assert "2" in text.body.replace(token, "")
+    assert "100 000 00" in text.body
+    assert (text.recipient, text.segments, text.payment_id) == (shop.home.phone, 1, shop.issues()[0].payment_id)
+
+
+def test_the_same_cause_again_issues_nothing(shop: Shop) -> None:
+    payment = shop.pays(francs(4_500))
+    shop.works()
+    shop.pays(francs(1_500))
+    again = shop.prepaid.issue(shop.contract_id, f"payment:{payment}", payment)
+    assert again == Done("issued before")
+    assert len(shop.issues()) == 1
+    assert shop.credit() == francs(1_500)
+
+
+def test_what_is_too_little_waits_for_the_next_payment(shop: Shop) -> None:
+    shop.pays(francs(1_000))
+    assert shop.works() == [Done("not enough for one unit")]
+    shop.pays(francs(800))
+    shop.works()
+    assert (shop.issues()[0].quantity, shop.credit()) == (1, francs(300))
+
+
+def test_more_than_one_token_holds_comes_in_several(shop: Shop) -> None:
+    shop.pays(Money(A_DAY.minor * 2_100, "CDF"))
+    shop.works()
+    (issue,) = shop.issues()
+    device = Device()
+    assert [device.types(token) for token in reversed(issue.tokens)] == ["added"] * 3
+    assert device.units == 2_100
+    assert shop.texts()[0].segments <= 2
+
+
+def test_two_workers_at_once_issue_one_token(any_db: Database, clock: FixedClock) -> None:
+    shop = Shop.opened(any_db, clock, keypad=PLAIN)
+    together = threading.Barrier(2)
+
+    def work(payment: str) -> object:
+        together.wait(timeout=30)
+        return shop.prepaid.issue(shop.contract_id, f"payment:{payment}", payment)
+
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(10):
+            payment = shop.pays(A_DAY)
+            said = [done.result(timeout=60) for done in [pool.submit(work, payment), pool.submit(work, payment)]]
+            assert sorted(str(one) for one in said) == ["Done(note='1 day')", "Done(note='issued before')"]
+    rows = shop.issue_rows()
+    assert [row.counter_after for row in rows] == [2 * n for n in range(1, 11)]
+    device = Device()
+    assert [device.types(issue.tokens[0]) for issue in shop.issues()] == ["added"] * 10
+    assert (device.units, shop.credit()) == (10, francs(0))
+    check(shop)
+
+
+def test_two_payments_at_once_lose_nothing(any_db: Database, clock: FixedClock) -> None:
+    shop = Shop.opened(any_db, clock, keypad=PLAIN)
+    payments = [shop.pays(francs(2_000)) for _ in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda p: shop.prepaid.issue(shop.contract_id, f"payment:{p}", p), payments))
+    device = Device()
+    tokens = [token for issue in shop.issues() for token in issue.tokens]
+    assert {device.types(token) for token in tokens} == {"added"}
+    assert device.units == 8
+    assert shop.credit() == francs(0)
+    check(shop)
+
+
+def test_a_meter_without_a_key_loses_nothing(clean_db: Database, clock: FixedClock) -> None:
+    shop = Shop.opened(clean_db, clock)
+    shop.pays(francs(3_000))
+    (dead,) = shop.works()
+    assert isinstance(dead, Dead)
+    assert shop.home.meter.id in dead.why
+    assert shop.credit() == francs(3_000)
+    shop.prepaid.provision(shop.home.meter.id, PLAIN)
+    assert shop.works() == [Done("2 day")]
+    assert Device().types(shop.issues()[0].tokens[0]) == "added"
+
+
+def test_a_starting_code_that_is_missing_or_a_seal_that_broke(shop: Shop) -> None:
+    shop.pays(francs(3_000))
+    with shop.db.begin() as session:
+        session.execute(update(KeypadMeterRow).values(starting_code=None))
+    (dead,) = shop.works()
+    assert isinstance(dead, Dead)
+    assert "starting code" in dead.why
+    shop.prepaid.provision(shop.home.meter.id, PLAIN)
+    shop.sealer = Sealer("another secret key")
+    (dead,) = shop.works()
+    assert isinstance(dead, Dead)
+    assert "cannot be opened" in dead.why
+    assert KEY.hex() not in dead.why
+    assert (shop.credit(), shop.issues()) == (francs(3_000), [])
+    shop.sealer = Sealer("a secret key of a test")
+    assert shop.prepaid.take_up(shop.contract_id)
+    assert shop.works() == [Done("2 day")]
+
+
+def test_the_first_price_takes_up_what_waited(clean_db: Database, clock: FixedClock) -> None:
+    shop = Shop.opened(clean_db, clock, keypad=PLAIN, price=None)
+    shop.pays(francs(3_000))
+    (dead,) = shop.works()
+    assert isinstance(dead, Dead)
+    assert "no price of a day in CDF" in dead.why
+    shop.prepaid.set_price("day", A_DAY, tax_basis_points=0, valid_from=date(2026, 3, 10), by="test")
+    assert shop.works() == [Done("2 day")]
+
+
+def test_a_price_counts_from_its_day_on_and_not_before(shop: Shop) -> None:
+    with pytest.raises(PriceRefused):
+        shop.prepaid.set_price("day", A_DAY, tax_basis_points=0, valid_from=date(2026, 3, 9), by="test")
+    shop.prepaid.set_price("day", francs(3_000), tax_basis_points=0, valid_from=date(2026, 3, 12), by="test")
+    for expected in (4, 2):
+        shop.pays(francs(6_000))
+        shop.works()
+        assert shop.issues()[-1].quantity == expected
+        shop.clock.advance(days=2)
+    assert [price.version for price in shop.prepaid.prices()] == [2, 1]
+
+
+def test_nobody_makes_tokens_for_this_meter_yet(clean_db: Database, clock: FixedClock) -> None:
+    shop = Shop.opened(clean_db, clock, control_kind="sts_token")
+    shop.pays(francs(3_000))
+    (dead,) = shop.works()
+    assert isinstance(dead, Dead)
+    assert "sts_token" in dead.why
+    with pytest.raises(NotProvisioned):
+        shop.prepaid.provision(shop.home.meter.id, PLAIN)
+
+
+@pytest.mark.parametrize("keypad", [Keypad(KEY[:15], CODE), Keypad(KEY, 0), Keypad(KEY, 1_000_000_000)])
+def test_a_key_that_no_device_has_is_refused(shop: Shop, keypad: Keypad) -> None:
+    with pytest.raises(BadKey):
+        shop.prepaid.provision(shop.home.meter.id, keypad)
+
+
+def test_a_counter_never_goes_back(shop: Shop) -> None:
+    shop.pays(francs(3_000))
+    shop.works()
+    shop.prepaid.provision(shop.home.meter.id, PLAIN)
+    shop.pays(francs(3_000))
+    shop.works()
+    assert [row.counter_after for row in shop.issue_rows()] == [2, 4]
+
+
+def test_a_reversal_after_the_token_left_is_a_debt_that_the_office_sees(shop: Shop) -> None:
+    payment = shop.pays(francs(3_000))
+    shop.works()
+    shop.reverses(payment)
+    assert shop.credit() == francs(-3_000)
+    (short,) = shop.prepaid.short()
+    assert (short.contract_id, short.missing) == (shop.contract_id, francs(3_000))
+    with shop.db.read() as session:
+        (task,) = session.scalars(select(CrewTaskRow)).all()
+    assert (task.kind, task.contract_id) == ("prepaid_short", shop.contract_id)
+    assert len(shop.issues()) == 1, "what left is not taken back"
+    # The next money fills the hole first: nothing is issued for it until something is left.
+    shop.pays(francs(4_000))
+    assert shop.works() == [Done("not enough for one unit")]
+    shop.pays(francs(500))
+    assert shop.works() == [Done("1 day")]
+    assert shop.prepaid.short() == []
+    check(shop)
+
+
+def test_a_reversal_before_the_token_was_made_leaves_nothing_to_issue(shop: Shop) -> None:
+    shop.reverses(shop.pays(francs(3_000)))
+    assert shop.works() == [Done("not enough for one unit")]
+    assert shop.prepaid.short() == []
+
+
+def test_a_radio_meter_gets_supply_and_no_token(clean_db: Database, clock: FixedClock) -> None:
+    shop = Shop.opened(clean_db, clock, control_kind="mqtt_relay")
+    with shop.db.begin() as session:
+        session.add(
+            MeterDesiredRow(
+                meter_id=shop.home.meter.id, version=4, supply="off", reason=NO_CREDIT, set_by="test",
+                set_at=clock.now(),
+            )
+        )  # fmt: skip
+    shop.pays(francs(3_000))
+    assert not shop.staged()
+    with shop.db.read() as session:
+        (command,) = session.scalars(select(RelayCommandRow)).all()
+    assert (command.supply, command.version, command.reason) == ("on", 5, "paid")
+    assert shop.credit() == francs(3_000)
+
+
+def test_no_token_in_what_is_logged_or_printed(shop: Shop) -> None:
+    shop.pays(francs(3_000))
+    (done,) = shop.works()
+    (issue,) = shop.issues()
+    assert issue.tokens[0] not in f"{done!r}{issue!r}"
+    assert KEY.hex() not in repr(PLAIN)
+    assert str(KEY) not in repr(PLAIN)
