@@ -18,6 +18,7 @@ RefusalCode = Literal[
     "pin_must_change",  # the PIN in use is one that the office made
     "pin_weak",  # anybody would try it first
     "pin_same",  # the new PIN is the old one
+    "pin_differs",  # the second typing of a new PIN is not the first, or came too late
     # The sale.
     "account_unknown",
     "account_closed",
@@ -53,10 +54,13 @@ REFUSAL_CODES: frozenset[str] = frozenset(get_args(RefusalCode))
 
 
 class AgentRefused(StateConflict):
-    """Nothing was changed. `amount`, `until`: see the code's line above."""
+    """Nothing was changed. `amount`, `until`: see the code's line above. `wait_s`: seconds from now to `until`."""
 
-    def __init__(self, code: RefusalCode, *, amount: Money | None = None, until: datetime | None = None) -> None:
+    def __init__(
+        self, code: RefusalCode, *, amount: Money | None = None, until: datetime | None = None, wait_s: int = 0
+    ) -> None:
         super().__init__(code)
         self.code: RefusalCode = code
         self.amount = amount
         self.until = until
+        self.wait_s = wait_s

@@ -33,6 +33,10 @@ def float_view(session: Session, agent_id: int, *, now: datetime) -> FloatView |
     today = local_date(now, WEST)
     todays = select(AgentSaleRow.id).where(AgentSaleRow.agent_id == agent_id, AgentSaleRow.day == today).subquery()
     mine = AgentSaleRow.id.in_(select(todays.c.id))
+
+    def sold(column: Any) -> Any:
+        return select(func.coalesce(func.sum(column), 0)).where(mine).scalar_subquery()
+
     owed = select(AccountRow.id).where(
         AccountRow.code == "commission_payable",
         AccountRow.owner == str(agent_id),
@@ -50,7 +54,8 @@ def float_view(session: Session, agent_id: int, *, now: datetime) -> FloatView |
             AgentRow.credit_limit_minor,
             AccountRow.balance_minor,
             select(func.count()).select_from(AgentSaleRow).where(mine).scalar_subquery().label("sales"),
-            select(func.coalesce(func.sum(AgentSaleRow.amount_minor), 0)).where(mine).scalar_subquery().label("sold"),
+            sold(AgentSaleRow.amount_minor).label("sold"),
+            sold(AgentSaleRow.commission_minor).label("gain"),
             moved(TransferRow.credit_account_id).label("earned"),
             moved(TransferRow.debit_account_id).label("paid_out"),
         )
@@ -68,6 +73,7 @@ def float_view(session: Session, agent_id: int, *, now: datetime) -> FloatView |
         sales_today=int(row.sales),
         sold_today=Money(int(row.sold), currency),
         commission_unpaid=Money(int(row.earned) - int(row.paid_out), currency),
+        commission_today=Money(int(row.gain), currency),
     )
 
 
@@ -152,6 +158,18 @@ def open_hand_over(session: Session, agent_id: int) -> CashHandOverRow | None:
         .with_for_update(key_share=True)
         .execution_options(populate_existing=True)
     )
+
+
+def waiting_hand_over(session: Session, agent_id: int, *, now: datetime) -> HandOver | None:
+    """The open offer that a cashier may still accept, not locked. Uses uq_cash_hand_over_open."""
+    row = session.execute(
+        select(CashHandOverRow, AgentRow.name)
+        .join(AgentRow, AgentRow.id == CashHandOverRow.agent_id)
+        .where(
+            CashHandOverRow.agent_id == agent_id, CashHandOverRow.state == "offered", CashHandOverRow.expires_at > now
+        )
+    ).first()
+    return hand_over_view(*row) if row is not None else None
 
 
 def stale_hand_overs(session: Session, *, now: datetime, limit: int) -> Sequence[CashHandOverRow]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,10 @@ from core.kernel.money import Money, zero
 # Commission ------------------------------------------------------------------------------------------------------
 
 _BASIS = 10_000
+# What a new database pays until finance writes another rule: 2 %, held between these, in minor units. Our own first
+# guess, no tariff of anybody's.
+FIRST_BASIS_POINTS = 200
+FIRST_RULES = {"CDF": (50_00, 5_000_00), "KES": (2_00, 250_00), "USD": (2, 2_00)}
 
 
 def rule_in_force(rules: Sequence[CommissionRule], currency: str, at: datetime) -> CommissionRule | None:
@@ -130,7 +135,8 @@ def check_sale(facts: SaleFacts, amount: Money, *, now: datetime, real_now: date
     if facts.sim_changed_at is not None and amount >= facts.limits.large_sale:
         free_again = facts.sim_changed_at + SIM_HOLD
         if now < free_again:
-            raise AgentRefused("sim_hold", amount=facts.limits.large_sale, until=free_again)
+            left_s = math.ceil((free_again - now).total_seconds())
+            raise AgentRefused("sim_hold", amount=facts.limits.large_sale, until=free_again, wait_s=left_s)
     if amount > facts.available:
         raise AgentRefused("float_short", amount=facts.available)
     if not again and facts.same_at is not None and real_now - facts.same_at < SAME_SALE:
@@ -216,6 +222,8 @@ def pin_pause(failures: int) -> timedelta:
 
 
 PIN_MIN, PIN_MAX = 4, 6
+# A new PIN is typed twice within this, in one session. Real time.
+NEW_PIN_LIVES = timedelta(minutes=10)
 _YEAR = re.compile(r"(19\d\d|20[0-2]\d)")
 # Shapes on the keypad and doubles that lists of leaked PINs begin with, and that no rule below finds.
 _COMMON = frozenset({"2580", "0852", "1478", "3698", "1122", "1313", "2211", "1001", "1004", "112233", "159753"})

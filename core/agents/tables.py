@@ -43,6 +43,19 @@ class OneTimePinRow(Base):
     made_by: Mapped[str] = mapped_column(String(80))
 
 
+class NewPinRow(Base):
+    """A new PIN that was typed once and waits to be typed again: its Argon2id hash, nothing else. Real time.
+
+    The row goes with the second typing, right or wrong, and with a PIN that the office makes.
+    """
+
+    __tablename__ = "agent_new_pin"
+
+    agent_id: Mapped[int] = mapped_column(ForeignKey("agent.id"), primary_key=True, autoincrement=False)
+    pin_hash: Mapped[str] = mapped_column(Text)
+    typed_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 class AgentLimitRow(Base):
     """Limits of one agent, where the office set some. Without a row: the defaults of the currency."""
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from argon2 import PasswordHasher
 from sqlalchemy import select, union_all
 
-from core.agents import float_queries, queries, sale_queries
+from core.agents import float_queries, queries
 from core.agents.errors import AgentRefused
 from core.agents.model import (
     AgentCreated,
@@ -38,6 +38,7 @@ from core.services.agents import cash, office, sales
 from core.services.agents.context import Audit, Context
 from core.services.agents.pins import Pins
 from core.services.agents.sales import ProofSent
+from core.turns.deeds import Kept, Say
 
 __all__ = ["AgentRefused", "Agents", "Audit", "ProofSent"]
 
@@ -61,10 +62,12 @@ class Agents:
                 return None
             return AgentRole(agent.id, agent.code, agent.name, agent.currency)
 
-    def enter(self, phone: str, pin: str) -> AgentSession | PinRefused | Locked:
+    def enter(self, phone: str, pin: str, turn_key: str | None = None) -> AgentSession | PinRefused | Locked:
         """Check a PIN. Wrong tries count for the agent, over all sessions: after each the wait grows, after five the
-        number is locked for an hour, then longer. An unknown number costs the same work and is just wrong."""
-        return self._pins.enter(phone, pin)
+        number is locked for an hour, then longer. An unknown number costs the same work and is just wrong.
+
+        The same `turn_key` again is the same try: it counts once, and is answered as the first time."""
+        return self._pins.enter(phone, pin, turn_key)
 
     def change_pin(self, agent_id: int, old: str, new: str) -> PinChanged | PinRefused | Locked:
         """Another PIN, 4 to 6 digits. A wrong old one counts as any wrong try.
@@ -72,6 +75,19 @@ class Agents:
         Raises AgentRefused: pin_weak (0000, 1234, a year, the own number's end), pin_same.
         """
         return self._pins.change(agent_id, old, new)
+
+    def propose_pin(self, agent_id: int, new: str) -> None:
+        """Another PIN, typed for the first time by an agent who has entered: its hash waits ten minutes for
+        `confirm_pin`. Again is harmless: until then nothing counts.
+
+        Raises AgentRefused: not_active, pin_weak, pin_same.
+        """
+        self._pins.propose(agent_id, new)
+
+    def confirm_pin(self, agent_id: int, again: str, *, phone: str, turn_key: str, say: Say) -> Kept:
+        """The new PIN typed again: if it is the same it counts from now on (`changed`), else both are forgotten
+        (`refused`: pin_differs, not_active). Once for each turn; `say` as in `core.turns.deeds`."""
+        return self._pins.confirm(agent_id, again, phone, turn_key, say)
 
     def reset_pin(self, agent_id: int, by: str) -> str:
         """A new one-time PIN, shown once; unlocks. Nothing but `change_pin` is allowed with it. Raises AgentRefused."""
@@ -107,16 +123,16 @@ class Agents:
         return sales.sell(self._ctx, agent_id, account_number, amount, turn_key, end_text, again=again)
 
     def last_sales(self, agent_id: int, n: int = 5) -> list[Sale]:
-        """Newest first."""
-        with self._ctx.db.read() as session:
-            return sale_queries.last_sales(session, agent_id, limit=n)
+        """Newest first, each with what is known of its proof. Two reads."""
+        return sales.last_sales(self._ctx, agent_id, n)
 
-    def resend_proof(self, agent_id: int, sale_code: str) -> ProofSent:
-        """The proof once more, to the account's confirmed phone; three times at most.
+    def resend_proof(self, agent_id: int, sale_code: str, *, phone: str = "", turn_key: str | None = None) -> ProofSent:
+        """The proof once more, to the account's confirmed phone; three times at most, and once for each `turn_key`.
 
+        `phone`: whose turn it is.
         Raises AgentRefused: not_active, pin_must_change, sale_unknown (also another agent's), proofs_used_up, no_phone.
         """
-        return sales.resend_proof(self._ctx, agent_id, sale_code)
+        return sales.resend_proof(self._ctx, agent_id, sale_code, phone=phone, turn_key=turn_key)
 
     def end_text(self, turn_key: str) -> str | None:
         """The END stored with the sale or the hand-over of this turn; None when it made none."""
@@ -153,6 +169,11 @@ class Agents:
         amount_not_whole, above_limit, hand_over_open (one at a time), same_key.
         """
         return cash.offer(self._ctx, agent_id, amount, turn_key, end_text)
+
+    def open_cash(self, agent_id: int) -> HandOver | None:
+        """The offer that waits for a cashier, None when there is none. One read."""
+        with self._ctx.db.read() as session:
+            return float_queries.waiting_hand_over(session, agent_id, now=self._ctx.clock.now())
 
     def hand_over(self, code: str) -> HandOver:
         """What a code stands for: read before the cash is counted. Raises AgentRefused hand_over_unknown."""
@@ -196,6 +217,13 @@ class Agents:
         """Switch an agent off, from the next act on, or on again. The float stays. Raises AgentRefused."""
         office.set_active(self._ctx, agent_id, active, by)
 
+    def note_sim_changed(self, agent_id: int, by: str) -> datetime:
+        """Another SIM is in the agent's phone: large sales wait 24 hours from this moment, which is returned.
+
+        Business time. Raises AgentRefused not_active for an id that nobody has.
+        """
+        return office.note_sim_changed(self._ctx, agent_id, by)
+
     def set_credit_limit(self, agent_id: int, limit: Money, by: str) -> None:
         """How far below zero the float may go; its floor in the ledger changes in the same transaction.
 
@@ -234,6 +262,10 @@ class Agents:
             agent_id=agent_id,
             by=by,
         )
+
+    def write_first_rules(self, by: str = "system") -> list[str]:
+        """A general rule for every currency that has none yet; returns those currencies. Again: nothing."""
+        return office.write_first_rules(self._ctx, by)
 
     def commission_rules(self, agent_id: int | None = None) -> list[CommissionRule]:
         """Every version, newest first; `agent_id`: that agent's own and the general ones."""

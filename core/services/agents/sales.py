@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 
 from core.agents import queries, rules, sale_queries
 from core.agents.errors import AgentRefused
-from core.agents.model import Quote, Sale
+from core.agents.model import ProofState, Quote, Sale
+from core.agents.rules import PROOFS_MAX
 from core.agents.sale_queries import Counter
 from core.agents.tables import AgentRow, AgentSaleRow
 from core.customers.tables import ContractRow, SiteRow
@@ -26,12 +27,14 @@ from core.ledger import queries as ledger
 from core.ledger.errors import BelowFloor
 from core.ledger.model import agent_float
 from core.notices.staging import stage_notice
+from core.notices.tables import NoticeRow
 from core.payments.tables import PaymentRow
 from core.phone_numbers import masked
 from core.services.agents.context import Context
 from core.settlement import post
 from core.settlement.effects import holders
 from core.settlement.events import AgentSale
+from core.turns import deeds
 
 # In the column of wallets: money that an agent took. No wallet has this name.
 WALLET = "agent"
@@ -206,40 +209,87 @@ def _payment(session: Session, contract_id: int, amount: Money, code: str, now: 
     return payment
 
 
-def resend_proof(ctx: Context, agent_id: int, sale_code: str) -> ProofSent:
+# The SMS about a sale may still arrive.
+_UNDER_WAY = frozenset({"queued", "sending", "sent", "unknown"})
+
+
+def last_sales(ctx: Context, agent_id: int, limit: int) -> list[Sale]:
+    with ctx.db.read() as session:
+        sales = sale_queries.last_sales(session, agent_id, limit=limit)
+        newest = {_proof_key(sale): sale for sale in sales}
+        found = session.execute(select(NoticeRow.key, NoticeRow.state).where(NoticeRow.key.in_(list(newest))))
+        states = {newest[row.key].code: row.state for row in found}
+    return [replace(sale, proof=_proof(states.get(sale.code))) for sale in sales]
+
+
+def _proof_key(sale: Sale) -> str:
+    """Of the newest SMS about a sale: settlement's own, or the last one that was asked for."""
+    again = PROOFS_MAX - sale.proofs_left
+    return f"receipt:{sale.payment_id}:again:{again}" if again else f"receipt:{sale.payment_id}:account"
+
+
+def _proof(state: str | None) -> ProofState:
+    if state is None:
+        return "none"
+    return "delivered" if state == "delivered" else "under_way" if state in _UNDER_WAY else "failed"
+
+
+def resend_proof(
+    ctx: Context, agent_id: int, sale_code: str, *, phone: str = "", turn_key: str | None = None
+) -> ProofSent:
     with ctx.db.begin() as session:
-        agent = session.get(AgentRow, agent_id)
-        must_change = queries.has_one_time_pin(session, agent_id)
-        rules.check_agent(active=agent is not None and agent.active, must_change_pin=must_change)
-        sale = sale_queries.lock_sale(session, agent_id, normalise(sale_code))
-        payment = session.get_one(PaymentRow, sale.payment_id) if sale is not None else None
-        if sale is None or payment is None or payment.reversed_at is not None:
-            raise AgentRefused("sale_unknown")
-        if sale.proofs >= rules.PROOFS_MAX:
-            raise AgentRefused("proofs_used_up")
-        contract = session.get_one(ContractRow, sale.contract_id)
-        people = holders(session, contract, clock=ctx.clock)
-        if not people:
-            raise AgentRefused("no_phone")
-        sale.proofs += 1
-        told = people[0]
-        stage_notice(
+        if turn_key is None:
+            return _resend(ctx, session, agent_id, sale_code)
+
+        def do() -> Mapping[str, Any]:
+            sent = _resend(ctx, session, agent_id, sale_code)
+            return {"phone": sent.phone, "left": sent.proofs_left}
+
+        kept = deeds.once(
             session,
-            clock=ctx.clock,
-            kind="payment.receipt_payer",
-            key=f"receipt:{payment.id}:again:{sale.proofs}",
-            recipient=told.phone,
-            language=told.language,
-            # Proof of the money, nothing about what the account still owes: an agent may ask for it at any time.
-            blanks={
-                "amount": Money(payment.amount_minor, payment.currency).text,
-                "account": grouped(contract.account_number),
-                "receipt": payment.receipt_number,
-                "verification": grouped(payment.verification_code),
-            },
-            zone=session.scalars(select(SiteRow.time_zone).where(SiteRow.id == contract.site_id)).one(),
-            customer_id=told.customer_id,
-            contract_id=contract.id,
-            payment_id=payment.id,
+            turn_key=turn_key,
+            kind="agent.proof",
+            phone=phone,
+            now=ctx.clock.now(),
+            do=do,
+            say=lambda _did: None,
         )
-        return ProofSent(masked(told.phone), rules.PROOFS_MAX - sale.proofs)
+        return ProofSent(kept.did["phone"], kept.did["left"])
+
+
+def _resend(ctx: Context, session: Session, agent_id: int, sale_code: str) -> ProofSent:
+    agent = session.get(AgentRow, agent_id)
+    must_change = queries.has_one_time_pin(session, agent_id)
+    rules.check_agent(active=agent is not None and agent.active, must_change_pin=must_change)
+    sale = sale_queries.lock_sale(session, agent_id, normalise(sale_code))
+    payment = session.get_one(PaymentRow, sale.payment_id) if sale is not None else None
+    if sale is None or payment is None or payment.reversed_at is not None:
+        raise AgentRefused("sale_unknown")
+    if sale.proofs >= rules.PROOFS_MAX:
+        raise AgentRefused("proofs_used_up")
+    contract = session.get_one(ContractRow, sale.contract_id)
+    people = holders(session, contract, clock=ctx.clock)
+    if not people:
+        raise AgentRefused("no_phone")
+    sale.proofs += 1
+    told = people[0]
+    stage_notice(
+        session,
+        clock=ctx.clock,
+        kind="payment.receipt_payer",
+        key=f"receipt:{payment.id}:again:{sale.proofs}",
+        recipient=told.phone,
+        language=told.language,
+        # Proof of the money, nothing about what the account still owes: an agent may ask for it at any time.
+        blanks={
+            "amount": Money(payment.amount_minor, payment.currency).text,
+            "account": grouped(contract.account_number),
+            "receipt": payment.receipt_number,
+            "verification": grouped(payment.verification_code),
+        },
+        zone=session.scalars(select(SiteRow.time_zone).where(SiteRow.id == contract.site_id)).one(),
+        customer_id=told.customer_id,
+        contract_id=contract.id,
+        payment_id=payment.id,
+    )
+    return ProofSent(masked(told.phone), rules.PROOFS_MAX - sale.proofs)
