@@ -80,6 +80,22 @@ RULES: Mapping[str, Rule] = {
     "admin.wallets": Permission.SEE_MONEY,
     "admin.set_number": Permission.EDIT_NUMBERS,
     "admin.remove_number": Permission.EDIT_NUMBERS,
+    "admin.agent_list": Permission.SEE_AGENTS,
+    "admin.export_agents": Permission.EXPORT_MONEY,
+    "admin.agent": Permission.SEE_AGENTS,
+    "admin.export_float": Permission.EXPORT_MONEY,
+    "admin.new_agent": Permission.RUN_AGENTS,
+    "admin.create_agent": Permission.RUN_AGENTS,
+    "admin.set_limits": Permission.RUN_AGENTS,
+    "admin.set_credit": Permission.RUN_AGENTS,
+    "admin.reset_agent_pin": Permission.RUN_AGENTS,
+    "admin.note_sim": Permission.STOP_AGENTS,
+    "admin.stop_agent": Permission.STOP_AGENTS,
+    "admin.start_agent": Permission.RUN_AGENTS,
+    "admin.agent_cash": Permission.TAKE_CASH,
+    "admin.take_cash": Permission.TAKE_CASH,
+    "admin.commission": Permission.SEE_AGENTS,
+    "admin.add_rule": Permission.RUN_AGENTS,
 }
 
 # Forms that carry a file; every other form is small (the application's own limit).

@@ -8,10 +8,13 @@ from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import Forbidden, HTTPException, InternalServerError, NotFound, RequestEntityTooLarge
 
 from admin import auth
+from admin.agents import AgentParts
 from admin.money import MoneyParts
 from admin.parts import Parts, ReceiptSource, page
 from admin.views import (
     account,
+    agents_cash,
+    agents_office,
     audit,
     customer,
     money_attempts,
@@ -24,6 +27,7 @@ from admin.views import (
     session,
     today,
 )
+from admin.views import agents as agent_pages
 from core.i18n import N_
 from core.kernel.clock import WEST, Clock
 from core.kernel.errors import NotRecorded
@@ -39,6 +43,7 @@ def admin_blueprint(
     staff: Staff,
     receipts: ReceiptSource,
     money: MoneyParts,
+    agents: AgentParts,
     clock: Clock,
     utility: str,
     secure: bool,
@@ -46,7 +51,7 @@ def admin_blueprint(
 ) -> Blueprint:
     """The console at `/admin/`.
 
-    `money`: the services behind the money pages. `secure`: it is served by https only
+    `money`, `agents`: the services behind those pages. `secure`: it is served by https only
     (cookies say so, and browsers are told to remember). `utility`: the name in its head. The app needs a secret key;
     form tokens are checked on the console's own routes and on no others.
     """
@@ -65,6 +70,8 @@ def admin_blueprint(
         view.add_pages(admin, parts)
     for money_view in (money_attempts, money_suspense, money_days, money_statements, money_refunds, money_wallets):
         money_view.add_pages(admin, parts, money)
+    for agent_view in (agent_pages, agents_office, agents_cash):
+        agent_view.add_pages(admin, parts, agents)
     _add_errors(admin, parts)
     return admin
 

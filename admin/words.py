@@ -60,6 +60,18 @@ _STATES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "unmatched": (N_("belongs to nothing we know"), "wait"),
         "malformed": (N_("nobody can read it"), "bad"),
     },
+    "hand_over": {
+        "offered": (N_("to be counted"), "wait"),
+        "accepted": (N_("counted"), "good"),
+        "withdrawn": (N_("taken back"), "quiet"),
+        "expired": (N_("expired"), "quiet"),
+    },
+    "proof": {
+        "under_way": (N_("under way"), "wait"),
+        "delivered": (N_("delivered"), "good"),
+        "failed": (N_("not delivered"), "bad"),
+        "none": (N_("no phone"), "quiet"),
+    },
     "refund": {
         "requested": (N_("waits for a second person"), "wait"),
         "rejected": (N_("rejected"), "quiet"),
@@ -96,6 +108,12 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
         "confirm": N_("About a payment by bill number"),
         "result": N_("About a refund"),
         "timeout": N_("The operator gave up waiting"),
+    },
+    "float_entry": {
+        "agent_sale": N_("sale"),
+        "float_bought": N_("bought by wallet"),
+        "cash_handed_over": N_("cash handed over"),
+        "operator_reversed": N_("taken back by the operator"),
     },
     "line_kind": {
         "payment": N_("payment"),
@@ -308,6 +326,7 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
         "refund.push": N_("give money back"),
         "refund.query": N_("ask what became of a refund"),
         "notice.send": N_("send a message"),
+        "sms.answer": N_("answer a message"),
         "document.receipt": N_("make a receipt"),
         "schedule.run": N_("scheduled work"),
     },

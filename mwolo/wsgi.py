@@ -9,6 +9,7 @@ from sqlalchemy import text
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wrappers import Response as BaseResponse
 
+from admin.agents import AgentParts
 from admin.blueprint import admin_blueprint
 from admin.money import MoneyParts
 from channels.sms.views import sms_blueprint
@@ -19,6 +20,7 @@ from channels.verify import verify_blueprint
 from channels.wallets import registry as wallets_registry
 from channels.wallets.views import hooks_blueprint
 from core.db.engine import BUSY_TIMEOUT_S
+from core.services.agents.desk import AgentDesk
 from core.services.money_desk import MoneyDesk
 from mwolo.metrics import Metrics
 from mwolo.refreshing import Refresher
@@ -69,6 +71,7 @@ def create_app(wiring: Wiring | None = None) -> Flask:
                 wallets=wiring.wallets,
                 routes=settings.routes,
             ),
+            agents=AgentParts(wiring.agents, AgentDesk(wiring.db, wiring.clock)),
         )
     )
     app.register_blueprint(verify_blueprint(wiring.documents, utility=settings.utility_name))

@@ -45,6 +45,10 @@ class Permission(StrEnum):
     PLACE_MONEY = "place money"
     RECONCILE = "reconcile"
     SEE_PAYERS = "see payers"
+    SEE_AGENTS = "see agents"
+    TAKE_CASH = "take cash"
+    STOP_AGENTS = "stop agents"
+    RUN_AGENTS = "run agents"
     SEE_AUDIT = "see audit"
 
 
@@ -58,6 +62,10 @@ _ADDED: dict[Role, frozenset[Permission]] = {
             Permission.ASK_WALLETS,
             Permission.EDIT_NUMBERS,
             Permission.ASK_REFUNDS,
+            Permission.SEE_AGENTS,
+            Permission.TAKE_CASH,
+            # What only makes an agent safer needs no senior: a phone was stolen, a SIM was changed.
+            Permission.STOP_AGENTS,
         }
     ),
     # Money that nobody asked for came from a stranger's phone: whole numbers of those are shown from here on.
@@ -68,6 +76,8 @@ _ADDED: dict[Role, frozenset[Permission]] = {
             Permission.PLACE_MONEY,
             Permission.RECONCILE,
             Permission.SEE_PAYERS,
+            # Who sells, how much, for what share, and a PIN that opens a float.
+            Permission.RUN_AGENTS,
         }
     ),
     Role.ADMIN: frozenset({Permission.SEE_AUDIT}),

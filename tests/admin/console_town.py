@@ -9,6 +9,7 @@ from argon2 import PasswordHasher
 from flask import Flask
 from sqlalchemy.orm import Session
 
+from admin.agents import AgentParts
 from admin.blueprint import admin_blueprint
 from admin.money import MoneyParts
 from core.billing.tables import DunningDecisionRow, InvoiceRow, ReminderRow
@@ -20,6 +21,8 @@ from core.ledger.tables import AccountRow, JournalRow, TransferRow
 from core.notices.tables import DeliveryReportRow, NoticeRow
 from core.outbox import OutboxRow
 from core.payments.tables import AttemptEventRow, AttemptRow, PaymentRow, WalletPostRow
+from core.services.agents import Agents
+from core.services.agents.desk import AgentDesk
 from core.services.desk import Desk
 from core.services.staff import Staff
 from core.supply.tables import (
@@ -62,6 +65,7 @@ class Console:
     staff: Staff
     desk: Desk
     money: MoneyParts
+    agents: AgentParts
 
 
 def build(
@@ -79,8 +83,10 @@ def build(
     staff.create_user("finance2", PASSWORD, name="Agent finance 2", role="finance")
     desk = Desk(db, clock)
     money = money or money_town.parts(db, clock, staff)
-    app = app_of(clock, staff, desk, money, secure=secure, receipts=receipts)
-    return Console(app, staff, desk, money)
+    fast = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    agents = AgentParts(Agents(db, clock, staff.audit, hasher=fast), AgentDesk(db, clock))
+    app = app_of(clock, staff, desk, money, agents, secure=secure, receipts=receipts)
+    return Console(app, staff, desk, money, agents)
 
 
 def app_of(
@@ -88,6 +94,7 @@ def app_of(
     staff: Staff,
     desk: Desk,
     money: MoneyParts,
+    agents: AgentParts,
     *,
     secure: bool = False,
     receipts: NoReceipts | None = None,
@@ -103,6 +110,7 @@ def app_of(
             utility="Lampe Électrique du Kasaï",
             secure=secure,
             money=money,
+            agents=agents,
         )
     )
     return app

@@ -35,8 +35,8 @@ def test_each_wallet_says_how_it_fares_and_what_it_can(home: town.Home, console:
 def test_a_brand_that_nobody_collects_for_is_said(db: Database, clock: FixedClock) -> None:
     console = console_town.build(db, clock)
     money = dataclasses.replace(console.money, routes={"mpesa": ("vodacom",), "orange": ("orange",)})
-    other = console_town.Console(
-        console_town.app_of(clock, console.staff, console.desk, money), console.staff, console.desk, money
+    other = dataclasses.replace(
+        console, app=console_town.app_of(clock, console.staff, console.desk, money, console.agents), money=money
     )
     html = logged_in(other, "office").get("/admin/money/wallets").text
     assert "Nobody collects for Orange Money" in html

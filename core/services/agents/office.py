@@ -12,7 +12,7 @@ from core.agents import queries, rules
 from core.agents.errors import AgentRefused
 from core.agents.model import AgentCreated, Limits
 from core.agents.tables import AgentLimitRow, AgentRow, CommissionRuleRow
-from core.customers.tables import AgencyRow
+from core.customers.tables import AgencyRow, PhoneRow
 from core.kernel.money import Money
 from core.phone_numbers import masked, parse_e164
 from core.services.agents.context import Context
@@ -94,6 +94,16 @@ def set_active(ctx: Context, agent_id: int, active: bool, by: str) -> None:
         ctx.audit(session, by, "agent.enabled" if active else "agent.disabled", agent.code)
 
 
+def note_sim_changed(ctx: Context, agent_id: int, by: str) -> datetime:
+    with ctx.db.begin() as session:
+        agent = _locked(session, agent_id)
+        phone = session.get(PhoneRow, agent.phone) or PhoneRow(phone=agent.phone)
+        phone.sim_changed_at = ctx.clock.now()
+        session.add(phone)
+        ctx.audit(session, by, "agent.sim_changed", agent.code, masked(agent.phone))
+        return phone.sim_changed_at
+
+
 def set_credit_limit(ctx: Context, agent_id: int, limit: Money, by: str) -> None:
     _check_credit(limit)
     with ctx.db.begin() as session:
@@ -165,3 +175,27 @@ def add_commission_rule(
             return row.version
 
     return once_more(write)
+
+
+def write_first_rules(ctx: Context, by: str) -> list[str]:
+    written = []
+    for currency, (least, most) in rules.FIRST_RULES.items():
+        with ctx.db.read() as session:
+            known = select(CommissionRuleRow.id).where(
+                CommissionRuleRow.currency == currency, CommissionRuleRow.agent_id.is_(None)
+            )
+            there = session.scalar(known.limit(1)) is not None
+        if not there:
+            add_commission_rule(
+                ctx,
+                currency,
+                rules.FIRST_BASIS_POINTS,
+                min_minor=least,
+                max_minor=most,
+                valid_from=None,
+                valid_until=None,
+                agent_id=None,
+                by=by,
+            )
+            written.append(currency)
+    return written
