@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 
+from core.customers.links import LinkRequestView, MemberView
 from core.kernel.money import Money, zero
 
 
@@ -76,7 +77,9 @@ class ContractView:
 
     `own`: the caller's link to it is confirmed and fresh; otherwise only account number, kind and a masked name may be
     shown. `cut_on`: the first day on which supply may go off for the oldest open invoice; None when nothing is due.
-    `supply`: what the utility wants of the meter, None where it does not command it.
+    `supply`: what the utility wants of the meter, None where it does not command it; `why_off`: the reason of an off.
+    `control`: how the meter is switched. `role`: the caller's link, None without one. `promise_days`: what a promise
+    may name today, nearest first. All that follows `commune` is for own contracts only.
     """
 
     id: int
@@ -88,10 +91,19 @@ class ContractView:
     time_zone: str
     own: bool
     commune: str = ""
+    customer_id: int | None = None
+    role: str | None = None
     credit: Money | None = None
     supply: str | None = None
+    why_off: str | None = None
     invoices: tuple[OpenInvoice, ...] = ()
     cut_on: date | None = None
+    meter_id: str | None = None
+    control: str | None = None
+    reading: ReadingView | None = None
+    prepaid: PrepaidView | None = None
+    promise: PromiseView | None = None
+    promise_days: tuple[date, ...] = ()
 
     @property
     def due(self) -> Money:
@@ -103,7 +115,17 @@ class ContractView:
 
     def without_amounts(self) -> ContractView:
         """What somebody who is not linked to it may know."""
-        return replace(self, own=False, credit=None, supply=None, invoices=(), cut_on=None)
+        return ContractView(
+            self.id,
+            self.account_number,
+            self.name,
+            self.kind,
+            self.currency,
+            self.state,
+            self.time_zone,
+            own=False,
+            commune=self.commune,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +184,9 @@ class Snapshot:
     `contracts`: those the caller may see with amounts, oldest first. `other`: the contract of the account number that
     was asked for, without amounts unless it is one of `contracts`. `is_linked`: some customer gave this number, even
     if the link was never confirmed or went stale. `attempts`: newest first. `agent`: the agent that this number is; no
-    PIN was asked. `end_text`: the END that this very turn left behind, if it was run before.
+    PIN was asked. `requests` and `members`: phones that ask for, or have, a part in the accounts whose holder this
+    phone is. `cases`: not closed, newest first. `end_text`: the END that this very turn left behind, if it was run
+    before. Receipts, requests, members and cases are read only where a turn may show them.
     """
 
     phone: str
@@ -175,6 +199,9 @@ class Snapshot:
     attempts: tuple[AttemptView, ...] = ()
     receipts: tuple[ReceiptView, ...] = ()
     agent: AgentRole | None = None
+    requests: tuple[LinkRequestView, ...] = ()
+    members: tuple[MemberView, ...] = ()
+    cases: tuple[CaseView, ...] = ()
     end_text: str | None = None
 
     def contract(self, contract_id: int) -> ContractView | None:

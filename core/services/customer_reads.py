@@ -16,7 +16,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     cast,
-    false,
     func,
     literal,
     literal_column,
@@ -26,23 +25,31 @@ from sqlalchemy import (
     true,
     union_all,
 )
-from sqlalchemy.sql.selectable import Select, Subquery
+from sqlalchemy.orm import aliased
+from sqlalchemy.sql.selectable import Select
 
 from core.agents.tables import AgentRow, AgentSaleRow, CashHandOverRow
 from core.billing.tables import DunningCycleRow, InvoiceRow, ReminderRow
+from core.cases.tables import CaseRow
+from core.customers.link_tables import LinkRequestRow
+from core.customers.links import HOLDER, SEES_AMOUNTS
 from core.customers.tables import ContractRow, CustomerRow, MeterRow, PhoneLinkRow, PhoneRow, SiteRow
 from core.db.base import UtcDateTime
 from core.ledger.tables import AccountRow
 from core.payments.tables import AttemptRow, PaymentRow
-from core.supply.tables import MeterDesiredRow
+from core.prepaid.tables import PrepaidIssueRow, PrepaidStandingRow
+from core.promises.tables import PromiseRow
+from core.supply.tables import MeterDesiredRow, MeterReportedRow
 from core.turns.tables import TurnDeedRow
 
 RECEIPTS = 3
+CASES = 3
 
 _PHONE = cast(bindparam("phone"), String)
 _NOW = bindparam("now", type_=UtcDateTime())
 _HORIZON = bindparam("horizon", type_=UtcDateTime())
 _SINCE = bindparam("since", type_=UtcDateTime())
+_PROMISES: list[ColumnElement[str]] = [literal_column("'open'", String), literal_column("'broken'", String)]
 # Literals, as in the partial index: a bound parameter may miss it.
 _IS_OPEN_INVOICE = literal_column("invoice.state = 'sent' AND invoice.paid_minor < invoice.total_minor", Boolean)
 
@@ -61,13 +68,27 @@ def _named_cut() -> ColumnElement[Any]:
     )
 
 
+def _fresh(link: Any) -> ColumnElement[bool]:
+    return and_(link.confirmed_at.is_not(None), link.fresh_until > _NOW)
+
+
+def _shows(link: Any) -> ColumnElement[bool]:
+    """Whether a link lets amounts be seen."""
+    return and_(_fresh(link), link.role.in_([literal_column(f"'{role}'") for role in SEES_AMOUNTS]))
+
+
 def _who() -> Select[*tuple[Any, ...]]:
     """One row at least: the caller; a row per link, its contracts and their open invoices.
 
     Contracts are joined only over a confirmed and fresh link: what a number may not see is not read.
     """
     caller = select(_PHONE.label("phone")).subquery("caller")
-    shows = and_(PhoneLinkRow.confirmed_at.is_not(None), PhoneLinkRow.fresh_until > _NOW)
+    promise = (
+        select(func.max(PromiseRow.id))
+        .where(PromiseRow.contract_id == ContractRow.id, PromiseRow.state.in_(_PROMISES))
+        .correlate(ContractRow)
+        .scalar_subquery()
+    )
     return select(
         literal_column("0", Integer).label("is_other"),
         PhoneRow.language.label("phone_language"),
@@ -98,6 +119,22 @@ def _who() -> Select[*tuple[Any, ...]]:
         AgentRow.code.label("agent_code"),
         AgentRow.name.label("agent_name"),
         AgentRow.currency.label("agent_currency"),
+        PhoneLinkRow.customer_id,
+        PhoneLinkRow.role,
+        MeterDesiredRow.reason.label("why_off"),
+        ContractRow.meter_id,
+        MeterReportedRow.supply.label("reported"),
+        MeterReportedRow.at.label("reported_at"),
+        MeterReportedRow.raw.label("report"),
+        PrepaidIssueRow.unit,
+        PrepaidIssueRow.quantity,
+        PrepaidIssueRow.tokens,
+        PrepaidIssueRow.issued_at,
+        PrepaidStandingRow.paid_until,
+        PromiseRow.state.label("promise_state"),
+        PromiseRow.promised_on,
+        PromiseRow.amount_minor.label("promised_minor"),
+        PromiseRow.ended_at.label("promise_ended_at"),
     ).select_from(
         caller.outerjoin(PhoneRow, PhoneRow.phone == caller.c.phone)
         .outerjoin(AgentRow, and_(AgentRow.phone == caller.c.phone, AgentRow.active == true()))
@@ -105,7 +142,11 @@ def _who() -> Select[*tuple[Any, ...]]:
         .outerjoin(CustomerRow, CustomerRow.id == PhoneLinkRow.customer_id)
         .outerjoin(
             ContractRow,
-            and_(ContractRow.customer_id == CustomerRow.id, ContractRow.state == literal_column("'active'"), shows),
+            and_(
+                ContractRow.customer_id == CustomerRow.id,
+                ContractRow.state == literal_column("'active'"),
+                _shows(PhoneLinkRow),
+            ),
         )
         .outerjoin(SiteRow, SiteRow.id == ContractRow.site_id)
         .outerjoin(
@@ -118,6 +159,10 @@ def _who() -> Select[*tuple[Any, ...]]:
         )
         .outerjoin(MeterDesiredRow, MeterDesiredRow.meter_id == ContractRow.meter_id)
         .outerjoin(MeterRow, MeterRow.id == ContractRow.meter_id)
+        .outerjoin(MeterReportedRow, MeterReportedRow.meter_id == ContractRow.meter_id)
+        .outerjoin(PrepaidStandingRow, PrepaidStandingRow.contract_id == ContractRow.id)
+        .outerjoin(PrepaidIssueRow, PrepaidIssueRow.id == PrepaidStandingRow.last_issue_id)
+        .outerjoin(PromiseRow, PromiseRow.id == promise)
         .outerjoin(InvoiceRow, and_(InvoiceRow.contract_id == ContractRow.id, _IS_OPEN_INVOICE))
         .outerjoin(
             DunningCycleRow,
@@ -159,6 +204,22 @@ def _account() -> Select[*tuple[Any, ...]]:
             _nothing(AgentRow.code.type),
             _nothing(AgentRow.name.type),
             _nothing(AgentRow.currency.type),
+            _nothing(PhoneLinkRow.customer_id.type),
+            _nothing(PhoneLinkRow.role.type),
+            _nothing(MeterDesiredRow.reason.type),
+            _nothing(ContractRow.meter_id.type),
+            _nothing(MeterReportedRow.supply.type),
+            _nothing(MeterReportedRow.at.type),
+            _nothing(MeterReportedRow.raw.type),
+            _nothing(PrepaidIssueRow.unit.type),
+            _nothing(PrepaidIssueRow.quantity.type),
+            _nothing(PrepaidIssueRow.tokens.type),
+            _nothing(PrepaidIssueRow.issued_at.type),
+            _nothing(PrepaidStandingRow.paid_until.type),
+            _nothing(PromiseRow.state.type),
+            _nothing(PromiseRow.promised_on.type),
+            _nothing(PromiseRow.amount_minor.type),
+            _nothing(PromiseRow.ended_at.type),
         )
         .join(CustomerRow, CustomerRow.id == ContractRow.customer_id)
         .join(SiteRow, SiteRow.id == ContractRow.site_id)
@@ -170,49 +231,75 @@ def _own_contracts() -> Select[*tuple[Any, ...]]:
     return (
         select(ContractRow.id)
         .join(PhoneLinkRow, PhoneLinkRow.customer_id == ContractRow.customer_id)
-        .where(PhoneLinkRow.phone == _PHONE, PhoneLinkRow.confirmed_at.is_not(None), PhoneLinkRow.fresh_until > _NOW)
+        .where(PhoneLinkRow.phone == _PHONE, _shows(PhoneLinkRow))
     )
 
 
+def _held_customers() -> Select[*tuple[Any, ...]]:
+    """Those whose holder this phone is."""
+    return select(PhoneLinkRow.customer_id).where(
+        PhoneLinkRow.phone == _PHONE, PhoneLinkRow.role == literal_column(f"'{HOLDER}'"), _fresh(PhoneLinkRow)
+    )
+
+
+# What an arm of the second read gives; what it does not name is NULL there.
+_COLUMNS: dict[str, Any] = {
+    "what": String(),
+    "key": String(),
+    "reference": String(),
+    "contract_id": AttemptRow.contract_id.type,
+    "customer_id": CustomerRow.id.type,
+    "minor": AttemptRow.charged_minor.type,
+    "currency": AttemptRow.charged_currency.type,
+    "payer_phone": AttemptRow.payer_phone.type,
+    "asked_by_phone": AttemptRow.asked_by_phone.type,
+    "state": AttemptRow.state.type,
+    "is_open": Boolean(),
+    "reason": AttemptRow.reason.type,
+    "at": AttemptRow.created_at.type,
+    "ended_at": AttemptRow.ended_at.type,
+    "account_number": ContractRow.account_number.type,
+    "time_zone": SiteRow.time_zone.type,
+}
+
+
+def _arm(what: str, **given: Any) -> Select[*tuple[Any, ...]]:
+    given["what"] = literal(what)
+    return select(*(given.get(name, _nothing(type_)).label(name) for name, type_ in _COLUMNS.items()))
+
+
 def _attempts(whose: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
-    return select(
-        literal("attempt").label("what"),
-        AttemptRow.id.label("key"),
-        AttemptRow.brand.label("reference"),
-        AttemptRow.contract_id,
-        AttemptRow.charged_minor.label("minor"),
-        AttemptRow.charged_currency.label("currency"),
-        AttemptRow.payer_phone,
-        AttemptRow.asked_by_phone,
-        AttemptRow.state,
-        AttemptRow.is_open,
-        AttemptRow.reason,
-        AttemptRow.created_at.label("at"),
-        AttemptRow.ended_at,
-        _nothing(ContractRow.account_number.type).label("account_number"),
-        _nothing(SiteRow.time_zone.type).label("time_zone"),
+    return _arm(
+        "attempt",
+        key=AttemptRow.id,
+        reference=AttemptRow.brand,
+        contract_id=AttemptRow.contract_id,
+        minor=AttemptRow.charged_minor,
+        currency=AttemptRow.charged_currency,
+        payer_phone=AttemptRow.payer_phone,
+        asked_by_phone=AttemptRow.asked_by_phone,
+        state=AttemptRow.state,
+        is_open=AttemptRow.is_open,
+        reason=AttemptRow.reason,
+        at=AttemptRow.created_at,
+        ended_at=AttemptRow.ended_at,
     ).where(whose, AttemptRow.created_at > _HORIZON, or_(AttemptRow.is_open == true(), AttemptRow.ended_at >= _SINCE))
 
 
 def _payments() -> Select[*tuple[Any, ...]]:
     return (
-        select(
-            literal("payment").label("what"),
-            PaymentRow.receipt_number.label("key"),
-            PaymentRow.verification_code.label("reference"),
-            PaymentRow.contract_id,
-            PaymentRow.amount_minor.label("minor"),
-            PaymentRow.currency,
-            _nothing(AttemptRow.payer_phone.type).label("payer_phone"),
-            _nothing(AttemptRow.asked_by_phone.type).label("asked_by_phone"),
-            _nothing(AttemptRow.state.type).label("state"),
-            false().label("is_open"),
-            _nothing(AttemptRow.reason.type).label("reason"),
-            PaymentRow.received_at.label("at"),
-            _nothing(AttemptRow.ended_at.type).label("ended_at"),
-            ContractRow.account_number,
-            SiteRow.time_zone,
+        _arm(
+            "payment",
+            key=PaymentRow.receipt_number,
+            reference=PaymentRow.verification_code,
+            contract_id=PaymentRow.contract_id,
+            minor=PaymentRow.amount_minor,
+            currency=PaymentRow.currency,
+            at=PaymentRow.received_at,
+            account_number=ContractRow.account_number,
+            time_zone=SiteRow.time_zone,
         )
+        .select_from(PaymentRow)
         .join(ContractRow, ContractRow.id == PaymentRow.contract_id)
         .join(SiteRow, SiteRow.id == ContractRow.site_id)
         .where(PaymentRow.reversed_at.is_(None))
@@ -221,47 +308,86 @@ def _payments() -> Select[*tuple[Any, ...]]:
     )
 
 
+def _requests() -> Select[*tuple[Any, ...]]:
+    """Open requests for accounts whose holder this phone is."""
+    return _arm(
+        "request",
+        key=cast(LinkRequestRow.id, String),
+        reference=LinkRequestRow.phone,
+        contract_id=LinkRequestRow.contract_id,
+        customer_id=LinkRequestRow.customer_id,
+        at=LinkRequestRow.asked_at,
+    ).where(
+        LinkRequestRow.customer_id.in_(_held_customers()),
+        LinkRequestRow.state == literal_column("'open'"),
+        LinkRequestRow.expires_at > _NOW,
+        LinkRequestRow.phone != _PHONE,
+    )
+
+
+def _members() -> Select[*tuple[Any, ...]]:
+    """The other phones of the customers whose holder this phone is."""
+    other = aliased(PhoneLinkRow)
+    return _arm(
+        "member",
+        key=cast(other.id, String),
+        reference=other.phone,
+        customer_id=other.customer_id,
+        state=other.role,
+        is_open=_fresh(other),
+        at=other.created_at,
+    ).where(other.customer_id.in_(_held_customers()), other.phone != _PHONE)
+
+
+def _cases() -> Select[*tuple[Any, ...]]:
+    return (
+        _arm(
+            "case",
+            key=CaseRow.number,
+            reference=CaseRow.kind,
+            contract_id=CaseRow.contract_id,
+            state=CaseRow.state,
+            at=CaseRow.opened_at,
+        )
+        .where(CaseRow.state != literal_column("'closed'"))
+        .order_by(CaseRow.opened_at.desc())
+        .limit(CASES)
+    )
+
+
 def _ends() -> list[Select[*tuple[Any, ...]]]:
     """The END that this very turn left behind, whatever it did: one arm for each table that keeps some."""
     return [
-        select(
-            literal("end").label("what"),
-            literal("").label("key"),
-            row.end_text.label("reference"),
-            _nothing(AttemptRow.contract_id.type).label("contract_id"),
-            _nothing(AttemptRow.charged_minor.type).label("minor"),
-            _nothing(AttemptRow.charged_currency.type).label("currency"),
-            _nothing(AttemptRow.payer_phone.type).label("payer_phone"),
-            _nothing(AttemptRow.asked_by_phone.type).label("asked_by_phone"),
-            _nothing(AttemptRow.state.type).label("state"),
-            false().label("is_open"),
-            _nothing(AttemptRow.reason.type).label("reason"),
-            _nothing(AttemptRow.created_at.type).label("at"),
-            _nothing(AttemptRow.ended_at.type).label("ended_at"),
-            _nothing(ContractRow.account_number.type).label("account_number"),
-            _nothing(SiteRow.time_zone.type).label("time_zone"),
-        ).where(row.turn_key == cast(bindparam("turn_key"), String), row.end_text.is_not(None))
+        _arm("end", reference=row.end_text).where(
+            row.turn_key == cast(bindparam("turn_key"), String), row.end_text.is_not(None)
+        )
         for row in (AttemptRow, TurnDeedRow, AgentSaleRow, CashHandOverRow)
     ]
 
 
-def _activity(*, details: bool, ends: bool = False) -> Any:
-    """Attempts this phone pays or that pay for its contracts; with `details` the last payments of either kind; with
-    `ends` what this turn left behind if it was run before.
+def _activity(*, details: bool, ends: bool) -> Any:
+    """Attempts this phone pays or that pay for its contracts; with `details` also the last payments of either kind, the
+    phones of its accounts and its cases; with `ends` what this turn left behind if it was run before.
 
-    Each arm walks one index; an attempt that is in both arms comes twice.
+    Each arm walks one index; what is in two arms comes twice.
     """
-    arms: list[Subquery] = [
-        _attempts(AttemptRow.payer_phone == _PHONE).subquery("paid_by_me"),
-        _attempts(AttemptRow.contract_id.in_(_own_contracts())).subquery("paid_for_me"),
+    arms = [
+        _attempts(AttemptRow.payer_phone == _PHONE),
+        _attempts(AttemptRow.contract_id.in_(_own_contracts())),
     ]
     if details:
-        arms.append(_payments().where(PaymentRow.contract_id.in_(_own_contracts())).subquery("arrived_for_me"))
         sent = _payments().join(AttemptRow, AttemptRow.id == PaymentRow.attempt_id)
-        arms.append(sent.where(AttemptRow.payer_phone == _PHONE).subquery("sent_by_me"))
+        arms += [
+            _payments().where(PaymentRow.contract_id.in_(_own_contracts())),
+            sent.where(AttemptRow.payer_phone == _PHONE),
+            _requests(),
+            _members(),
+            _cases().where(CaseRow.phone == _PHONE),
+            _cases().where(CaseRow.contract_id.in_(_own_contracts())),
+        ]
     if ends:
-        arms.extend(arm.subquery(f"end_{n}") for n, arm in enumerate(_ends()))
-    return union_all(*(select(arm) for arm in arms))
+        arms += _ends()
+    return union_all(*(select(arm.subquery(f"arm_{n}")) for n, arm in enumerate(arms)))
 
 
 WHO = _who()

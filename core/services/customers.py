@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any
 
 from sqlalchemy.exc import OperationalError
 
 from core.customers import queries
-from core.customers.model import AgencyView, AgentRole, AttemptView, ContractView, OpenInvoice, ReceiptView, Snapshot
+from core.customers.model import (
+    AgencyView,
+    AgentRole,
+    ContractView,
+    OpenInvoice,
+    PrepaidView,
+    PromiseView,
+    ReadingView,
+    Snapshot,
+)
 from core.db import Database
 from core.i18n import LANGUAGES
 from core.kernel.clock import Clock
 from core.kernel.errors import NotRecorded
 from core.kernel.money import Money
-from core.services.customer_reads import ACTIVITY, RECEIPTS, WHO, WHO_AND_ACCOUNT
+from core.services.caller_activity import Activity
+from core.services.customer_reads import ACTIVITY, WHO, WHO_AND_ACCOUNT
 from core.services.cut_dates import CutDates
 
 # An attempt that ended badly is spoken of for so long.
@@ -65,8 +75,7 @@ class Customers:
             raise NotRecorded("the database did not answer") from error
         contracts, other = self._contracts(rows)
         caller = next((r for r in rows if not r.is_other and r.last_brand), rows[0])
-        end_text = next((row.reference for row in done if row.what == "end"), None)
-        attempts, newest = _activity(row for row in done if row.what != "end")
+        found = Activity.of(done)
         return Snapshot(
             phone=phone,
             at=now,
@@ -75,10 +84,13 @@ class Customers:
             last_brand=caller.last_brand,
             contracts=contracts,
             other=other,
-            attempts=attempts,
-            receipts=newest,
+            attempts=found.attempts,
+            receipts=found.receipts,
             agent=_agent(rows[0]),
-            end_text=end_text,
+            requests=found.requests,
+            members=found.members,
+            cases=found.cases,
+            end_text=found.end_text,
         )
 
     def agencies(self) -> tuple[AgencyView, ...]:
@@ -131,20 +143,33 @@ class Customers:
         return _view(
             row,
             own=True,
+            customer_id=row.customer_id,
+            role=row.role,
             credit=Money(row.credit_minor, row.currency) if row.credit_minor is not None else None,
             supply=row.supply,
+            why_off=row.why_off if row.supply == "off" else None,
             invoices=oldest_first,
             cut_on=self._cut_on(row, oldest_first),
+            meter_id=row.meter_id,
+            control=row.control_kind,
+            reading=_reading(row),
+            prepaid=_prepaid(row),
+            promise=_promise(row),
+            promise_days=self._cut_dates.promise_days(row.time_zone) if oldest_first else (),
         )
 
     def _cut_on(self, row: Any, invoices: Sequence[OpenInvoice]) -> date | None:
         if not invoices or row.protected is not None or row.control_kind in (None, "none"):
             return None
-        owed = sum(invoice.due.minor for invoice in invoices)
         first = min(invoices, key=lambda invoice: invoice.cycle_started_on)
-        day = self._cut_dates.cut_on(first.cycle_started_on, owed_minor=owed, currency=row.currency, zone=row.time_zone)
-        named = first.named_cut_on
-        return day if day is None or named is None else max(day, named)
+        return self._cut_dates.cut_on(
+            first.cycle_started_on,
+            owed_minor=sum(invoice.due.minor for invoice in invoices),
+            currency=row.currency,
+            zone=row.time_zone,
+            named_on=first.named_cut_on,
+            promised_on=row.promised_on if row.promise_state == "open" else None,
+        )
 
 
 def _view(row: Any, *, own: bool, **more: Any) -> ContractView:
@@ -178,27 +203,21 @@ def _agent(row: Any) -> AgentRole | None:
     return AgentRole(row.agent_id, row.agent_code, row.agent_name, row.agent_currency)
 
 
-def _activity(rows: Iterable[Any]) -> tuple[tuple[AttemptView, ...], tuple[ReceiptView, ...]]:
-    attempts: dict[str, AttemptView] = {}
-    receipts: dict[str, ReceiptView] = {}
-    for row in rows:
-        amount = Money(row.minor, row.currency)
-        if row.what == "payment":
-            receipts[row.key] = ReceiptView(row.key, row.reference, amount, row.at, row.account_number, row.time_zone)
-        else:
-            attempts[row.key] = AttemptView(
-                row.key,
-                row.contract_id,
-                amount,
-                row.reference,
-                row.payer_phone,
-                row.asked_by_phone,
-                row.state,
-                bool(row.is_open),
-                row.reason,
-                row.at,
-                row.ended_at,
-            )
-    newest_attempts = sorted(attempts.values(), key=lambda a: a.created_at, reverse=True)
-    newest_receipts = sorted(receipts.values(), key=lambda r: r.at, reverse=True)
-    return tuple(newest_attempts), tuple(newest_receipts[:RECEIPTS])
+def _reading(row: Any) -> ReadingView | None:
+    if row.reported_at is None:
+        return None
+    energy = (row.report or {}).get("e_imp_wh")
+    return ReadingView(row.reported, row.reported_at, energy if isinstance(energy, int) else None)
+
+
+def _prepaid(row: Any) -> PrepaidView | None:
+    if row.issued_at is None:
+        return None
+    return PrepaidView(row.unit, row.quantity, tuple(row.tokens.split()), row.issued_at, row.paid_until)
+
+
+def _promise(row: Any) -> PromiseView | None:
+    if row.promise_state is None:
+        return None
+    promised = Money(row.promised_minor, row.currency)
+    return PromiseView(row.promise_state, row.promised_on, promised, row.promise_ended_at)

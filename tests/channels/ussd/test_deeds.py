@@ -135,7 +135,7 @@ def customer(db: Database) -> Caller:
 
 @pytest.fixture
 def deed_site(db: Database, client: redis.Redis, payments: FakePayments, clock: FixedClock, counter: Counter) -> Site:
-    states = {**ALL_STATES, **{s.key: s for s in (Ask(), Counted(), Door(), Room(), Own())}}
+    states = {state.key: state for state in (*ALL_STATES, Ask(), Counted(), Door(), Room(), Own())}
     return Site(db, client, payments, clock, states=lambda: Menu(states), deeds=counter.by_name())
 
 

@@ -277,11 +277,11 @@ def test_a_duplicate_waits_for_the_first_ones_answer(phone: Phone, site: Site, m
     look = site.customers.snapshot
     looks: list[str] = []
 
-    def held(number: str, account: str | None = None, *, receipts: bool = True) -> object:
+    def held(number: str, account: str | None = None, *, details: bool = True, turn_key: str | None = None) -> object:
         looks.append(number)
         inside.set()
         assert go_on.wait(20)
-        return look(number, account, details=receipts)
+        return look(number, account, details=details, turn_key=turn_key)
 
     phone.dial()
     monkeypatch.setattr(site.customers, "snapshot", held)
