@@ -286,5 +286,5 @@ _ALL = (
         owed=True,
     ),
 )
-KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (*_ALL, *LINKS, *ANSWERS, *CASE_KINDS)}
+KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (*_ALL, *LINKS, *ANSWERS, *CASE_KINDS, *PREPAID)}
 TEXTS: Mapping[str, Text] = {text.key: text for kind in KINDS.values() for text in kind.all_texts()}
