@@ -335,7 +335,7 @@ class UssdTurns:
         place = done(memory.place, act, result.did)
         if result.end_text is not None:
             contract_id = place.params.get("c")
-            return _Ran(result.end_text, True, memory, act.then, contract_id=contract_id, begun=True)
+            return _Ran(result.end_text, True, memory, place.key, contract_id=contract_id, begun=True)
         return memory, place
 
     def _ran(self, text: str, screen: Screen, memory: Memory, typed: str, *, was: str) -> _Ran:

@@ -270,8 +270,9 @@ def onward(place: Place, key: str, params: Params, *, forget: bool = False) -> P
 
 
 def done(place: Place, act: Act, did: Params) -> Place:
-    """Where a deed that was done leads."""
-    return onward(place, act.then, {**act.params, "did": dict(did)}, forget=act.forget)
+    """Where a deed that was done leads: where the state said, unless the deed itself says `then` (a PIN that is wrong
+    leads back to it)."""
+    return onward(place, str(did.get("then", act.then)), {**act.params, "did": dict(did)}, forget=act.forget)
 
 
 def refused(place: Place, pay: Pay, answer: BeginRefused) -> Place:

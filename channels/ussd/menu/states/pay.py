@@ -168,12 +168,19 @@ class Confirm(Plain):
 
 
 class PayWallet(Plain):
-    """Any of the wallets that collect in the account's currency. One whose operator is down stands last and says so."""
+    """Any of the wallets that collect in the account's currency. One whose operator is down stands last and says so.
+
+    `number`: the state that asks whose wallet it is. Buying float asks both in the same words.
+    """
 
     key = "pay.wallet"
+    number = "pay.number"
+
+    def currency(self, ctx: Context) -> str:
+        return ctx.contract.currency
 
     def show(self, ctx: Context) -> Screen:
-        currency = ctx.contract.currency
+        currency = self.currency(ctx)
         offers = offered(ctx, currency)
         if not offers:
             return Screen((line(_NOBODY_COLLECTS),), ended=True)
@@ -187,47 +194,54 @@ class PayWallet(Plain):
         return Screen((question,), tuple(_choice(offer) for offer in offers))
 
     def answer(self, ctx: Context, said: Said) -> Step:
-        for offer in offered(ctx, ctx.contract.currency):
+        currency = self.currency(ctx)
+        for offer in offered(ctx, currency):
             if offer.brand == said.choice:
                 if offer.down:
                     # Where the screen says so of this very wallet, once is enough.
-                    said_above = offer.brand == proposed_brand(ctx, ctx.contract.currency)
+                    said_above = offer.brand == proposed_brand(ctx, currency)
                     hint = line(WRONG_CHOICE) if said_above else line(_DOWN, wallet=wallet(offer.brand))
                     return Again(hint)
-                return Go("pay.number", {**ctx.params, "brand": offer.brand})
+                return Go(self.number, {**ctx.params, "brand": offer.brand})
         return Again(line(WRONG_CHOICE))
 
 
 class PayNumber(Plain):
-    """The number that the chosen wallet belongs to: this phone's, or one that is typed."""
+    """The number that the chosen wallet belongs to: this phone's, or one that is typed. `confirm`: what comes next."""
 
     key = "pay.number"
+    confirm = "pay.confirm"
     help = N_("Type the 10 digits of the number that pays, or 1 for this phone.")
+
+    def currency(self, ctx: Context) -> str:
+        return ctx.contract.currency
 
     def show(self, ctx: Context) -> Screen:
         brand = wallet(str(ctx.params["brand"]))
-        if not may_pay_in(ctx.phone, ctx.contract.currency):
+        if not may_pay_in(ctx.phone, self.currency(ctx)):
             return Screen((line(N_("Which {wallet} number pays? Type it."), wallet=brand),))
         this = Choice("this", line(N_("This phone, {phone}"), phone=masked_phone(ctx.phone)), "1")
         return Screen((line(N_("Which {wallet} number pays? Type it, or choose."), wallet=brand),), (this,))
 
     def answer(self, ctx: Context, said: Said) -> Step:
         if said.choice == "this":
-            return Go("pay.confirm", {**ctx.params, "payer": ctx.phone}, forget=True)
-        currency = ctx.contract.currency
+            return Go(self.confirm, {**ctx.params, "payer": ctx.phone}, forget=True)
+        currency = self.currency(ctx)
         phone = payer_number(said.text, currency)
         if phone is None:
             return Again(line(_BAD_PHONE, example=example_number(currency)))
-        return Go("pay.confirm", {**ctx.params, "payer": phone}, forget=True)
+        return Go(self.confirm, {**ctx.params, "payer": phone}, forget=True)
 
 
 class Refused(Plain):
-    """The payment was not begun, and why. Nothing was changed. Where the wallet is to blame, another is offered."""
+    """The payment was not begun, and why. Nothing was changed. Where the wallet is to blame, another is offered:
+    `wallets` is the state that does so."""
 
     key = "pay.refused"
+    wallets = "pay.wallet"
     help = N_("Type 1 to choose another wallet, or 0 to go back.")
 
-    _WORDS: Mapping[str, str] = {
+    words: Mapping[str, str] = {
         "already_open": N_(
             "A payment for this account is already under way: {state}. Wait for the SMS, do not pay again."
         ),
@@ -241,7 +255,7 @@ class Refused(Plain):
     _OTHER = Choice("wallet", _WALLET.label, "1")
 
     def show(self, ctx: Context) -> Screen:
-        why = self._WORDS[str(ctx.params["why"])]
+        why = self.words[str(ctx.params["why"])]
         blanks: dict[str, Any] = {"state": doing(ctx.params.get("state")), "wallet": wallet(str(ctx.params["brand"]))}
         sentence = Line(why, {k: v for k, v in blanks.items() if f"{{{k}}}" in why})
         if ctx.params["why"] in ("no_wallet", "wallet_down"):
@@ -251,7 +265,7 @@ class Refused(Plain):
     def answer(self, ctx: Context, said: Said) -> Step:
         if said.choice == "wallet":
             ours = ("why", "state", "brand", "payer")
-            return Go("pay.wallet", {k: v for k, v in ctx.params.items() if k not in ours}, forget=True)
+            return Go(self.wallets, {k: v for k, v in ctx.params.items() if k not in ours}, forget=True)
         return Again(line(WRONG_CHOICE))
 
 
