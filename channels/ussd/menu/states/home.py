@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from channels.ussd.menu.engine import WRONG_CHOICE, Again, Context, Go, Plain, Said, Step
-from channels.ussd.menu.screen import Choice, Line, Screen, line
+from channels.ussd.menu.screen import Choice, Line, Name, Screen, line
+from channels.ussd.menu.states.agent import to
 from channels.ussd.menu.states.pay import confirmation
 from channels.ussd.menu.states.words import account, short_name, under_way
 from core.customers.model import ContractView
@@ -14,20 +17,35 @@ from core.kernel.clock import local_date
 BALANCE, PAY_AMOUNT = "7", "8"
 
 _PAY = Choice("pay", line(N_("Pay")), "1")
+_TOP_UP = Choice("pay", line(N_("Top up")), "1")
 _OTHER = Choice("other", line(N_("Other account")), "2")
 _RECEIPTS = Choice("receipts", line(N_("Receipts")), "3")
-_LANGUAGE = Choice("language", line(N_("Language")), "4")
-_AGENCIES = Choice("agencies", line(N_("Agencies")), "5")
-_HELP = Choice("help", line(N_("Help")), "6")
+_METER = Choice("meter", line(N_("Meter")), "4")
+_REPORT = Choice("report", line(N_("Report")), "5")
+_MORE = Choice("more", line(N_("More choices")), "6")
+_LANGUAGE = line(N_("Language"))
+_AGENCIES = line(N_("Agencies"))
+_HELP = line(N_("Help"))
 _STRANGER = (
     Choice("other", line(N_("Pay for an account")), "1"),
-    Choice("language", _LANGUAGE.label, "2"),
-    Choice("agencies", _AGENCIES.label, "3"),
-    Choice("help", _HELP.label, "4"),
+    Choice("link", line(N_("Link my phone")), "2"),
+    Choice("report", _REPORT.label, "3"),
+    Choice("language", _LANGUAGE, "4"),
+    Choice("agencies", _AGENCIES, "5"),
+    Choice("help", _HELP, "6"),
+)
+_AGENT = (
+    Choice("agent.sell", line(N_("Sell")), "1"),
+    Choice("agent.float", line(N_("Float, today")), "2"),
+    Choice("agent.sales", line(N_("Last sales")), "3"),
+    Choice("agent.buy", line(N_("Buy float")), "4"),
+    Choice("agent.cash", line(N_("Hand over cash")), "5"),
+    Choice("agent.more", _MORE.label, "6"),
 )
 _GOES = {
     "other": Go("other.account"),
     "receipts": Go("receipts"),
+    "link": Go("link.account"),
     "language": Go("language"),
     "agencies": Go("agencies"),
     "help": Go("help"),
@@ -35,11 +53,17 @@ _GOES = {
 
 
 class Home(Plain):
-    """Home of whoever dials: with one account its bill, with several a choice, without any a welcome."""
+    """Home of whoever dials: an agent's trade, the bill of one account, a choice of several, or a welcome."""
 
     key = "home"
 
     def show(self, ctx: Context) -> Screen:
+        if ctx.snapshot.agent is not None:
+            return Screen((line(N_("Agent {name}"), name=Name(ctx.snapshot.agent.name)),), _AGENT, back=False)
+        return self.own(ctx)
+
+    def own(self, ctx: Context) -> Screen:
+        """What the caller sees as a customer."""
         contract = _contract(ctx)
         if contract is not None:
             return _bill(ctx, contract)
@@ -53,6 +77,10 @@ class Home(Plain):
             return resumed(ctx)
         if said.choice in _GOES:
             return _GOES[said.choice]
+        if said.choice is not None and said.choice.startswith("agent."):
+            return Go("agent.more") if said.choice == "agent.more" else to(ctx, said.choice)
+        if said.choice in ("meter", "report", "more"):
+            return Go(said.choice, {"c": contract.id} if contract is not None else {})
         if said.choice is not None and said.choice.startswith("c:"):
             return Go("home.account", {"c": int(said.choice[2:])})
         if said.text == BALANCE:
@@ -66,6 +94,15 @@ class Home(Plain):
         return Again(line(WRONG_CHOICE))
 
 
+class Own(Home):
+    """An agent's home as a customer like any other."""
+
+    key = "home.own"
+
+    def show(self, ctx: Context) -> Screen:
+        return replace(self.own(ctx), back=True)
+
+
 class Account(Home):
     """The bill of one of several accounts, chosen on the home screen."""
 
@@ -73,6 +110,21 @@ class Account(Home):
 
     def show(self, ctx: Context) -> Screen:
         return _bill(ctx, ctx.contract, back=True)
+
+
+class More(Plain):
+    """What is wanted less often than money. `c`: the account it was asked from."""
+
+    key = "more"
+
+    def show(self, ctx: Context) -> Screen:
+        choices = (Choice("links", line(N_("Phones"))), Choice("language", _LANGUAGE), Choice("agencies", _AGENCIES))
+        return Screen((), (*choices, Choice("help", _HELP)))
+
+    def answer(self, ctx: Context, said: Said) -> Step:
+        if said.choice == "links":
+            return Go("links", {"c": ctx.contract.id})
+        return _GOES.get(said.choice or "", Again(line(WRONG_CHOICE)))
 
 
 class Balance(Plain):
@@ -83,7 +135,7 @@ class Balance(Plain):
     def show(self, ctx: Context) -> Screen:
         contracts = ctx.snapshot.contracts
         if not contracts:
-            return Screen((line(_NOT_LINKED), line(_ASK_AGENCY)), ended=True)
+            return Screen((line(_NOT_LINKED), line(_LINK_IT, code=ctx.service_code)), ended=True)
         if len(contracts) == 1:
             return Screen((owed(contracts[0], ctx), *under_way(ctx, contracts[0])), ended=True)
         return Screen(tuple(_of_several(c) for c in contracts))
@@ -136,7 +188,7 @@ def owed(contract: ContractView, ctx: Context) -> Line:
 
 
 _NOT_LINKED = N_("Welcome. This number is not linked to an account.")
-_ASK_AGENCY = N_("Your agency links it for you.")
+_LINK_IT = N_("To link it dial {code}, then 2.")
 _CONFIRM_LINK = N_("Welcome. Confirm this number at your agency to see your bill.")
 
 
@@ -147,7 +199,8 @@ def _contract(ctx: Context) -> ContractView | None:
 
 
 def _bill(ctx: Context, contract: ContractView, *, back: bool = False) -> Screen:
-    choices = (_PAY, _OTHER, _RECEIPTS, _LANGUAGE, _AGENCIES, _HELP)
+    first = _TOP_UP if contract.kind == "prepaid" else _PAY
+    choices = (first, _OTHER, _RECEIPTS, _METER, _REPORT, _MORE)
     return Screen(
         (owed(contract, ctx), *under_way(ctx, contract)),
         choices if back else (*_resume(ctx), *choices),
@@ -180,4 +233,4 @@ def _resume(ctx: Context) -> tuple[Choice, ...]:
     return (Choice("resume", line(N_("Go on: pay {amount}"), amount=resume.amount.text), "0"),)
 
 
-HOME_STATES = (Home(), Account(), Balance())
+HOME_STATES = (Home(), Own(), Account(), More(), Balance())
