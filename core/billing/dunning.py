@@ -224,7 +224,9 @@ def _repair(
     """Say again what did not arrive, or what will be too old by the day of the cut, in time for that day if it can."""
     opens, _ = _window(facts, target)
     in_time = local_date(opens - timedelta(hours=policy.warning_min_age_h), facts.zone)
-    if local_date(now, facts.zone) < min(due["announcement"], in_time):
+    held = _held_to(invoice, facts, policy, now) is not None
+    # Who promised is left in peace until shortly before the day after it.
+    if local_date(now, facts.zone) < (in_time if held else min(due["announcement"], in_time)):
         return None
     missing = _missing(invoice)
     for base in missing:
