@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
     from channels.sms.gateway import SmsAggregator
+    from channels.ussd.deeds import Deed
     from channels.ussd.sessions import SessionStore
     from channels.ussd.turns import UssdTurns
     from channels.wallets.sessions import SessionStore as WalletSessionStore
@@ -31,11 +32,15 @@ if TYPE_CHECKING:
     from core.sealing import Sealer
     from core.services.agents import Agents
     from core.services.billing import Billing
+    from core.services.cases import Cases
     from core.services.customers import Customers
     from core.services.desk import Desk
     from core.services.documents import Documents
+    from core.services.links import PhoneLinks
     from core.services.notices import Notices
     from core.services.payments import Payments
+    from core.services.prepaid import Prepaid
+    from core.services.promises import Promises
     from core.services.reconciliation import Reconciliation
     from core.services.refunds import Refunds
     from core.services.routing import Routing
@@ -175,6 +180,13 @@ class Wiring:
 
         return SessionStore(self.turn_redis, self.settings.key.encode())
 
+    @cached_property
+    def ussd_deeds(self) -> dict[str, Deed]:
+        """What screens have done, by name."""
+        from channels.ussd.deeds import agents, links
+
+        return {**agents.deeds(self.agents), **links.deeds(self.links)}
+
     def ussd_turns(self, count: Callable[[str], None]) -> UssdTurns:
         from channels.ussd.menu.journeys import menu
         from channels.ussd.turns import UssdTurns
@@ -185,6 +197,7 @@ class Wiring:
             self.customers,
             self.payments,
             self.clock,
+            deeds=self.ussd_deeds,
             brand_of=self.routing.brand_of,
             count=count,
         )
@@ -235,6 +248,31 @@ class Wiring:
         from core.services.agents import Agents
 
         return Agents(self.db, self.clock, self.staff.audit)
+
+    @cached_property
+    def links(self) -> PhoneLinks:
+        from core.services.links import PhoneLinks
+
+        return PhoneLinks(self.db, self.clock, self.staff.audit)
+
+    @cached_property
+    def cases(self) -> Cases:
+        from core.services.cases import Cases
+
+        return Cases(self.db, self.clock)
+
+    @cached_property
+    def promises(self) -> Promises:
+        from core.services.promises import Promises
+
+        return Promises(self.db, self.clock)
+
+    @cached_property
+    def prepaid(self) -> Prepaid:
+        from core.services.prepaid import Prepaid
+        from meters.registry import TOKEN_MAKERS
+
+        return Prepaid(self.db, self.clock, self.sealer, TOKEN_MAKERS)
 
     @cached_property
     def routing(self) -> Routing:
