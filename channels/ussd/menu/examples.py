@@ -7,15 +7,20 @@ one that shows a caller nobody here is adds a snapshot.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from channels.ussd.menu.agent_examples import agent_contexts
 from channels.ussd.menu.engine import Context, Resume
+from channels.ussd.menu.meter_examples import meter_contexts, prepaid_callers
+from core.customers.links import ROLES, LinkRequestView, MemberView
 from core.customers.model import AgencyView, AttemptView, ContractView, OpenInvoice, ReceiptView, Snapshot
 from core.kernel.clock import EAST
-from core.kernel.digits import with_check
+from core.kernel.digits import grouped, with_check
 from core.kernel.money import Money
 from core.payments.model import Offer
+from core.phone_numbers import masked
 
 NOW = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 PHONE = "+243815550001"
@@ -95,6 +100,8 @@ AGENCIES = tuple(
     )
     for n in range(30)
 )
+REQUESTS = tuple(LinkRequestView(n, 1, 1, FOREIGN, NOW) for n in range(1, 8))
+MEMBERS = tuple(MemberView(n, 1, FOREIGN, role, fresh=True) for n, role in enumerate(ROLES, start=1))
 RESUME = Resume(1, None, "amount", MOST["CDF"].minor, "CDF")
 
 
@@ -118,11 +125,16 @@ def snapshots() -> Iterator[Snapshot]:
             yield Snapshot(PHONE, NOW, "fr", True, "orange", (one,), other, failed)
     yield Snapshot(KENYAN, NOW, "sw", True, "mpesa", (contract(1, "KES", invoices=2),), other, receipts=RECEIPTS)
     yield Snapshot(PHONE, NOW, "sw", True, "mpesa", (contract(1, "KES", invoices=2),), other, receipts=RECEIPTS)
+    held = replace(contract(1, "CDF", invoices=2), customer_id=1, role="holder")
+    yield Snapshot(PHONE, NOW, "fr", True, None, (held,), other)
+    yield Snapshot(PHONE, NOW, "fr", True, None, (held,), other, requests=REQUESTS, members=MEMBERS)
+    yield from prepaid_callers()
     many = tuple(contract(n, "CDF" if n % 2 else "USD", invoices=n % 3) for n in range(1, 12))
     yield Snapshot(PHONE, NOW, "fr", True, "airtel", many, other, (attempt(1, 1, "pending"),), RECEIPTS)
 
 
 _MINOR = MOST["CDF"].minor
+_LINK = {"phone": masked(FOREIGN), "account": grouped(with_check("888888881"))}
 _FROM = {"brand": "airtel", "payer": PHONE}
 PARAMS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "home.account": ({"c": 1},),
@@ -145,6 +157,23 @@ PARAMS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
         )
         for state in ("created", "pending", "unknown", None)
     ),
+    "links": ({"c": 1},),
+    "link.confirm": ({"account": with_check("888888881")},),
+    "link.asked": tuple(
+        {"account": with_check("888888881"), "did": did}
+        for did in ({"asked": True}, {"refused": "linked"}, {"refused": "too_often"})
+    ),
+    "link.request": ({"c": 1, "r": 1},),
+    "link.decided": (
+        *({"did": {"state": state, **_LINK}} for state in ("confirmed", "denied")),
+        *({"did": {"refused": "decided", "state": state, **_LINK}} for state in ("confirmed", "denied")),
+        *({"did": {"refused": why}} for why in ("gone", "not_holder")),
+    ),
+    "link.member": tuple({"c": 1, "m": member.link_id} for member in MEMBERS),
+    "link.removed": (
+        {"did": {"removed": masked(FOREIGN)}},
+        *({"did": {"refused": why}} for why in ("gone", "not_holder", "holder")),
+    ),
     "receipt": ({"number": RECEIPTS[0].number}, {"number": "gone"}),
     "agency": ({"agency": "3"}, {"agency": "gone"}),
 }  # fmt: skip
@@ -162,6 +191,12 @@ _CONDITIONS: tuple[dict[str, tuple[Offer, ...]], ...] = (
 
 def contexts(key: str) -> Iterator[Context]:
     """Each context in which the state `key` may be shown."""
+    if key.startswith("agent."):
+        yield from agent_contexts(key, SERVICE_CODE, _CONDITIONS, AGENCIES)
+        return
+    if key == "meter" or key.startswith("meter."):
+        yield from meter_contexts(SERVICE_CODE)
+        return
     for snapshot in snapshots():
         for params in PARAMS.get(key, ({},)):
             for resume in (None, RESUME):
