@@ -7,6 +7,7 @@ from dataclasses import replace
 from channels.ussd.menu.engine import WRONG_CHOICE, Again, Context, Go, Plain, Said, Step
 from channels.ussd.menu.screen import Choice, Line, Name, Screen, line
 from channels.ussd.menu.states.agent import to
+from channels.ussd.menu.states.meter_words import is_keypad, left
 from channels.ussd.menu.states.pay import confirmation
 from channels.ussd.menu.states.words import account, short_name, under_way
 from core.customers.model import ContractView
@@ -173,6 +174,8 @@ def owed(contract: ContractView, ctx: Context) -> Line:
     """The sentence about the bill: amount, and the next date that matters."""
     name = short_name(contract.name)
     if not contract.invoices:
+        if is_keypad(contract):
+            return line("{name}: {left}", name=name, left=left(contract, ctx.snapshot.at))
         if contract.has_credit and contract.credit is not None:
             return line(N_("{name}: nothing due. Credit {amount}."), name=name, amount=contract.credit.text)
         return line(N_("{name}: nothing due. Thank you."), name=name)

@@ -7,6 +7,7 @@ from typing import Any
 
 from channels.ussd.menu.engine import WRONG_CHOICE, Again, Context, Go, Gone, Pay, Plain, Said, Step
 from channels.ussd.menu.screen import Choice, Line, Screen, line
+from channels.ussd.menu.states.meter_words import is_keypad
 from channels.ussd.menu.states.words import (
     account,
     doing,
@@ -93,7 +94,11 @@ class PayAmount(Plain):
         if "c" not in ctx.params:
             return Screen((line(N_("How much do you want to pay?")),))
         contract = ctx.contract
-        sentence = N_("Account {account}. How much do you want to pay, in {currency}?")
+        sentence = (
+            N_("Account {account}. How much do you want to top up, in {currency}?")
+            if contract.own and contract.kind == "prepaid"
+            else N_("Account {account}. How much do you want to pay, in {currency}?")
+        )
         return Screen((line(sentence, account=account(contract), currency=_currency(contract.currency)),))
 
     def answer(self, ctx: Context, said: Said) -> Step:
@@ -164,7 +169,8 @@ class Confirm(Plain):
             return Again(line(N_("What is due has changed.")), {**ctx.params, "minor": now_due})
         payer, brand = str(ctx.params["payer"]), str(ctx.params["brand"])
         invoices = (int(ctx.params["invoice"]),) if "invoice" in ctx.params else ()
-        return Pay(contract.id, _amount(ctx), brand, payer, invoices, _promised(_amount(ctx), brand, payer))
+        end = _promised(_amount(ctx), brand, payer, token=is_keypad(contract))
+        return Pay(contract.id, _amount(ctx), brand, payer, invoices, end)
 
 
 class PayWallet(Plain):
@@ -319,8 +325,12 @@ def _failed(ctx: Context, contract_id: int, payer: str) -> tuple[Line, ...]:
     return (Line(N_("Last try failed: {reason}."), {"reason": failure(failed.reason)}, optional=True),)
 
 
-def _promised(amount: Money, brand: str, payer: str) -> Screen:
-    sentence = N_("{wallet} will ask for your PIN on {phone} for {amount}. The receipt comes by SMS.")
+def _promised(amount: Money, brand: str, payer: str, *, token: bool) -> Screen:
+    sentence = (
+        N_("{wallet} will ask for your PIN on {phone} for {amount}. The token comes by SMS.")
+        if token
+        else N_("{wallet} will ask for your PIN on {phone} for {amount}. The receipt comes by SMS.")
+    )
     words = line(sentence, wallet=wallet(brand), phone=masked_phone(payer), amount=amount.text)
     return Screen((words,), ended=True, whole=True)
 
