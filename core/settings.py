@@ -49,6 +49,7 @@ class Settings(BaseSettings):
     utility_name: str = Field("Mwolo Energie", description="on papers and pages")
     utility_topic: str = Field("mwolo", description="first level of every MQTT topic")
     short_code: str = Field("*123#", description="what customers dial")
+    sms_codes: str = Field("", description="numbers people text to, comma-separated; empty: whatever comes is for us")
 
     # Doors: several secrets are valid at once, so that one can be rotated
     ussd_secrets: str = Field("", description="secret path segments of the USSD callback, comma-separated")

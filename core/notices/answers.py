@@ -38,8 +38,8 @@ def _answer(name: str, body: str, *, cap: int = DAILY_CAP) -> Kind:
         stop="LEKELA",
         start="TUADIJA",
         help="DIAMBULUISHA",
-        case="12 345 678",
-        last="6 789 0",
+        case="123 456 7",
+        last="789 0",
     )
     return Kind(name, (text,), priority=1, quiet=False, ttl=_TTL, daily_cap=cap, over_cap="never")
 
@@ -130,6 +130,10 @@ ANSWERS: tuple[Kind, ...] = (
     _answer(
         "sms.pay.late",
         N_("Your order to pay reached us too late. Nothing was charged. Send it again if you still want to pay."),
+    ),
+    _answer(
+        "sms.pay.enough",
+        N_("Too many orders to pay by SMS today. Nothing was charged. To pay, dial {code}."),
     ),
     _answer(
         "sms.pay.unclear",

@@ -16,8 +16,8 @@ from core.notices.kinds import Kind as Kind
 from core.notices.kinds import Text as Text
 from core.notices.kinds import blanks_of as blanks_of
 from core.notices.kinds import text_of as _text
-from core.notices.prepaid import PREPAID
 from core.notices.links import LINKS
+from core.notices.prepaid import PREPAID
 
 # What a caller who does not know the utility's code gets. The wiring gives the real one in the session's `info`.
 DEFAULT_SHORT_CODE = "*123#"

@@ -1,0 +1,1 @@
+"""One module a keyword: its words, and the answer. `channels.sms.vocabulary` lists them."""
