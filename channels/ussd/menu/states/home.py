@@ -101,7 +101,7 @@ class Own(Home):
     key = "home.own"
 
     def show(self, ctx: Context) -> Screen:
-        return replace(self.own(ctx), back=True)
+        return replace(self.own(replace(ctx, resume=None)), back=True)
 
 
 class Account(Home):
