@@ -214,7 +214,7 @@ class UssdTurns:
         replies = [typed] if known else typed.split("*") if typed else []
         resume = memory.resume if known else None if typed else Memory.read_resume(claimed.resume)
         try:
-            if known and memory.place.key.startswith(_AGENTS_OWN):
+            if known and _is_agents_own(memory, typed):
                 ctx = self._agents_own(turn, memory)
             else:
                 key = None if known or not replies else self._turn_key(turn, claimed)
@@ -396,6 +396,14 @@ class UssdTurns:
         """The session ends here; whose language it is, is not known."""
         network = self._networks.get(turn.network_code, self._smallest)
         return gateway.render(words(line(text), DEFAULT_LANGUAGE, network), ended=True)
+
+
+def _is_agents_own(memory: Memory, typed: str) -> bool:
+    """Whether an agent is at work: on a screen of the trade, or at home on the way to one, with the PIN behind."""
+    place = memory.place
+    if place.key == HOME and memory.agent is not None:
+        return place.shown.get(typed.strip(), "").startswith(_AGENTS_OWN)
+    return place.key.startswith(_AGENTS_OWN)
 
 
 def _account(replies: list[str], place: Place, resume: Resume | None) -> str | None:

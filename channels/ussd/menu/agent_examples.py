@@ -59,6 +59,13 @@ def agent_contexts(
                     )
 
 
+def agents_at_home(service_code: str, name: str) -> Iterator[Context]:
+    """An agent who has just dialled, and one who came back behind the PIN."""
+    role = AgentRole(1, "A001", name, "CDF")
+    for entered in (None, role):
+        yield Context(Snapshot(_PHONES[0], _NOW, "fr", True, agent=role), service_code, agent=entered)
+
+
 def _params(key: str, most: int) -> tuple[Params, ...]:
     order = {"account": _ACCOUNT, "minor": most}
     quote = {"name": "W*** W***", "commission": most, "left": -most, "told": True, "again": False}

@@ -11,9 +11,10 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from channels.ussd.menu.agent_examples import agent_contexts
+from channels.ussd.menu.agent_examples import agent_contexts, agents_at_home
 from channels.ussd.menu.engine import Context, Resume
 from channels.ussd.menu.meter_examples import meter_contexts, prepaid_callers
+from channels.ussd.menu.report_examples import report_contexts
 from core.customers.links import ROLES, LinkRequestView, MemberView
 from core.customers.model import AgencyView, AttemptView, ContractView, OpenInvoice, ReceiptView, Snapshot
 from core.kernel.clock import EAST
@@ -196,6 +197,11 @@ def contexts(key: str) -> Iterator[Context]:
         return
     if key == "meter" or key.startswith("meter."):
         yield from meter_contexts(SERVICE_CODE)
+        return
+    if key == "home":
+        yield from agents_at_home(SERVICE_CODE, NAME)
+    if key.partition(".")[0] in ("promise", "report"):
+        yield from report_contexts(key, SERVICE_CODE)
         return
     for snapshot in snapshots():
         for params in PARAMS.get(key, ({},)):

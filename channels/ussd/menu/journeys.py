@@ -12,12 +12,16 @@ from channels.ussd.menu.states.links import LINK_STATES
 from channels.ussd.menu.states.meter import METER_STATES
 from channels.ussd.menu.states.other import OTHER_STATES
 from channels.ussd.menu.states.pay import PAY_STATES
+from channels.ussd.menu.states.promise import PROMISE_STATES
+from channels.ussd.menu.states.report import REPORT_STATES
 
 ALL_STATES: tuple[State, ...] = (
     *HOME_STATES,
     *PAY_STATES,
     *OTHER_STATES,
     *INFO_STATES,
+    *PROMISE_STATES,
+    *REPORT_STATES,
     *LINK_STATES,
     *METER_STATES,
     *PIN_STATES,

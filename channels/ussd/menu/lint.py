@@ -182,7 +182,9 @@ def _guards(menu: Menu, tried: Sequence[Try]) -> Iterator[str]:
     """Digits typed ahead stop before a guarded or secret step: a state that can pay or have something done is one."""
     for one in tried:
         state = menu.state(one.state)
-        if isinstance(one.step, Pay | Act) and not (state.guarded or state.secret):
+        # No transcript is replayed and no digit typed ahead past the PIN: home may act for an agent who has entered.
+        entered = one.state == HOME and one.ctx.agent is not None
+        if isinstance(one.step, Pay | Act) and not (state.guarded or state.secret or entered):
             yield "pays or has something done without being guarded: digits typed ahead would do it"
             return
 
