@@ -23,6 +23,7 @@ from mwolo import logs
 if TYPE_CHECKING:
     from redis import Redis
 
+    from channels.sms.answering import Answering
     from channels.sms.gateway import SmsAggregator
     from channels.ussd.deeds import Deed
     from channels.ussd.sessions import SessionStore
@@ -287,6 +288,23 @@ class Wiring:
         return Notices(self.db, self.clock, list(self.sms_aggregators.values()))
 
     @cached_property
+    def sms_answering(self) -> Answering:
+        from channels.sms.answering import Answering
+        from channels.sms.command import Doors
+        from core.services.inbox import Inbox
+
+        s = self.settings
+        codes = tuple(code for code in s.sms_codes.split(",") if code.strip())
+        return Answering(
+            Inbox(self.db, self.clock),
+            self.customers,
+            Doors(self.payments, self.documents, self.routing.brand_of),
+            codes=codes,
+            ourselves=(s.africastalking_sender_id, s.short_code, *codes),
+            renew=(self.payments.circuits.refresh, self.routing.refresh),
+        )
+
+    @cached_property
     def billing(self) -> Billing:
         from core.services.billing import Billing
 
@@ -355,12 +373,13 @@ class Wiring:
     @cached_property
     def handlers(self) -> dict[str, Handler]:
         from workers import schedule
-        from workers.jobs import documents, notices, payments, refunds
+        from workers.jobs import documents, notices, payments, refunds, texts
 
         return {
             **payments.handlers(self.payments),
             **refunds.handlers(self.refunds),
             **notices.handlers(self.notices),
+            **texts.handlers(self.sms_answering),
             **documents.handlers(self.documents),
             **schedule.handlers(self.db, self.clock, self.scheduled_runs),
         }
