@@ -120,13 +120,18 @@ def db() -> None:
 
 @db.command("upgrade")
 def db_upgrade() -> None:
-    """Bring the database to the newest shape."""
+    """Bring the database to the newest shape. A currency without any general commission gets a first one."""
     from core.db.upgrade import revision_of, upgrade
     from mwolo.wiring import Wiring
 
     wiring = Wiring.from_environment()
     upgrade(wiring.db)
     click.echo(f"The database is at {revision_of(wiring.db)}.")
+    written = wiring.agents.write_first_rules()
+    if written:
+        click.echo(
+            f"Commission of agents in {', '.join(written)}: 2 %. Finance changes it at /admin/agents/commission."
+        )
 
 
 @main.command()

@@ -296,6 +296,7 @@ def _ready(plan: Plan, report: SeedReport) -> dict[str, Any]:
     """What outside programs rely on: the addresses, and who lives in the town."""
     kept = plan.kept
     fields = ("phone", "account", "language", "wallet", "wallet_pin", "meter")
+    agent_fields = ("phone", "pin", "wallet_pin", "name", "currency")
     customers = [{**row, "wallet": row.get("brand")} for row in _rows(report.customers)]
     return {
         "web": plan.web,
@@ -309,7 +310,7 @@ def _ready(plan: Plan, report: SeedReport) -> dict[str, Any]:
         "sandbox": plan.sandbox,
         "wallets": list(callbacks(plan)),
         "customers": [{name: row.get(name) for name in fields} for row in customers],
-        "agents": [{name: row.get(name) for name in ("phone", "pin", "wallet_pin")} for row in _rows(report.agents)],
+        "agents": [{name: row.get(name) for name in agent_fields} for row in _rows(report.agents)],
         "meters": [row["id"] for row in _rows(report.meters)],
     }
 
@@ -319,10 +320,13 @@ def _welcome(ready: Mapping[str, Any], *, headless: bool) -> None:
         click.echo("Ready.")
         return
     admin, finance = ready["admin"], ready["finance"]
+    first = ready["agents"][0]
+    agents = f"choose {first['name']} on the phone page: PIN {first['pin']} on the short code; all are in ready.json"
     click.echo(f"""
 Mwolo is up.
 
   Phone      {ready["web"]}/sandbox/      press the green key: it dials the short code
+  Agents     {agents}
   Console    {admin["url"]}        user {admin["user"]}, password {admin["password"]}
                                        a second person: {finance["user"]}, password {finance["password"]}
   Health     {ready["web"]}/readyz, {ready["web"]}/metrics

@@ -5,12 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from argon2 import PasswordHasher
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core.agents.queries import open_float
-from core.agents.tables import AgentRow
 from core.billing.policy import DEFAULT_POLICY
 from core.billing.tables import DunningPolicyRow, InvoiceRow, NumberSeriesRow, TariffRow
 from core.customers.tables import AgencyRow, ContractRow, CustomerRow, MeterRow, PhoneLinkRow, SiteRow
@@ -18,6 +15,7 @@ from core.db import Database
 from core.kernel.clock import Clock, local_date
 from core.kernel.errors import StateConflict
 from core.supply.tables import MeterDesiredRow
+from mwolo.seed_agents import pin_hashes, write_agents, write_rules
 from mwolo.seed_data.places import CITIES
 from mwolo.seed_data.plan import Person, people, sellers
 from mwolo.seed_history import live
@@ -47,6 +45,8 @@ class SeededPhone:
 
 @dataclass(frozen=True, slots=True)
 class SeededAgent:
+    """`pin` opens the float on the short code, `wallet_pin` the agent's own wallet, in which `balance` lies."""
+
     phone: str
     name: str
     language: str
@@ -118,11 +118,12 @@ def _mark(session: Session, name: str) -> int | None:
 
 
 def _write_people(db: Database, clock: Clock, town: list[Person]) -> None:
-    hashes = {seller.code: PasswordHasher().hash(seller.pin) for seller in sellers()}
+    hashes = pin_hashes()
     with db.begin() as session:
         agencies = _agencies(session)
         tariffs = _tariffs(session)
-        _agents(session, clock, agencies, hashes)
+        write_agents(session, clock, agencies, hashes)
+        write_rules(session, clock, clock.now() - timedelta(days=60))
         session.add(DunningPolicyRow(version=1, valid_from=date(2020, 1, 1), body=DEFAULT_POLICY.as_json()))
         for person in town:
             _person(session, clock, person, agencies, tariffs)
@@ -169,23 +170,6 @@ def _tariffs(session: Session) -> dict[tuple[str, str], int]:
     session.add_all(rows.values())
     session.flush()
     return {key: row.id for key, row in rows.items()}
-
-
-def _agents(session: Session, clock: Clock, agencies: dict[str, int], hashes: dict[str, str]) -> None:
-    for seller in sellers():
-        row = AgentRow(
-            code=seller.code,
-            name=seller.name,
-            phone=seller.phone,
-            agency_id=agencies[seller.city.code],
-            currency="CDF",
-            credit_limit_minor=seller.credit_limit.minor,
-            pin_hash=hashes[seller.code],
-            created_at=clock.now(),
-        )
-        session.add(row)
-        session.flush()
-        open_float(session, row)
 
 
 def _person(
@@ -262,7 +246,8 @@ def _report(db: Database, town: list[Person]) -> SeedReport:
             for p in town
         ),
         agents=tuple(
-            SeededAgent(s.phone, s.name, s.language, s.brand, s.pin, s.wallet_pin, 400_000) for s in sellers()
+            SeededAgent(s.phone, s.name, s.language, s.brand, s.pin, s.wallet_pin, s.purse, s.float_.currency)
+            for s in sellers()
         ),
         meters=tuple(meter(p) for p in town if p.control_kind == "mqtt_relay"),
         scenario=SeededScenario(first.phone, first.account, first.meter, first.wallet_pin, contract_id, invoice_id),

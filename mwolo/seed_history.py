@@ -16,7 +16,6 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import select, update
 
-from core.agents.tables import AgentRow
 from core.billing.tables import InvoiceRow, ReminderRow
 from core.customers.tables import ContractRow, MeterRow
 from core.db import Database
@@ -28,15 +27,15 @@ from core.outbox import OutboxRow
 from core.payments.tables import PaymentRow
 from core.services.billing import Billing, Line
 from core.settlement import post
-from core.settlement.events import CashHandedOver, CashTaken
+from core.settlement.events import CashTaken
 from core.supply import reports
 from core.supply.model import MeterReport
 from core.supply.tables import MeterDesiredRow, MeterReportedRow
-from mwolo.seed_data.plan import Person, Seller, sellers
+from mwolo.seed_agents import CASHIER, fill_float, run_errand
+from mwolo.seed_data.plan import Errand, Person, Seller, errands, sellers
 
 # The oldest open invoice is 20 days old: before that nothing was to be swept, and nothing cut before its +14.
 _SWEPT_DAYS, _CUT_DAYS = 20, 7
-_CASHIER = "guichet-1"
 _NAMESPACE = uuid.UUID("5b1d0a3e-6f0e-4a50-9a3c-6d776f6c6f00")
 # Receipts of the newest counter payments are rendered when the workers start; the rest of the past has none.
 _RECEIPTS_KEPT = 10
@@ -72,6 +71,7 @@ def live(db: Database, clock: Clock, town: list[Person]) -> None:
     end = clock.now()
     acts = [act for person in town for act in past.of(person, end)]
     acts += [act for seller in sellers() for act in past.float_of(seller, end)]
+    acts += [act for errand in errands(town) for act in past.sale_of(errand, end)]
     for back in range(_SWEPT_DAYS, -1, -1):
         acts.append(_Act(_moment(end, back, 4, WEST), 0, past.sweep))
     for back in range(_CUT_DAYS, -1, -1):
@@ -132,7 +132,12 @@ class _Past:
 
     def float_of(self, seller: Seller, end: datetime) -> list[_Act]:
         """An agent hands cash over and gets float for it."""
-        return [_Act(_moment(end, 7, 11, seller.city.zone), 3, lambda: self._fill_float(seller))]
+        return [_Act(_moment(end, 7, 11, seller.city.zone), 3, lambda: fill_float(self._db, self._then, seller))]
+
+    def sale_of(self, errand: Errand, end: datetime) -> list[_Act]:
+        """A customer who paid at an agent's."""
+        at = _moment(end, errand.days_back, errand.hour, WEST)
+        return [_Act(at, 3, lambda: run_errand(self._db, self._then, errand))]
 
     def bill(self, person: Person, at: datetime, months_back: int, total: Money, *, send: bool) -> None:
         """One invoice, as far as its fate wants it."""
@@ -181,10 +186,10 @@ class _Past:
             event = CashTaken(
                 key=f"seed:cash:{payment_id}",
                 payment_id=payment_id,
-                cashier=_CASHIER,
+                cashier=CASHIER,
                 contract_id=contract_id,
                 amount=amount,
-                actor=_CASHIER,
+                actor=CASHIER,
             )
             post(session, event, clock=self._then)
 
@@ -241,14 +246,6 @@ class _Past:
                 .where(OutboxRow.id.in_(ids))
                 .values(state="done", done_at=self._then.real_now(), last_error="seeded")
             )
-
-    def _fill_float(self, seller: Seller) -> None:
-        with self._db.begin() as session:
-            agent_id = session.scalars(select(AgentRow.id).where(AgentRow.code == seller.code)).one()
-            event = CashHandedOver(
-                key=f"seed:float:{seller.code}", cashier=_CASHIER, agent_id=agent_id, amount=seller.float_
-            )
-            post(session, event, clock=self._then)
 
     def _flag(self, person: Person, invoice_id: int, months_back: int) -> None:
         if months_back != 1 or person.fate not in ("disputed", "estimated"):

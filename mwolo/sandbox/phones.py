@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from mwolo.sandbox.store import Row, Store, major, phones, purses
+from mwolo.sandbox.store import Row, Store, agent_pins, major, phones, purses
 
 BRAND_NAMES: Mapping[str, str] = {"mpesa": "M-Pesa", "airtel": "Airtel Money", "orange": "Orange Money"}
 # Prefix of the national number → brand. Source: libphonenumber metadata; numbers are not portable in the country.
@@ -65,7 +65,7 @@ class Phones:
         self._store = store
 
     def seed(self, row: Mapping[str, Any]) -> None:
-        """Add a phone; `balance` is in whole units of `currency`.
+        """Add a phone; `balance` is in whole units of `currency`, `pin` what an agent types on the short code.
 
         One that exists keeps its wallet (brand, PIN, purse) and learns whose it is now. Raises BadPhone.
         """
@@ -86,6 +86,9 @@ class Phones:
             new = upsert(phones).values(values)
             learnt = {name: new.excluded[name] for name in ("name", "account", "language", "meter", "kind")}
             db.execute(new.on_conflict_do_update(index_elements=["phone"], set_=learnt))
+            if row.get("pin"):
+                pin = {"phone": phone, "pin": str(row["pin"])}
+                db.execute(upsert(agent_pins).values(pin).on_conflict_do_nothing())
             if row.get("balance") is not None:
                 purse = {"phone": phone, "currency": currency, "minor": round(float(row["balance"]) * 100)}
                 db.execute(upsert(purses).values(purse).on_conflict_do_nothing())
@@ -102,7 +105,11 @@ class Phones:
         return next(row for row in self.listed(phone) if row["phone"] == phone)
 
     def listed(self, phone: str | None = None) -> list[dict[str, Any]]:
-        query = select(phones).order_by(phones.c.kind, phones.c.phone)
+        query = (
+            select(phones, agent_pins.c.pin)
+            .outerjoin(agent_pins, agent_pins.c.phone == phones.c.phone)
+            .order_by(phones.c.kind, phones.c.phone)
+        )
         with self._store.read() as db:
             rows = db.execute(query if phone is None else query.where(phones.c.phone == phone)).mappings().all()
             return [{**row, **_money(db, row)} for row in rows]

@@ -45,6 +45,13 @@ phones = Table(
     Column("meter", Text),
     Column("kind", Text, nullable=False),
 )
+# What an agent types on the short code, as it was when the town was seeded: the page shows it like a wallet's PIN.
+agent_pins = Table(
+    "agent_pin",
+    metadata,
+    Column("phone", Text, primary_key=True),
+    Column("pin", Text, nullable=False),
+)
 # A wallet holds one purse per currency; `minor` is hundredths.
 purses = Table(
     "purse",

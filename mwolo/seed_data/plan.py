@@ -58,7 +58,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Seller:
-    """A field agent: sells from a float."""
+    """A field agent: sells from a float. `purse`: what lies in the own wallet, in whole units of the float's money."""
 
     code: str
     name: str
@@ -70,6 +70,19 @@ class Seller:
     wallet_pin: str
     float_: Money
     credit_limit: Money
+    purse: int
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """A sale in the days before the demo starts. `key` is the same in a town of any size."""
+
+    key: str
+    seller: str
+    account: str
+    amount: Money
+    days_back: int
+    hour: int
 
 
 def person(number: int) -> Person:
@@ -111,7 +124,7 @@ def people(size: int) -> list[Person]:
 
 
 def sellers() -> tuple[Seller, ...]:
-    """Three agents, one for each wallet brand."""
+    """An agent for each wallet brand, and one who sells for dollars."""
     kinshasa, lubumbashi, goma = CITIES[0], CITIES[2], CITIES[3]
 
     def francs(units: int) -> Money:
@@ -119,12 +132,29 @@ def sellers() -> tuple[Seller, ...]:
 
     return (
         Seller("A001", "Kiosque Maman Zala", "+243810009001", "mpesa", kinshasa, "fr", "4821", "1111",
-               francs(350_000), francs(50_000)),
+               francs(350_000), francs(50_000), 400_000),
         Seller("A002", "Alimentation Kabwe", "+243970009002", "airtel", lubumbashi, "sw", "7350", "2222",
-               francs(180_000), francs(0)),
-        Seller("A003", "Cabine Bahati", "+243840009003", "orange", goma, "sw", "1946", "3333",
-               francs(25_000), francs(0)),
+               francs(180_000), francs(0), 400_000),
+        Seller("A003", "Cabine Bahati", "+243840009003", "orange", goma, "sw", "9364", "3333",
+               francs(25_000), francs(0), 400_000),
+        Seller("A004", "Dépôt Mukendi", "+243820009004", "mpesa", kinshasa, "fr", "6205", "4444",
+               Money.units(150, "USD"), Money.units(20, "USD"), 300),
     )  # fmt: skip
+
+
+def errands(town: list[Person]) -> list[Errand]:
+    """What the agents sold in the last days, to people who owe nothing: it is credit for their next invoice."""
+    found = []
+    for currency, amount in (("CDF", 2_500), ("USD", 4)):
+        shops = [seller for seller in sellers() if seller.float_.currency == currency]
+        buyers = [p for p in town if p.currency == currency and p.fate in ("paid", "overpaid")][:8]
+        for count, buyer in enumerate(buyers):
+            shop = shops[count % len(shops)]
+            paid = Money.units(amount * (1 + count % 3), currency)
+            found.append(
+                Errand(f"{shop.code}:{buyer.number}", shop.code, buyer.account, paid, count % 4, 6 + count % 3)
+            )
+    return found
 
 
 def _of_the_scenario() -> Person:

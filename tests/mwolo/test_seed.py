@@ -9,6 +9,7 @@ import pytest
 from argon2 import PasswordHasher
 from sqlalchemy import func, inspect, select
 
+from core.agents.rules import is_weak_pin
 from core.agents.tables import AgentRow
 from core.billing.tables import InvoiceRow, ReminderRow
 from core.customers.tables import ContractRow, SiteRow
@@ -19,7 +20,10 @@ from core.kernel.digits import is_account_number
 from core.ledger.tables import AccountRow, JournalRow, TransferRow
 from core.outbox import OutboxRow
 from core.phone_numbers import brand_of, parse_e164
+from core.services.agents import Agents
+from core.services.agents.desk import AgentDesk
 from core.services.billing import Billing
+from core.services.staff import Staff
 from core.supply.tables import RelayCommandRow
 from mwolo import seed as seed_module
 from mwolo.seed import NotEmpty, seed
@@ -44,7 +48,7 @@ def test_a_town_is_seeded_once_and_its_books_balance(any_db: Database, clock: Fi
     assert rows(any_db) == before
 
     assert len(report.customers) == SIZE
-    assert len(report.agents) == 3
+    assert len(report.agents) == 4
     assert len(report.meters) == min(SIZE, RADIO_METERS)
     with any_db.read() as session:
         states = Counter(session.scalars(select(InvoiceRow.state)))
@@ -172,10 +176,28 @@ def test_people_are_the_same_in_a_town_of_any_size() -> None:
 def test_agents_have_a_pin_that_is_only_kept_hashed(db: Database, clock: FixedClock) -> None:
     report = seed(db, clock, size=3)
     pins = {agent.phone: agent.pin for agent in report.agents}
+    assert {brand_of(phone) for phone in pins} == {"mpesa", "airtel", "orange"}
+    assert {agent.currency for agent in report.agents} == {"CDF", "USD"}
+    for phone, pin in pins.items():
+        assert not is_weak_pin(pin, phone)
     with db.read() as session:
         for row in session.scalars(select(AgentRow)):
             assert PasswordHasher().verify(row.pin_hash, pins[row.phone])
-        floats = session.scalars(select(AccountRow.balance_minor).where(AccountRow.code == "agent_float")).all()
         floors = session.scalars(select(AccountRow.floor_minor).where(AccountRow.code == "agent_float")).all()
-    assert sorted(f or 0 for f in floats) == sorted(s.float_.minor for s in sellers())
     assert sorted(f or 0 for f in floors) == sorted(-s.credit_limit.minor for s in sellers())
+
+
+def test_agents_sell_from_cash_that_was_counted_and_earn_their_share(db: Database, clock: FixedClock) -> None:
+    seed(db, clock, size=12)
+    shares = 0
+    desk, agents = AgentDesk(db, clock), Agents(db, clock, Staff(db, clock, "a secret of the tests").audit)
+    for seller, line in zip(sellers(), desk.agents(), strict=True):
+        (counted,) = agents.hand_overs(line.agent.id)
+        sales = agents.last_sales(line.agent.id, 50)
+        assert (counted.state, counted.amount, line.agent.code) == ("accepted", seller.float_, seller.code)
+        assert line.agent.balance.minor == seller.float_.minor - sum(sale.amount.minor for sale in sales)
+        assert line.agent.balance.minor > 0
+        shares += sum(sale.commission.minor for sale in sales if sale.amount.currency == "CDF")
+    assert shares > 0
+    assert [rule.currency for rule in agents.commission_rules()] == ["USD", "KES", "CDF"]
+    assert agents.write_first_rules() == []

@@ -89,6 +89,15 @@ def test_signs_of_life(box: Box) -> None:
     }
 
 
+def test_an_agent_s_phone_carries_the_pin_that_opens_the_float(world: Any) -> None:
+    client, _meters = world
+    agent = {"phone": MPESA, "name": "Kiosque Zala", "wallet_pin": "1111", "pin": "4821", "kind": "agent"}
+    for pin in ("4821", "0000"):
+        client.post("/sandbox/api/seed", json={"phones": [agent | {"pin": pin}]})
+    [row] = client.get("/sandbox/api/phones").json
+    assert (row["kind"], row["pin"], row["wallet_pin"]) == ("agent", "4821", "1111")
+
+
 def test_seeding_twice_leaves_wallets_and_meters_alone(world: Any) -> None:
     client, _meters = world
     phone = {"phone": MPESA, "name": "Mama Lusamba", "account": "1234567890", "language": "sw", "brand": "mpesa"}
@@ -98,7 +107,12 @@ def test_seeding_twice_leaves_wallets_and_meters_alone(world: Any) -> None:
         seeded = client.post("/sandbox/api/seed", json={"phones": [{**phone, **changed}], "meters": [meter]})
         assert seeded.json == {"phones": 1, "meters": 1}
     [row] = client.get("/sandbox/api/phones").json
-    assert row == {**phone, "balance": "9000", "brand_name": "M-Pesa"}  # the wallet as it was, the owner as he is
+    assert row == {
+        **phone,
+        "balance": "9000",
+        "brand_name": "M-Pesa",
+        "pin": None,
+    }  # the wallet as it was, the owner as he is
     [shown] = client.get("/sandbox/api/meters").json
     assert shown == {
         "id": "M1",

@@ -13,6 +13,7 @@ const KEYS = [
 const BY_KEYBOARD = { Enter: "green", Escape: "red", Backspace: "clear", Delete: "clear", ArrowUp: "up", ArrowDown: "down" };
 const LONGEST_CODE = 60;
 const LONGEST_PIN = 8;
+const HIDDEN_PIN = "••••";
 const FRESH_SESSION = { kind: "idle" };
 const PROMPT_EVERY_MS = 1000;
 const SMS_EVERY_MS = 1200;
@@ -56,7 +57,7 @@ export class Handset {
   }
 
   listen() {
-    const { body, who, stranger, pin, remove, softleft, softright, view } = this.parts;
+    const { body, who, stranger, pin, agentpin, remove, softleft, softright, view } = this.parts;
     // A click on a key leaves the focus on the phone, so that the computer's Enter is the green key and not that key again.
     body.addEventListener("mousedown", (event) => {
       event.preventDefault();
@@ -82,7 +83,8 @@ export class Handset {
       event.preventDefault();
       this.stage.onStranger(this, this.parts.number.value.trim());
     });
-    pin.addEventListener("click", () => this.showPin(pin.textContent === "••••"));
+    pin.addEventListener("click", () => this.showPin(pin.textContent === HIDDEN_PIN));
+    agentpin.addEventListener("click", () => this.showAgentPin(agentpin.textContent === HIDDEN_PIN));
     remove.addEventListener("click", () => this.stage.onRemove(this));
   }
 
@@ -133,6 +135,10 @@ export class Handset {
     this.parts.body.setAttribute("aria-label", t("phone_of", { name: this.name() }));
     this.showBalance();
     this.showPin(this.parts.pin.textContent === who.wallet_pin);
+    // An agent sells for others and has no account of the own; instead there is the PIN that opens the float.
+    this.parts.agentrow.hidden = !who.pin;
+    this.parts.accountrow.hidden = Boolean(who.pin);
+    this.showAgentPin(this.parts.agentpin.textContent === who.pin);
   }
 
   showBalance() {
@@ -140,8 +146,11 @@ export class Handset {
   }
 
   showPin(open) {
-    this.parts.pin.textContent = open && this.customer ? this.customer.wallet_pin || "–" : "••••";
-    this.parts.pin.setAttribute("aria-label", open ? this.parts.pin.textContent : t("pin_show"));
+    showSecret(this.parts.pin, open && this.customer ? this.customer.wallet_pin || "–" : null);
+  }
+
+  showAgentPin(open) {
+    showSecret(this.parts.agentpin, open && this.customer ? this.customer.pin || "–" : null);
   }
 
   name() {
@@ -438,4 +447,10 @@ export class Handset {
     if (this.customer) this.showCard();
     this.draw();
   }
+}
+
+/** Show a secret on its button; null hides it. */
+function showSecret(button, secret) {
+  button.textContent = secret ?? HIDDEN_PIN;
+  button.setAttribute("aria-label", secret ?? t("pin_show"));
 }
