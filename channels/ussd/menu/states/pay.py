@@ -30,6 +30,7 @@ from core.phone_numbers import example_number, may_pay_in, payer_number
 _ALL = N_("All: {amount}")
 _ONE = Choice("one", line(N_("One invoice")))
 _AMOUNT = Choice("amount", line(N_("Another amount")))
+_LATER = Choice("later", line(N_("Pay later")))
 _YES = Choice("yes", line(N_("Yes")), "1")
 _WALLET = Choice("wallet", line(N_("Other wallet")), "2")
 
@@ -46,7 +47,9 @@ class PayMenu(Plain):
     def show(self, ctx: Context) -> Screen:
         contract = ctx.contract
         whole = Choice("all", line(_ALL, amount=contract.due.rounded_up().text))
-        choices = (whole, _ONE, _AMOUNT) if len(contract.invoices) > 1 else (whole, _AMOUNT)
+        one = (_ONE,) if len(contract.invoices) > 1 else ()
+        later = (_LATER,) if contract.own else ()
+        choices = (whole, *one, _AMOUNT, *later)
         return Screen((line(N_("Account {account}. Pay:"), account=account(contract)),), choices)
 
     def answer(self, ctx: Context, said: Said) -> Step:
@@ -59,6 +62,8 @@ class PayMenu(Plain):
                 return Go("pay.invoice", ctx.params)
             case "amount":
                 return Go("pay.amount", ctx.params)
+            case "later":
+                return Go("promise", {"c": contract.id})
             case "all":
                 return Again(line(_NOTHING_DUE))
         return Again(line(WRONG_CHOICE))
