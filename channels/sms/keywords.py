@@ -43,6 +43,7 @@ _CURRENCIES: Mapping[str, str] = {
 }
 _DIGIT_LIKE = str.maketrans("OQIL", "0011")
 _LETTER_LIKE = (str.maketrans("01", "OI"), str.maketrans("01", "OL"))
+_NUMBER_MARKS = str.maketrans("°º№", "   ")
 _PIECE = re.compile(r"[A-Z0-9]+")
 _WITH_CURRENCY = re.compile(r"(FC|F|CDF|USD|US|KES|KSH)?([0-9][0-9OQIL]*|[OQIL]+[0-9][0-9OQIL]*)(\D+)?")
 
@@ -106,7 +107,8 @@ class _Numbers:
 
 def folded(text: str) -> str:
     """Capitals without accents, in ASCII: other alphabets' digits as ours, what has no letter as a question mark."""
-    wide = unicodedata.normalize("NFKC", text)
+    # The mark of "n°" would become a letter: "no" means something else.
+    wide = unicodedata.normalize("NFKC", text.translate(_NUMBER_MARKS))
     digits = "".join(str(int(c)) if c.isdecimal() else c for c in wide)
     return gsm7.ascii_only(digits).upper()
 
