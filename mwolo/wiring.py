@@ -184,9 +184,14 @@ class Wiring:
     @cached_property
     def ussd_deeds(self) -> dict[str, Deed]:
         """What screens have done, by name."""
-        from channels.ussd.deeds import agents, links
+        from channels.ussd.deeds import agents, cases, links, promises
 
-        return {**agents.deeds(self.agents), **links.deeds(self.links)}
+        return {
+            **agents.deeds(self.agents),
+            **links.deeds(self.links),
+            **promises.deeds(self.promises),
+            **cases.deeds(self.cases),
+        }
 
     def ussd_turns(self, count: Callable[[str], None]) -> UssdTurns:
         from channels.ussd.menu.journeys import menu
@@ -388,7 +393,9 @@ class Wiring:
     def scheduled_runs(self) -> dict[str, Callable[[Leased], Outcome]]:
         from workers.jobs import schedule
 
-        return schedule.runs(self.billing, self.supply, self.reconciliation, self.agents, self._check_ledger)
+        return schedule.runs(
+            self.billing, self.supply, self.reconciliation, self.agents, self.promises, self._check_ledger
+        )
 
     def _check_ledger(self) -> str:
         """Recompute every cached balance. A difference is an alarm: an error in the log that monitoring looks for."""

@@ -13,6 +13,7 @@ from core.outbox import Dead, Done, Leased, Retry
 from core.reconciliation.model import Imported
 from core.services.agents import Agents
 from core.services.billing import Billing, CutBatch, Swept
+from core.services.promises import Morning, Promises
 from core.services.reconciliation import Reconciliation
 from core.services.supply import Reconciled, Supply
 from workers.jobs.schedule import runs
@@ -44,6 +45,11 @@ class FakeAgents:
         return 2
 
 
+class FakePromises:
+    def morning(self) -> Morning:
+        return Morning(reminded=3, broken=1)
+
+
 class FakeReports:
     def match_all(self) -> int:
         return 7
@@ -64,7 +70,8 @@ def billing() -> FakeBilling:
 def work(billing: FakeBilling) -> dict[str, Any]:
     supply, reports = cast("Supply", FakeSupply()), cast("Reconciliation", FakeReports())
     agents = cast("Agents", FakeAgents())
-    return dict(runs(cast("Billing", billing), supply, reports, agents, lambda: "balances agree"))
+    promises = cast("Promises", FakePromises())
+    return dict(runs(cast("Billing", billing), supply, reports, agents, promises, lambda: "balances agree"))
 
 
 def test_every_plan_has_its_work(billing: FakeBilling) -> None:
@@ -73,7 +80,8 @@ def test_every_plan_has_its_work(billing: FakeBilling) -> None:
 
 def test_each_run_says_what_it_did(billing: FakeBilling) -> None:
     named = work(billing)
-    assert named["dunning.sweep"](row("dunning.sweep")) == Done("looked at 4, steps 2, given back 0")
+    swept = "looked at 4, steps 2, given back 0; promises reminded 3, broken 1, kept 0"
+    assert named["dunning.sweep"](row("dunning.sweep")) == Done(swept)
     assert named["supply.reconcile"](row("supply.reconcile")) == Done("expired 1, sent again 0, tickets 0")
     assert named["ledger.check"](row("ledger.check")) == Done("balances agree")
     assert named["reconcile.fetch"](row("reconcile.fetch")) == Done("pawapay 12 new")

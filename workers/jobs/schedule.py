@@ -10,6 +10,7 @@ from core.kernel.errors import NotRecorded
 from core.outbox import Dead, Done, Leased, Outcome, Retry
 from core.services.agents import Agents
 from core.services.billing import Billing
+from core.services.promises import Promises
 from core.services.reconciliation import Reconciliation
 from core.services.supply import Supply
 
@@ -18,7 +19,12 @@ BUSY_AGAIN_S = 10.0
 
 
 def runs(
-    billing: Billing, supply: Supply, reconciliation: Reconciliation, agents: Agents, ledger_check: Callable[[], str]
+    billing: Billing,
+    supply: Supply,
+    reconciliation: Reconciliation,
+    agents: Agents,
+    promises: Promises,
+    ledger_check: Callable[[], str],
 ) -> dict[str, Run]:
     """name → what it does. Add an entry here and a plan in `workers.schedule` for a new one.
 
@@ -27,7 +33,9 @@ def runs(
     """
 
     def sweep(_row: Leased) -> Outcome:
-        return Done(_said(asdict(billing.sweep())))
+        # Promises first: the sweep then knows which of them were broken in the night.
+        morning = promises.morning()
+        return Done(f"{_said(asdict(billing.sweep()))}; promises {_said(asdict(morning))}")
 
     def cut(row: Leased) -> Outcome:
         zone = row.body.get("zone")
