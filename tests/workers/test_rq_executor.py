@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from rq import Queue
 from rq.job import Job
 from rq.serializers import JSONSerializer
@@ -166,7 +168,8 @@ def test_wallet_calls_run_beside_each_other(office: Office) -> None:
 
 
 def test_a_server_that_is_away_is_said_not_raised(db: Database, clock: FixedClock, tmp_path: Path) -> None:
-    office = Office(db, clock, Redis(unix_socket_path=str(tmp_path / "nobody.sock")))
+    away = Redis(unix_socket_path=str(tmp_path / "nobody.sock"), retry=Retry(NoBackoff(), 0))
+    office = Office(db, clock, away)
     office.stage("a")
     with db.begin() as session:
         rows = outbox.lease(session, queue="notices", clock=clock, limit=5)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from sqlalchemy import insert, select
 
 from mwolo.sandbox.store import Store, keys
@@ -24,7 +25,7 @@ class OperatorKeys:
     def vodacom(self) -> rsa.RSAPrivateKey:
         """Decrypts bearers. 2048 bits: the real one has 4096, which takes seconds to make and changes nothing here."""
         pem = self._kept("vodacom", lambda: rsa.generate_private_key(public_exponent=65537, key_size=2048))
-        key = serialization.load_pem_private_key(pem, None)
+        key = _read(pem)
         assert isinstance(key, rsa.RSAPrivateKey)
         return key
 
@@ -32,7 +33,7 @@ class OperatorKeys:
     def pawapay(self) -> ec.EllipticCurvePrivateKey:
         """Signs callbacks."""
         pem = self._kept("pawapay", lambda: ec.generate_private_key(ec.SECP256R1()))
-        key = serialization.load_pem_private_key(pem, None)
+        key = _read(pem)
         assert isinstance(key, ec.EllipticCurvePrivateKey)
         return key
 
@@ -40,7 +41,7 @@ class OperatorKeys:
     def airtel(self) -> rsa.RSAPrivateKey:
         """Opens what merchants sign with. As short as the real one: 1024 bits just hold an AES key and its start."""
         pem = self._kept("airtel", lambda: rsa.generate_private_key(public_exponent=65537, key_size=1024))  # noqa: S505
-        key = serialization.load_pem_private_key(pem, None)
+        key = _read(pem)
         assert isinstance(key, rsa.RSAPrivateKey)
         return key
 
@@ -66,3 +67,9 @@ class OperatorKeys:
                 pem = make().private_bytes(_PEM, serialization.PrivateFormat.PKCS8, plain)
                 db.execute(insert(keys).values(name=name, pem=pem))
             return bytes(pem)
+
+
+@lru_cache(maxsize=8)
+def _read(pem: bytes) -> PrivateKeyTypes:
+    """Checking that a long RSA key is one takes longer than any use of it here."""
+    return serialization.load_pem_private_key(pem, None)

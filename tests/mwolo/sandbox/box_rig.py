@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
 import base64
+import shutil
+import tempfile
 import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -20,7 +24,9 @@ from werkzeug.test import TestResponse
 
 from mwolo.sandbox.app import create_app, sandbox_of
 from mwolo.sandbox.config import SandboxConfig
+from mwolo.sandbox.operators.keys import OperatorKeys
 from mwolo.sandbox.serve import threaded_server
+from mwolo.sandbox.store import Store
 
 MPESA, AIRTEL, ORANGE = "+243810000001", "+243970000002", "+243890000003"
 # Long enough for the slowest machine; reached only when something is broken.
@@ -93,6 +99,18 @@ class Product:
         self._server.server_close()
 
 
+@cache
+def _new_box() -> Path:
+    """The folder of a box that was never started, with its tables and keys, for as long as this process lives."""
+    folder = tempfile.TemporaryDirectory(prefix="mwolo-box-")
+    atexit.register(folder.cleanup)
+    store = Store(Path(folder.name) / "box")
+    made = OperatorKeys(store)
+    assert all((made.vodacom, made.airtel, made.pawapay))
+    store.close()
+    return store.path.parent
+
+
 class Box:
     """One running box with three phones, and short words for what tests do to it."""
 
@@ -113,6 +131,9 @@ class Box:
         )
         self.config = replace(base, **settings)
         self.meters = settings.get("meters")
+        if self.config.data_dir == data_dir and not data_dir.exists():
+            # Every table, and the operators' key pairs: making them takes longer than most tests.
+            shutil.copytree(_new_box(), data_dir)
         self.app = create_app(self.config, now=self.clock)
         self.callers = ThreadPoolExecutor(8)
         phones = [{"phone": one, "wallet_pin": "1234", "balance": 20000} for one in (MPESA, AIRTEL, ORANGE)]
