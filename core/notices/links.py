@@ -22,7 +22,7 @@ LINKS = (
                 "link.asked",
                 N_(
                     "The number {phone} asks to see and pay your account {account}. "
-                    "To say yes or no, dial {code}: More, Phones."
+                    "To say yes or no, dial {code}, then 6 and 1."
                 ),
             ),
         ),

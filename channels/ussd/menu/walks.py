@@ -14,11 +14,13 @@ from channels.ussd.menu.engine import HOME, Act, Context, Menu, Pay, Place, Resu
 from channels.ussd.menu.fit import Network, fit
 from channels.ussd.menu.graph import BEGUN
 from channels.ussd.menu.screen import Screen
+from core.customers.links import LinkRequestView, MemberView
 from core.customers.model import AgencyView, AgentRole, AttemptView, ContractView, OpenInvoice, ReceiptView, Snapshot
 from core.kernel.clock import WEST
-from core.kernel.digits import with_check
+from core.kernel.digits import grouped, with_check
 from core.kernel.money import Money
 from core.payments.model import BeginRefused, Offer
+from core.phone_numbers import masked
 
 CODE = "*123#"
 _NOW = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
@@ -78,6 +80,15 @@ MARIE = Snapshot(_PHONE, _NOW, "fr", True, "mpesa", (_ONE,), _STRANGERS, receipt
 WITH_TWO_BILLS = replace(MARIE, contracts=(_TWO_BILLS,))
 WITH_TWO_ACCOUNTS = replace(MARIE, contracts=(_ONE, _SHOP))
 STRANGER = Snapshot(_PHONE, _NOW, other=_STRANGERS)
+_GUEST = "+243995550111"
+HOLDER = replace(
+    MARIE,
+    contracts=(replace(_ONE, customer_id=1, role="holder"),),
+    requests=(LinkRequestView(1, 1, 1, _GUEST, _NOW),),
+    members=(MemberView(2, 1, "+243845550002", "member", fresh=True),),
+)
+MEMBER = replace(MARIE, contracts=(replace(_ONE, customer_id=1, role="member"),))
+_GUESTS = {"phone": masked(_GUEST), "account": grouped(_ONE.account_number)}
 
 
 def _with(contract: ContractView) -> Snapshot:
@@ -137,6 +148,16 @@ WALKS: tuple[Walk, ...] = (
     Walk("Look up", "An agency.", MARIE, ("5", "1")),
     Walk("Look up", "Help.", MARIE, ("6",)),
     Walk("Look up", "The language.", MARIE, ("4",)),
+    Walk("Phones", "Ask to see an account. The words are the same for every number there may be.", STRANGER,
+         ("2", _STRANGERS.account_number, "1"), dids=({"asked": True},)),
+    Walk("Phones", "A phone that has asked often today.", STRANGER, ("2", _STRANGERS.account_number, "1"),
+         dids=({"refused": "too_often"},)),
+    Walk("Phones", "The holder says yes.", HOLDER, ("6", "1", "1", "1"), dids=({"state": "confirmed", **_GUESTS},)),
+    Walk("Phones", "The holder says no, and another one had said yes a moment ago.", HOLDER, ("6", "1", "1", "2"),
+         dids=({"refused": "decided", "state": "confirmed", **_GUESTS},)),
+    Walk("Phones", "The holder takes a phone off.", HOLDER, ("6", "1", "2", "1"),
+         dids=({"removed": masked("+243845550002")},)),
+    Walk("Phones", "Who is not the holder.", MEMBER, ("6", "1", "1")),
     Walk("What home says", "Nothing is due.", _with(_contract(1, "Marie Kabila"))),
     Walk("What home says", "Nothing is due, and money is waiting.",
          _with(replace(_contract(1, "Marie Kabila"), credit=_francs(4_000)))),

@@ -16,7 +16,7 @@ _YES = Choice("yes", line(N_("Yes")), "1")
 _NO = Choice("no", line(N_("No")), "2")
 _ANOTHER = Choice("another", line(N_("Link another account")))
 _NOTED = N_(
-    "Noted. If account {account} exists, its holder decides: {code}, More, Phones. Or show your ID at an agency."
+    "Noted. If account {account} exists, its holder decides: {code}, then 6 and 1. Or show your ID at an agency."
 )
 # A link in the list: what it may do, in one or two words.
 _MEMBERS = {HOLDER: N_("{phone}: holder"), MEMBER: N_("{phone}: sees, pays"), PAYER: N_("{phone}: pays")}
@@ -187,7 +187,7 @@ class LinkRemoved(Plain):
 
 
 _SAID = {
-    "confirmed": N_("{phone} may now see and pay account {account}. You can take it off again: More, Phones."),
+    "confirmed": N_("{phone} may now see and pay account {account}. It gets an SMS."),
     "denied": N_("Refused. {phone} sees nothing of account {account}."),
 }
 _SAID_BEFORE = {
