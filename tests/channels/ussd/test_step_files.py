@@ -82,11 +82,11 @@ def test_the_command_tells_the_story(url: str, tmp_path: Path) -> None:
     repeated = command(STEPS / "balance.yaml", "--url", url, "--repeat", "5", "--workers", "2")
     assert "5 stories, 0 wrong; 10 turns" in repeated.output
     wrong = tmp_path / "wrong.yaml"
-    wrong.write_text((STEPS / "balance.yaml").read_text("utf-8").replace("6. Aide", "6. Cake"), "utf-8")
+    wrong.write_text((STEPS / "balance.yaml").read_text("utf-8").replace("6. Autres choix", "6. Cake"), "utf-8")
     told = command(wrong, "--url", url)
     assert told.exit_code == 1
     assert "step 1, dial: '6. Cake' is missing" in told.output
-    assert "6. Aide" in told.output
+    assert "6. Autres choix" in told.output
     assert command(wrong, "--url", url, "--repeat", "3").exit_code == 1
 
 

@@ -100,7 +100,7 @@ def test_typed_ahead_for_somebody_else_stops_too(site: Site, db: Database, payme
 
 
 def test_language_is_chosen_once_and_kept(phone: Phone) -> None:
-    phone.dial("4")
+    phone.dial("6*2")
     assert phone.types("6").startswith("CON Marie 0.:")
     english = phone.dial()
     assert "1. Pay" in english
