@@ -51,21 +51,8 @@ def ussd_blueprint(
     `gateways`: by the name in the path. `secrets`: for each, all that are valid now, so that one can be rotated.
     `count` is called with `secret`, `too_large`, `malformed:<why>`, `bug`, `end`, `end_malformed` or `end_lost`.
     """
-    known = {name: tuple(s.encode() for s in secrets.get(name, ()) if s) for name in gateways}
-    for name, valid in known.items():
-        if not valid:
-            raise ValueError(f"the USSD door of {name} needs at least one secret")
-        if not gateways[name].accumulates:
-            raise ValueError(f"{name} sends only the latest reply: copies cannot be told from keys pressed twice")
+    opened = _lock(gateways, secrets, count)
     door = Blueprint("ussd", __name__, url_prefix="/ussd")
-
-    def opened(aggregator: str, secret: str) -> UssdGateway | None:
-        # Every secret is compared each time: how long it takes must not tell which one nearly fitted.
-        given = secret.encode()
-        if any([hmac.compare_digest(valid, given) for valid in known.get(aggregator, ())]):  # noqa: C419
-            return gateways[aggregator]
-        count("secret")
-        return None
 
     @door.post("/<aggregator>/<secret>")
     def turn(aggregator: str, secret: str) -> Response:
@@ -107,6 +94,28 @@ def ussd_blueprint(
 
 
 _TOO_LARGE = Malformed("too_large")
+
+
+def _lock(
+    gateways: Mapping[str, UssdGateway], secrets: Mapping[str, Sequence[str]], count: Callable[[str], None]
+) -> Callable[[str, str], UssdGateway | None]:
+    """Whose door an aggregator's name and a secret open. Raises ValueError for a door that could not be kept."""
+    known = {name: tuple(s.encode() for s in secrets.get(name, ()) if s) for name in gateways}
+    for name, valid in known.items():
+        if not valid:
+            raise ValueError(f"the USSD door of {name} needs at least one secret")
+        if not gateways[name].accumulates:
+            raise ValueError(f"{name} sends only the latest reply: copies cannot be told from keys pressed twice")
+
+    def opened(aggregator: str, secret: str) -> UssdGateway | None:
+        # Every secret is compared each time: how long it takes must not tell which one nearly fitted.
+        given = secret.encode()
+        if any([hmac.compare_digest(valid, given) for valid in known.get(aggregator, ())]):  # noqa: C419
+            return gateways[aggregator]
+        count("secret")
+        return None
+
+    return opened
 
 
 def _body() -> bytes | None:

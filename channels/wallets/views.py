@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Protocol
 
@@ -58,39 +59,22 @@ def hooks_blueprint(
         raise ValueError("the callback door needs at least one secret")
     hooks = Blueprint("hooks", __name__, url_prefix="/hooks")
 
-    def wrong(slug: str, secret: str, kind: str, attempt: str | None) -> str | None:
-        """What is wrong with an address, or None."""
-        # Every secret is compared each time: how long it takes must not tell which one nearly fitted.
-        fits = [hmac.compare_digest(valid.encode(), secret.encode()) for valid in secrets]
-        if not any(fits):
-            return "secret"
-        if slug not in wallets_by_slug:
-            return "slug"
-        if kind not in KINDS:
-            return "kind"
-        if attempt is not None and not _ATTEMPT.fullmatch(attempt):
-            return "attempt"
-        allowed = (sources or {}).get(wallets_by_slug[slug].name)
-        return "source" if allowed is not None and not _comes_from(allowed) else None
+    lock = _Lock(wallets_by_slug, tuple(secret.encode() for secret in secrets), sources or {})
 
     @hooks.post("/<slug>/<secret>/<kind>")
     @hooks.post("/<slug>/<secret>/<kind>/<attempt>")
     def receive(slug: str, secret: str, kind: str, attempt: str | None = None) -> Response:
-        fault = wrong(slug, secret, kind, attempt)
+        fault = lock.fault(slug, secret, kind, attempt)
         if fault is not None:
             count(fault)
             return _plain(404)
         wallet = wallets_by_slug[slug]
-        if kind == "validate" and not isinstance(wallet, BillNumbers):
-            count("kind")
-            return _plain(404)
         body = _body()
         if body is None:
             count("too_large")
             return _plain(413)
         raw = _raw(kind, attempt, body, clock)
-        if kind == "validate":
-            assert isinstance(wallet, BillNumbers)
+        if kind == "validate" and isinstance(wallet, BillNumbers):
             count("validated")
             return _validate(inbox, wallet.name, wallet, raw)
         if not _store(inbox, wallet.name, raw):
@@ -100,6 +84,29 @@ def hooks_blueprint(
         return _acknowledge(wallet, raw)
 
     return hooks
+
+
+@dataclass(frozen=True, slots=True)
+class _Lock:
+    """What an address must have right."""
+
+    wallets: Mapping[str, Wallet]
+    secrets: Sequence[bytes]
+    sources: Mapping[str, Sequence[IPv4Network | IPv6Network]]
+
+    def fault(self, slug: str, secret: str, kind: str, attempt: str | None) -> str | None:
+        """What is wrong with it, or None."""
+        # Every secret is compared each time: how long it takes must not tell which one nearly fitted.
+        if not any([hmac.compare_digest(valid, secret.encode()) for valid in self.secrets]):  # noqa: C419
+            return "secret"
+        if slug not in self.wallets:
+            return "slug"
+        if kind not in KINDS or (kind == "validate" and not isinstance(self.wallets[slug], BillNumbers)):
+            return "kind"
+        if attempt is not None and not _ATTEMPT.fullmatch(attempt):
+            return "attempt"
+        allowed = self.sources.get(self.wallets[slug].name)
+        return "source" if allowed is not None and not _comes_from(allowed) else None
 
 
 def _body() -> bytes | None:
