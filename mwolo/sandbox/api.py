@@ -13,6 +13,7 @@ from werkzeug.exceptions import BadRequest, HTTPException, NotFound
 from mwolo.sandbox.calls import NoCall, UssdNetwork
 from mwolo.sandbox.config import SandboxConfig
 from mwolo.sandbox.faults import WALLETS, Faults, UnknownFault
+from mwolo.sandbox.keypads import Keypads
 from mwolo.sandbox.ledger import OperatorLedger
 from mwolo.sandbox.movements import NothingThere, WalkIn, shown
 from mwolo.sandbox.operators.keys import OperatorKeys
@@ -38,6 +39,7 @@ class Box:
     ledger: OperatorLedger
     faults: Faults
     town: Town
+    keypads: Keypads
     keys: OperatorKeys
     clock: ClockControl | None
     statements: Statements
@@ -212,7 +214,15 @@ def _world_part(pages: Blueprint, box: Box) -> None:
 
     @pages.get("/meters/<meter_id>")
     def meter(meter_id: str) -> Response:
-        return jsonify(box.town.one(meter_id))
+        return jsonify(box.keypads.one(meter_id) if box.keypads.has(meter_id) else box.town.one(meter_id))
+
+    @pages.get("/keypads")
+    def keypads() -> Response:
+        return jsonify(box.keypads.listed())
+
+    @pages.post("/meters/<meter_id>/token")
+    def type_token(meter_id: str) -> Response:
+        return jsonify(box.keypads.type_token(meter_id, _text(_said(), "token")))
 
     @pages.post("/meters/<meter_id>")
     def flag_meter(meter_id: str) -> Response:
@@ -289,12 +299,14 @@ def _move_clock(clock: ClockControl | None, said: Mapping[str, Any]) -> Response
 
 
 def _seed(box: Box, said: Mapping[str, Any]) -> Response:
-    phones, meters = said.get("phones") or [], said.get("meters") or []
+    phones, meters, keypads = (said.get(name) or [] for name in ("phones", "meters", "keypads"))
     try:
         for phone in phones:
             box.phones.seed(phone)
         for meter in meters:
             box.town.seed(meter)
+        for keypad in keypads:
+            box.keypads.seed(keypad)
     except (KeyError, TypeError, ValueError) as problem:
         if isinstance(problem, BadPhone):
             raise

@@ -12,6 +12,7 @@ from mwolo.sandbox.calls import UssdNetwork
 from mwolo.sandbox.config import SandboxConfig
 from mwolo.sandbox.errands import Errands
 from mwolo.sandbox.faults import Faults
+from mwolo.sandbox.keypads import Keypads
 from mwolo.sandbox.ledger import OperatorLedger
 from mwolo.sandbox.operators.airtel import AirtelOperator
 from mwolo.sandbox.operators.daraja import DarajaOperator
@@ -74,7 +75,8 @@ def create_app(
     orange_b2b = OrangeB2bOperator(config, store, ledger, faults, errands, outbound, now)
     town = Town(store, meters)
     statements = Statements(ledger.movements, now, ahead, faults.skew_s)
-    box = api.Box(config, Phones(store), ussd, sms, ledger, faults, town, keys, clock_control, statements)
+    keypads = Keypads(store, now, ahead)
+    box = api.Box(config, Phones(store), ussd, sms, ledger, faults, town, keypads, keys, clock_control, statements)
 
     app = Flask("mwolo.sandbox", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
