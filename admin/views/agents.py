@@ -17,7 +17,7 @@ from core.agents.rules import SIM_HOLD, rule_in_force
 from core.i18n import N_
 from core.kernel.money import Money
 
-_ENTRIES, _EXPORT_LIMIT = 25, 5_000
+_ENTRIES, _EXPORT_LIMIT = 25, 2_000
 _SALES, _HAND_OVERS = 15, 10
 _HEAD = [
     N_("Agent"), N_("Name"), N_("Phone"), N_("Agency"), N_("Active"), N_("Locked until"), N_("Currency"), N_("Float"),

@@ -150,9 +150,9 @@ def errands(town: list[Person]) -> list[Errand]:
         buyers = [p for p in town if p.currency == currency and p.fate in ("paid", "overpaid")][:8]
         for count, buyer in enumerate(buyers):
             shop = shops[count % len(shops)]
-            paid = Money.units(amount * (1 + count % 3), currency)
+            paid = Money.units(amount * (1 + (count + count // 3) % 3), currency)
             found.append(
-                Errand(f"{shop.code}:{buyer.number}", shop.code, buyer.account, paid, count % 4, 6 + count % 3)
+                Errand(f"{shop.code}:{buyer.number}", shop.code, buyer.account, paid, count % 4, 6 + count // 2 % 3)
             )
     return found
 
