@@ -378,11 +378,12 @@ class Wiring:
     @cached_property
     def handlers(self) -> dict[str, Handler]:
         from workers import schedule
-        from workers.jobs import documents, notices, payments, refunds, texts
+        from workers.jobs import documents, notices, payments, prepaid, refunds, texts
 
         return {
             **payments.handlers(self.payments),
             **refunds.handlers(self.refunds),
+            **prepaid.handlers(self.prepaid),
             **notices.handlers(self.notices),
             **texts.handlers(self.sms_answering),
             **documents.handlers(self.documents),

@@ -139,6 +139,7 @@ _LINK = {"phone": masked(FOREIGN), "account": grouped(with_check("888888881"))}
 _FROM = {"brand": "airtel", "payer": PHONE}
 PARAMS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "home.account": ({"c": 1},),
+    "more": ({"c": 1},),
     "pay.menu": ({"c": 1},),
     "pay.invoice": ({"c": 1},),
     "pay.amount": ({"c": 1}, {"c": 77}, {}),
