@@ -162,15 +162,10 @@ def sale_of_turn(session: Session, turn_key: str) -> tuple[AgentSaleRow, Sale] |
     return None if found is None else (found[0], sale_view(*found, repeated=True))
 
 
-def last_sales(session: Session, agent_id: int, *, limit: int) -> list[Sale]:
-    """Newest first. Uses ix_agent_sale_agent_id."""
-    rows = session.execute(
-        _sales()
-        .where(AgentSaleRow.agent_id == agent_id)
-        .order_by(AgentSaleRow.day.desc(), AgentSaleRow.id.desc())
-        .limit(limit)
-    )
-    return [sale_view(*row) for row in rows]
+def sales_of(agent_id: int, *, limit: int) -> Any:
+    """Newest first: a row, its receipt and its account, as `sale_view` takes them. Uses ix_agent_sale_agent_id."""
+    newest_first = (AgentSaleRow.day.desc(), AgentSaleRow.id.desc())
+    return _sales().where(AgentSaleRow.agent_id == agent_id).order_by(*newest_first).limit(limit)
 
 
 def lock_sale(session: Session, agent_id: int, code: str) -> AgentSaleRow | None:

@@ -123,7 +123,7 @@ class Agents:
         return sales.sell(self._ctx, agent_id, account_number, amount, turn_key, end_text, again=again)
 
     def last_sales(self, agent_id: int, n: int = 5) -> list[Sale]:
-        """Newest first, each with what is known of its proof. Two reads."""
+        """Newest first, each with what is known of its proof. One read."""
         return sales.last_sales(self._ctx, agent_id, n)
 
     def resend_proof(self, agent_id: int, sale_code: str, *, phone: str = "", turn_key: str | None = None) -> ProofSent:

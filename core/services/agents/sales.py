@@ -8,14 +8,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import String, case, cast, literal, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from core.agents import queries, rules, sale_queries
 from core.agents.errors import AgentRefused
 from core.agents.model import ProofState, Quote, Sale
-from core.agents.rules import PROOFS_MAX
 from core.agents.sale_queries import Counter
 from core.agents.tables import AgentRow, AgentSaleRow
 from core.customers.tables import ContractRow, SiteRow
@@ -214,18 +213,14 @@ _UNDER_WAY = frozenset({"queued", "sending", "sent", "unknown"})
 
 
 def last_sales(ctx: Context, agent_id: int, limit: int) -> list[Sale]:
+    # The newest SMS about a sale: settlement's own, or the last one that was asked for. Its key says so, and is unique.
+    asked = cast(AgentSaleRow.proofs, String)
+    which = case((AgentSaleRow.proofs == 0, literal(":account")), else_=literal(":again:").concat(asked))
+    key = literal("receipt:").concat(AgentSaleRow.payment_id).concat(which)
+    wanted = sale_queries.sales_of(agent_id, limit=limit)
     with ctx.db.read() as session:
-        sales = sale_queries.last_sales(session, agent_id, limit=limit)
-        newest = {_proof_key(sale): sale for sale in sales}
-        found = session.execute(select(NoticeRow.key, NoticeRow.state).where(NoticeRow.key.in_(list(newest))))
-        states = {newest[row.key].code: row.state for row in found}
-    return [replace(sale, proof=_proof(states.get(sale.code))) for sale in sales]
-
-
-def _proof_key(sale: Sale) -> str:
-    """Of the newest SMS about a sale: settlement's own, or the last one that was asked for."""
-    again = PROOFS_MAX - sale.proofs_left
-    return f"receipt:{sale.payment_id}:again:{again}" if again else f"receipt:{sale.payment_id}:account"
+        rows = session.execute(wanted.add_columns(NoticeRow.state).outerjoin(NoticeRow, NoticeRow.key == key))
+        return [replace(sale_queries.sale_view(*row), proof=_proof(state)) for *row, state in rows]
 
 
 def _proof(state: str | None) -> ProofState:
