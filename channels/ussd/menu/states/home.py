@@ -121,7 +121,8 @@ class More(Plain):
 
     def show(self, ctx: Context) -> Screen:
         choices = (Choice("links", line(N_("Phones"))), Choice("language", _LANGUAGE), Choice("agencies", _AGENCIES))
-        return Screen((), (*choices, Choice("help", _HELP)))
+        title = line(N_("Account {account}"), account=account(ctx.contract))
+        return Screen((title,), (*choices, Choice("help", _HELP)))
 
     def answer(self, ctx: Context, said: Said) -> Step:
         if said.choice == "links":
