@@ -37,6 +37,7 @@ STAFF_CODE = (
     "core/payments/refund_model",
     "core/reconciliation/",
     "core/services/desk",
+    "core/services/links",
     "core/services/reconciliation",
     "core/services/routing",
     "core/services/staff",
