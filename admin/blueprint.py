@@ -23,6 +23,7 @@ from admin.views import (
     money_statements,
     money_suspense,
     money_wallets,
+    phones,
     search,
     session,
     today,
@@ -32,6 +33,7 @@ from core.i18n import N_
 from core.kernel.clock import WEST, Clock
 from core.kernel.errors import NotRecorded
 from core.services.desk import Desk
+from core.services.links import PhoneLinks
 from core.services.staff import Staff
 
 _log = structlog.get_logger("console")
@@ -44,6 +46,7 @@ def admin_blueprint(
     receipts: ReceiptSource,
     money: MoneyParts,
     agents: AgentParts,
+    links: PhoneLinks,
     clock: Clock,
     utility: str,
     secure: bool,
@@ -51,7 +54,7 @@ def admin_blueprint(
 ) -> Blueprint:
     """The console at `/admin/`.
 
-    `money`, `agents`: the services behind those pages. `secure`: it is served by https only
+    `money`, `agents`, `links`: the services behind those pages. `secure`: it is served by https only
     (cookies say so, and browsers are told to remember). `utility`: the name in its head. The app needs a secret key;
     form tokens are checked on the console's own routes and on no others.
     """
@@ -72,6 +75,7 @@ def admin_blueprint(
         money_view.add_pages(admin, parts, money)
     for agent_view in (agent_pages, agents_office, agents_cash):
         agent_view.add_pages(admin, parts, agents)
+    phones.add_pages(admin, parts, links)
     _add_errors(admin, parts)
     return admin
 

@@ -172,6 +172,14 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
         "prepaid": N_("prepaid"),
     },
     "customer": {"household": N_("household"), "business": N_("business"), "public": N_("public service")},
+    "link_role": {"holder": N_("holder, decides"), "member": N_("sees and pays"), "payer": N_("pays, sees no amount")},
+    "link_change": {
+        "confirmed": N_("linked"),
+        "renewed": N_("renewed"),
+        "removed": N_("taken off"),
+        "denied": N_("refused"),
+        "sim_changed": N_("another SIM"),
+    },
     "role": {"holder": N_("holder"), "member": N_("family"), "payer": N_("payer")},
     "control": {
         "mqtt_relay": N_("by radio"),

@@ -72,6 +72,7 @@ def create_app(wiring: Wiring | None = None) -> Flask:
                 routes=settings.routes,
             ),
             agents=AgentParts(wiring.agents, AgentDesk(wiring.db, wiring.clock)),
+            links=wiring.links,
         )
     )
     app.register_blueprint(verify_blueprint(wiring.documents, utility=settings.utility_name))

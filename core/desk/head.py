@@ -9,6 +9,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from core.billing.tables import InvoiceRow
+from core.customers.link_queries import open_requests
 from core.customers.tables import ContractRow, CustomerRow, MeterRow, PhoneLinkRow, PhoneRow, SiteRow
 from core.desk.model import ContractHead, CustomerHead, PhoneHead
 from core.kernel.clock import WEST
@@ -33,6 +34,7 @@ def customer_head(session: Session, customer_id: int, *, now: datetime, limit: i
         now=now,
         contracts=contracts,
         phones=_phones(session, customer_id, now, limit),
+        link_requests=len(open_requests(session, customer_id, now=now, limit=limit)),
     )
 
 
@@ -95,7 +97,7 @@ def _credits(session: Session, contract_ids: Sequence[int]) -> dict[tuple[str, s
 
 def _phones(session: Session, customer_id: int, now: datetime, limit: int) -> tuple[PhoneHead, ...]:
     rows = session.execute(
-        select(PhoneLinkRow, PhoneRow.language, PhoneRow.opted_out_at)
+        select(PhoneLinkRow, PhoneRow.language, PhoneRow.opted_out_at, PhoneRow.sim_changed_at)
         .outerjoin(PhoneRow, PhoneRow.phone == PhoneLinkRow.phone)
         .where(PhoneLinkRow.customer_id == customer_id)
         .order_by(PhoneLinkRow.id)
@@ -103,6 +105,7 @@ def _phones(session: Session, customer_id: int, now: datetime, limit: int) -> tu
     )
     return tuple(
         PhoneHead(
+            link_id=link.id,
             phone=link.phone,
             role=link.role,
             confirmed_at=link.confirmed_at,
@@ -110,6 +113,8 @@ def _phones(session: Session, customer_id: int, now: datetime, limit: int) -> tu
             language=link.language or language,
             last_brand=link.last_brand,
             opted_out=opted_out_at is not None,
+            sim_changed_at=sim_changed_at,
+            fresh_until=link.fresh_until,
         )
-        for link, language, opted_out_at in rows
+        for link, language, opted_out_at, sim_changed_at in rows
     )

@@ -158,6 +158,9 @@ class ContractHead:
 
 @dataclass(frozen=True, slots=True)
 class PhoneHead:
+    """A linked phone. `fresh` False: silent for long, or with another SIM since `sim_changed_at`."""
+
+    link_id: int
     phone: str
     role: str
     confirmed_at: datetime | None
@@ -165,6 +168,8 @@ class PhoneHead:
     language: str | None
     last_brand: str | None
     opted_out: bool
+    sim_changed_at: datetime | None
+    fresh_until: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +183,8 @@ class CustomerHead:
     now: datetime
     contracts: tuple[ContractHead, ...]
     phones: tuple[PhoneHead, ...]
+    # Phones that ask to be linked.
+    link_requests: int
 
     @property
     def dues(self) -> tuple[Money, ...]:

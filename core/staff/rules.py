@@ -49,6 +49,7 @@ class Permission(StrEnum):
     TAKE_CASH = "take cash"
     STOP_AGENTS = "stop agents"
     RUN_AGENTS = "run agents"
+    LINK_PHONES = "link phones"
     SEE_AUDIT = "see audit"
 
 
@@ -64,6 +65,8 @@ _ADDED: dict[Role, frozenset[Permission]] = {
             Permission.ASK_REFUNDS,
             Permission.SEE_AGENTS,
             Permission.TAKE_CASH,
+            # Whoever sits at the counter sees the card that the person shows.
+            Permission.LINK_PHONES,
             # What only makes an agent safer needs no senior: a phone was stolen, a SIM was changed.
             Permission.STOP_AGENTS,
         }

@@ -24,6 +24,7 @@ from core.payments.tables import AttemptEventRow, AttemptRow, PaymentRow, Wallet
 from core.services.agents import Agents
 from core.services.agents.desk import AgentDesk
 from core.services.desk import Desk
+from core.services.links import PhoneLinks
 from core.services.staff import Staff
 from core.supply.tables import (
     CrewTaskRow,
@@ -66,6 +67,7 @@ class Console:
     desk: Desk
     money: MoneyParts
     agents: AgentParts
+    links: PhoneLinks
 
 
 def build(
@@ -85,8 +87,9 @@ def build(
     money = money or money_town.parts(db, clock, staff)
     fast = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     agents = AgentParts(Agents(db, clock, staff.audit, hasher=fast), AgentDesk(db, clock))
-    app = app_of(clock, staff, desk, money, agents, secure=secure, receipts=receipts)
-    return Console(app, staff, desk, money, agents)
+    links = PhoneLinks(db, clock, staff.audit)
+    app = app_of(clock, staff, desk, money, agents, links, secure=secure, receipts=receipts)
+    return Console(app, staff, desk, money, agents, links)
 
 
 def app_of(
@@ -95,6 +98,7 @@ def app_of(
     desk: Desk,
     money: MoneyParts,
     agents: AgentParts,
+    links: PhoneLinks,
     *,
     secure: bool = False,
     receipts: NoReceipts | None = None,
@@ -111,6 +115,7 @@ def app_of(
             secure=secure,
             money=money,
             agents=agents,
+            links=links,
         )
     )
     return app
