@@ -120,7 +120,9 @@ def _phones_part(pages: Blueprint, box: Box) -> None:
     @pages.post("/sms")
     def send_text() -> Response:
         said = _said()
-        message_id = box.sms.send_from_phone(normal(_text(said, "from")), _text(said, "text"))
+        sender = normal(_text(said, "phone" if "phone" in said else "from"))
+        box.phones.stranger(sender)
+        message_id = box.sms.send_from_phone(sender, _text(said, "text"))
         return jsonify(id=message_id)
 
 

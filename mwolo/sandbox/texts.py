@@ -47,6 +47,8 @@ _SENDER = re.compile(r"[0-9A-Za-z]{3,11}")
 # Incoming messages are repeated until 200, for hours; a report a few times. Neither count is published.
 MOST_REPORTS = 5
 MOST_INBOUND = 30
+# How long a late message has lain at the operator, as its date says.
+LATE_S = 3600.0
 
 
 class SmsNetwork:
@@ -171,9 +173,17 @@ class SmsNetwork:
     def send_from_phone(self, phone: str, text: str) -> str:
         """A phone texts the short code. Returns the message's id; it is handed in until the product says 200."""
         message_id = secrets.token_hex(16)
-        body = {"id": message_id, "from": phone, "text": text, "at": self._now()}
+        late = self._faults.take(TARGET, "inbound_late", phone)
+        held_s = 0.0 if late is None else float(late.get("seconds", LATE_S))
+        ids = [message_id]
+        if self._faults.take(TARGET, "inbound_duplicate", phone) is not None:
+            ids.append(message_id)
+        if self._faults.take(TARGET, "inbound_new_id", phone) is not None:
+            ids.append(secrets.token_hex(16))
         with self._store.begin() as db:
-            self._errands.add(db, "sms.inbound", body)
+            for one in ids:
+                body = {"id": one, "from": phone, "text": text, "at": self._now() - held_s}
+                self._errands.add(db, "sms.inbound", body)
         return message_id
 
     def _hand_in(self, body: Mapping[str, Any], tries: int) -> float | None:

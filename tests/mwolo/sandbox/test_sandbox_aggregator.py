@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -284,3 +285,32 @@ def test_a_text_from_a_phone_is_handed_in_until_taken(box: Box, product: Product
     forms = [letter.form for letter in product.at(INBOUND)]
     assert forms[0] == forms[2]
     assert (forms[0]["id"], forms[0]["from"], forms[0]["text"], forms[0]["to"]) == (sent["id"], MPESA, "SOLDE", "123")
+
+
+def test_a_text_from_a_phone_comes_twice_under_one_id_or_two(box: Box, product: Product) -> None:
+    box.fault("africastalking", "inbound_duplicate")
+    box.post("sms", {"phone": MPESA, "text": "PAYER 5000"})
+    until(lambda: len(product.at(INBOUND)) == 2)
+    box.fault("africastalking", "inbound_new_id")
+    box.post("sms", {"phone": MPESA, "text": "PAYER 6000"})
+    until(lambda: len(product.at(INBOUND)) == 4)
+    ids: dict[str, set[str]] = {}
+    for letter in product.at(INBOUND):
+        ids.setdefault(letter.form["text"], set()).add(letter.form["id"])
+    assert (len(ids["PAYER 5000"]), len(ids["PAYER 6000"])) == (1, 2)
+
+
+def test_a_text_from_a_phone_lay_at_the_operator(box: Box, product: Product) -> None:
+    box.post("sms", {"phone": MPESA, "text": "one"})
+    [now] = until(lambda: product.at(INBOUND))
+    box.fault("africastalking", "inbound_late", seconds=7200)
+    box.post("sms", {"phone": MPESA, "text": "two"})
+    until(lambda: len(product.at(INBOUND)) == 2)
+    late = next(letter for letter in product.at(INBOUND) if letter.form["text"] == "two")
+    sent = [datetime.fromisoformat(letter.form["date"]) for letter in (late, now)]
+    assert sent[1] - sent[0] > timedelta(seconds=7000)
+
+
+def test_a_text_needs_a_phone_and_words(box: Box) -> None:
+    for said in ({"phone": MPESA}, {"text": "SOLDE"}, {"phone": "nobody", "text": "SOLDE"}):
+        box.post("sms", said, status=400)

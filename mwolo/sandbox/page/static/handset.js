@@ -42,6 +42,8 @@ export class Handset {
   }
 
   configure(config) {
+    this.parts.writeto.textContent = t("write", { code: config.short_code.replace(/\D/g, "") });
+    this.parts.letter.placeholder = t("write_hint");
     this.state.shortCode = config.short_code;
     this.state.mostSeptets = config.max_screen_septets;
   }
@@ -57,7 +59,7 @@ export class Handset {
   }
 
   listen() {
-    const { body, who, stranger, pin, agentpin, remove, softleft, softright, view } = this.parts;
+    const { body, who, stranger, write, pin, agentpin, remove, softleft, softright, view } = this.parts;
     // A click on a key leaves the focus on the phone, so that the computer's Enter is the green key and not that key again.
     body.addEventListener("mousedown", (event) => {
       event.preventDefault();
@@ -82,6 +84,10 @@ export class Handset {
     stranger.addEventListener("submit", (event) => {
       event.preventDefault();
       this.stage.onStranger(this, this.parts.number.value.trim());
+    });
+    write.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.write();
     });
     pin.addEventListener("click", () => this.showPin(pin.textContent === HIDDEN_PIN));
     agentpin.addEventListener("click", () => this.showAgentPin(agentpin.textContent === HIDDEN_PIN));
@@ -385,6 +391,23 @@ export class Handset {
     this.draw();
   }
 
+  /** Text the utility what stands in the box. The answer comes like any other message. */
+  async write() {
+    const { letter } = this.parts;
+    const text = letter.value.trim();
+    if (!text || !this.customer) return;
+    try {
+      await post("sms", { phone: this.customer.phone, text });
+      letter.value = "";
+      this.stage.note("did_write", { name: this.name(), text });
+    } catch (error) {
+      if (!(error instanceof Refused || error instanceof NoNetwork)) throw error;
+      letter.setCustomValidity(error instanceof Refused ? error.message : t("write_lost"));
+      letter.reportValidity();
+      letter.addEventListener("input", () => letter.setCustomValidity(""), { once: true });
+    }
+  }
+
   openMessage(index) {
     this.state.chosen = index;
     this.state.sms[index].unread = false;
@@ -443,6 +466,7 @@ export class Handset {
 
   retranslate() {
     translate(this.post);
+    this.configure(this.stage.config);
     this.parts.view.dataset.drawn = "";
     if (this.customer) this.showCard();
     this.draw();
