@@ -1,4 +1,4 @@
-"""Drains the journal of turns from Redis into the database, in batches.
+"""Drains the journal of turns and ends of sessions from Redis into the database, in batches.
 
 A batch is taken off the list only after it is committed; one that is drained twice changes nothing.
 """
@@ -11,7 +11,7 @@ import redis
 import structlog
 
 from channels.ussd.sessions import JOURNAL
-from core.turns.model import TurnEntry
+from core.turns.model import EndEntry, TurnEntry, read_entry
 
 # One transaction of about 20 ms on SQLite, where everybody else's writes wait meanwhile.
 BATCH = 200
@@ -21,11 +21,11 @@ _log = structlog.get_logger("ussd_journal")
 
 
 class TurnRecorder(Protocol):
-    def record(self, entries: list[TurnEntry]) -> None: ...
+    def record(self, entries: list[TurnEntry | EndEntry]) -> None: ...
 
 
 def drain(client: redis.Redis, turns: TurnRecorder) -> int:
-    """Move what is waiting into the database, up to 10 000 turns; returns how many. One caller at a time.
+    """Move what is waiting into the database, up to 10 000 turns and ends; returns how many. One caller at a time.
 
     Raises redis.exceptions.RedisError and NotRecorded; what is not committed stays on the list.
     """
@@ -40,9 +40,9 @@ def drain(client: redis.Redis, turns: TurnRecorder) -> int:
     return moved
 
 
-def _read(raw: bytes | str) -> TurnEntry | None:
+def _read(raw: bytes | str) -> TurnEntry | EndEntry | None:
     try:
-        return TurnEntry.from_json(raw)
+        return read_entry(raw)
     except (ValueError, TypeError):
         # Another release's format: complaint replay loses a turn, nobody loses money.
         _log.warning("ussd_journal_unreadable", octets=len(raw))

@@ -12,7 +12,7 @@ from core.billing.tables import InvoiceRow, ReminderRow
 from core.customers import link_queries
 from core.db import Database
 from core.turns import queries
-from core.turns.model import TurnEntry
+from core.turns.model import EndEntry, TurnEntry
 
 
 class Turns:
@@ -21,16 +21,18 @@ class Turns:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    def record(self, entries: Sequence[TurnEntry]) -> None:
-        """Insert a batch, in one short transaction, and mark what it proves: reminders read, phones in use.
+    def record(self, entries: Sequence[TurnEntry | EndEntry]) -> None:
+        """Insert a batch of turns and of ended sessions, in one short transaction, and mark what it proves: reminders
+        read, phones in use.
 
         The same batch again changes nothing.
         """
         with self._db.begin() as session:
             queries.insert(session, entries)
-            for contract_id, at in queries.sightings(entries).items():
+            turns = [entry for entry in entries if isinstance(entry, TurnEntry)]
+            for contract_id, at in queries.sightings(turns).items():
                 _mark_shown(session, contract_id, at)
-            link_queries.refresh(session, queries.dials(entries))
+            link_queries.refresh(session, queries.dials(turns))
 
     def shown(self, contract_id: int, at: datetime) -> None:
         """A screen with the amount due and the date was read by the contract's customer at `at` (business time): the
