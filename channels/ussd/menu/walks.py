@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from channels.ussd.menu.agent_walks import AGENT_WALKS, KIOSK
 from channels.ussd.menu.engine import HOME, Act, Context, Menu, Pay, Place, Resume, Speak, done, refused
 from channels.ussd.menu.fit import Network, fit
 from channels.ussd.menu.graph import BEGUN
@@ -80,6 +81,7 @@ MARIE = Snapshot(_PHONE, _NOW, "fr", True, "mpesa", (_ONE,), _STRANGERS, receipt
 WITH_TWO_BILLS = replace(MARIE, contracts=(_TWO_BILLS,))
 WITH_TWO_ACCOUNTS = replace(MARIE, contracts=(_ONE, _SHOP))
 STRANGER = Snapshot(_PHONE, _NOW, other=_STRANGERS)
+AGENT = Snapshot(_PHONE, _NOW, "fr", agent=KIOSK)
 _GUEST = "+243995550111"
 HOLDER = replace(
     MARIE,
@@ -158,6 +160,10 @@ WALKS: tuple[Walk, ...] = (
     Walk("Phones", "The holder takes a phone off.", HOLDER, ("6", "1", "2", "1"),
          dids=({"removed": masked("+243845550002")},)),
     Walk("Phones", "Who is not the holder.", MEMBER, ("6", "1", "1")),
+    *(
+        Walk("Agents", one.about, AGENT, one.replies, refusal=one.refusal, dids=one.dids, agent=KIOSK)
+        for one in AGENT_WALKS
+    ),
     Walk("What home says", "Nothing is due.", _with(_contract(1, "Marie Kabila"))),
     Walk("What home says", "Nothing is due, and money is waiting.",
          _with(replace(_contract(1, "Marie Kabila"), credit=_francs(4_000)))),

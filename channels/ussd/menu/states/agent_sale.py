@@ -125,7 +125,7 @@ class Sold(Entered):
 
 
 class Sales(Entered):
-    """The last five, newest first; one whose SMS did not arrive says so."""
+    """The last five, newest first; one whose SMS did not arrive, or never went out, says so."""
 
     key = "agent.sales"
 
@@ -227,6 +227,8 @@ def _listed(ctx: Context, sale: Mapping[str, Any]) -> Line:
     blanks = {"account": grouped(str(sale["account"])), "amount": money(ctx, sale["minor"]).text}
     if sale["proof"] == "failed":
         return line(N_("{account}: {amount}, SMS failed"), **blanks)
+    if sale["proof"] == "none":
+        return line(N_("{account}: {amount}, no SMS"), **blanks)
     return line("{account}: {amount}", **blanks)
 
 
