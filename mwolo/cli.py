@@ -10,6 +10,7 @@ import click
 
 from core.kernel.errors import ServiceError
 from mwolo.menu_tools import menu
+from mwolo.prepaid_commands import prepaid
 from mwolo.wallet_commands import wallets
 
 EXIT_BAD_SETTING = 2
@@ -38,6 +39,7 @@ def main() -> None:
 
 
 main.add_command(wallets)
+main.add_command(prepaid)
 main.add_command(menu)
 
 
@@ -139,10 +141,12 @@ def db_upgrade() -> None:
 def seed(customers: int) -> None:
     """Fill an empty database with a small, believable utility. A second run changes nothing."""
     from mwolo.seed import seed as fill
+    from mwolo.seed_prepaid import seed_prepaid
     from mwolo.wiring import Wiring
 
     wiring = Wiring.from_environment()
     report = fill(wiring.db, wiring.clock, size=customers)
+    seed_prepaid(wiring.db, wiring.clock, wiring.sealer, wiring.settings.key)
     click.echo(f"{len(report.customers)} customers, {len(report.agents)} agents, {len(report.meters)} meters.")
 
 

@@ -231,6 +231,7 @@ def _prepare_database(plan: Plan, wiring: Wiring) -> tuple[SeedReport, dict[str,
     from mwolo.scenarios import TOWNS, starting_offset
     from mwolo.seed import seed
     from mwolo.seed_abroad import seed_abroad
+    from mwolo.seed_prepaid import seed_prepaid
 
     upgrade(wiring.db)
     _step(f"database: {wiring.db.url.get_backend_name()}, newest shape")
@@ -238,6 +239,8 @@ def _prepare_database(plan: Plan, wiring: Wiring) -> tuple[SeedReport, dict[str,
         write_offset(wiring.db, starting_offset(plan.scenario))
     report = seed(wiring.db, wiring.clock, size=TOWNS[plan.scenario] if plan.scenario else SANDBOX_TOWN)
     report = replace(report, customers=(*report.customers, seed_abroad(wiring.db, wiring.clock)))
+    keypads = seed_prepaid(wiring.db, wiring.clock, wiring.sealer, wiring.settings.key)
+    report = replace(report, keypads=keypads)
     if not wiring.staff.has_users():
         wiring.staff.create_user("admin", plan.kept["admin_password"], name="Demo", role="admin")
         # Money that goes back, or is placed by hand, needs a second person.
@@ -276,7 +279,7 @@ def _town(report: SeedReport, keys: Mapping[str, str]) -> dict[str, Any]:
     people = [{**row, "kind": "customer"} for row in _rows(report.customers)]
     agents = [{**row, "kind": "agent"} for row in _rows(report.agents)]
     meters = [{**row, "key": keys[str(row["id"])]} for row in _rows(report.meters)]
-    return {"phones": people + agents, "meters": meters}
+    return {"phones": people + agents, "meters": meters, "keypads": _rows(report.keypads)}
 
 
 def _all_work(wiring: Wiring) -> bool:

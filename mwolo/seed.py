@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 from sqlalchemy import func, select
@@ -70,6 +70,18 @@ class SeededMeter:
 
 
 @dataclass(frozen=True, slots=True)
+class SeededKeypad:
+    """A keypad meter, as the sandbox must hang it up. `typed`: tokens that were typed on it, at `typed_at`."""
+
+    id: str
+    key: str = field(repr=False)
+    starting_code: int
+    account: str
+    typed: tuple[str, ...]
+    typed_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class SeededScenario:
     """The customer of the story of the unpaid invoice: validated, not sent."""
 
@@ -89,6 +101,7 @@ class SeedReport:
     agents: tuple[SeededAgent, ...]
     meters: tuple[SeededMeter, ...]
     scenario: SeededScenario
+    keypads: tuple[SeededKeypad, ...] = ()
 
 
 def seed(db: Database, clock: Clock, *, size: int = 200) -> SeedReport:

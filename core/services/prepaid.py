@@ -150,10 +150,10 @@ class Prepaid:
                 self._stage_waiting(session, "priced", ContractRow.currency == each.currency)
             return queries.as_price(row)
 
-    def take_up(self, contract_id: int) -> bool:
-        """Try again for one contract whose token could not be made. False when no credit waits there."""
+    def take_up(self, account_number: str) -> bool:
+        """Try again for one account whose token could not be made. False when no credit waits there."""
         with self._db.begin() as session:
-            return self._stage_waiting(session, "again", ContractRow.id == contract_id) > 0
+            return self._stage_waiting(session, "again", ContractRow.account_number == account_number) > 0
 
     def prices(self) -> list[Price]:
         """Every version, the newest first."""

@@ -95,7 +95,6 @@ def person(number: int) -> Person:
     name, kind, protected = _called(number, city, chance)
     contract_kind = _KINDS[number % len(_KINDS)]
     currency = "USD" if number % 17 == 9 else "CDF"
-    control = "mqtt_relay" if number < RADIO_METERS else _CONTROLS[number % len(_CONTROLS)]
     return Person(
         number=number,
         name=name,
@@ -113,7 +112,7 @@ def person(number: int) -> Person:
         currency=currency,
         account=_account(number),
         meter=_meter(number),
-        control_kind=control,
+        control_kind=_control(number, contract_kind),
         fate="prepaid" if contract_kind == "prepaid" else _FATES[number % len(_FATES)],
         bill=_bill(contract_kind, currency, kind, chance),
     )
@@ -190,6 +189,13 @@ def _called(number: int, city: City, chance: random.Random) -> tuple[str, str, s
         return f"{chance.choice(BUSINESSES)} ({city.name})", "business", None
     family = chance.sample(LAST_NAMES[city.code], 2)
     return f"{chance.choice(FIRST_NAMES)} {' '.join(family)}", "household", None
+
+
+def _control(number: int, contract_kind: ContractKind) -> str:
+    if number < RADIO_METERS:
+        return "mqtt_relay"
+    # Nobody sells STS tokens in the box: who pays in advance there types OpenPAYGO tokens.
+    return "openpaygo_token" if contract_kind == "prepaid" else _CONTROLS[number % len(_CONTROLS)]
 
 
 def _phone(number: int, brand: str) -> str:

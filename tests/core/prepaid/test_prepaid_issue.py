@@ -151,7 +151,7 @@ def test_a_starting_code_that_is_missing_or_a_seal_that_broke(shop: Shop) -> Non
     assert KEY.hex() not in dead.why
     assert (shop.credit(), shop.issues()) == (francs(3_000), [])
     shop.sealer = Sealer("a secret key of a test")
-    assert shop.prepaid.take_up(shop.contract_id)
+    assert shop.prepaid.take_up(shop.home.account_number)
     assert shop.works() == [Done("2 day")]
 
 
