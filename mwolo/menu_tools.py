@@ -117,7 +117,7 @@ def run(
     for path, story in zip(files, stories, strict=True):
         click.echo(f"{path.name}: {story.name}")
         try:
-            people = cast(http, place, story, known.customers)
+            people = cast(http, place, story, known.customers, known.agents)
         except WrongStepFile as error:
             click.echo(str(error), err=True)
             sys.exit(EXIT_BAD_FILE)
@@ -145,22 +145,23 @@ class Ready:
     url: str | None = None
     sandbox: str | None = None
     customers: tuple[Mapping[str, str], ...] = ()
+    agents: tuple[Mapping[str, str], ...] = ()
 
 
 def read_ready(path: Path, language: str) -> Ready:
-    """Addresses and the customers who speak `language`. Raises WrongStepFile."""
+    """Addresses, the customers who speak `language`, and the agents. Raises WrongStepFile."""
     from mwolo.step_files import WrongStepFile
 
     try:
         said = json.loads(path.read_text("utf-8"))
-        customers = tuple(
-            {name: str(value) for name, value in row.items() if value is not None}
-            for row in said["customers"]
-            if row["language"] == language
-        )
-        return Ready(said["ussd"], said["sandbox"], customers)
+        customers = tuple(_known(row) for row in said["customers"] if row["language"] == language)
+        return Ready(said["ussd"], said["sandbox"], customers, tuple(_known(row) for row in said.get("agents", ())))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise WrongStepFile(f"{path} is no ready.json: {error!r}") from None
+
+
+def _known(row: Mapping[str, object]) -> Mapping[str, str]:
+    return {name: str(value) for name, value in row.items() if value is not None}
 
 
 def _put(text: str, output: Path | None) -> None:

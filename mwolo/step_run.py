@@ -270,12 +270,20 @@ def load(
     return Rates(repeat, wrong, sum(len(one.turns_s) for one in played), took_s, cuts[9], cuts[18], turns[-1])
 
 
-def cast(http: PartnerHttp, place: Place, story: Story, crowd: Sequence[Mapping[str, str]]) -> list[People]:
-    """Give the roles that have an account to a crowd, each person who can leading once; strangers stay strangers. No
-    crowd: as the story says. Raises WrongStepFile."""
+def cast(
+    http: PartnerHttp,
+    place: Place,
+    story: Story,
+    crowd: Sequence[Mapping[str, str]],
+    agents: Sequence[Mapping[str, str]] = (),
+) -> list[People]:
+    """Give the roles that have an account to a crowd, each person who can leading once, and those that have a PIN to
+    agents; strangers stay strangers. No crowd: as the story says. Raises WrongStepFile."""
     roles = [role for role, about in story.people.items() if "account" in about]
+    sellers = [role for role, about in story.people.items() if "pin" in about]
+    known = {**story.people, **dict(zip(sellers, agents, strict=False))}
     if not crowd or not roles:
-        return [story.people]
+        return [known]
     able = {role: [one for one in crowd if _may_play(http, place, story, role, one)] for role in roles}
     casts: list[People] = []
     for n, lead in enumerate(able[roles[0]]):
@@ -285,7 +293,7 @@ def cast(http: PartnerHttp, place: Place, story: Story, crowd: Sequence[Mapping[
             if free:
                 chosen[role] = free[n % len(free)]
         if len(chosen) == len(roles):
-            casts.append({**story.people, **chosen})
+            casts.append({**known, **chosen})
     if not casts:
         raise WrongStepFile(f"{story.name}: nobody there can play {', '.join(roles)}")
     return casts
