@@ -174,7 +174,7 @@ def _add_rules(admin: Blueprint, parts: Parts, agents: AgentParts) -> None:
             parts, "agent.commission", rule.agent.code if rule.agent else "all",
             lambda: agents.agents.add_commission_rule(
                 rule.currency, rule.basis_points, by=by(), min_minor=rule.least.minor,
-                max_minor=rule.most.minor if rule.most else None,
+                max_minor=rule.most.minor if rule.most is not None else None,
                 valid_from=begins(first, parts.clock.now()) if first else None,
                 valid_until=ends(last) if last else None, agent_id=rule.agent.id if rule.agent else None,
             ),

@@ -71,7 +71,7 @@ def test_rules_are_written_as_versions_and_an_own_one_goes_first(console: Consol
     assert acts(console)[0] == ("finance", "agent.commission", "all")
     own = {"whose": str(agent), "basis_points": "275", "from_day": "2026-03-10", "until_day": "2026-03-31"}
     assert post(client, RULES, **own)[0] == 303
-    later = {"whose": "CDF", "basis_points": "0", "from_day": "2026-04-01"}
+    later = {"whose": "CDF", "basis_points": "1", "most": "0", "from_day": "2026-04-01"}
     assert post(client, RULES, **later)[0] == 303
     html = client.get(RULES).text
     for part in (
@@ -85,6 +85,7 @@ def test_rules_are_written_as_versions_and_an_own_one_goes_first(console: Consol
         assert part in html, part
     assert html.count(">in force<") == 2
     rules = {r.basis_points: r for r in console.agents.agents.commission_rules()}
+    assert (rules[1].max_minor, rules[275].max_minor) == (0, None)
     assert rules[275].valid_until
     assert rules[275].valid_until.isoformat() == "2026-03-31T23:00:00+00:00", "midnight in Kinshasa after the last day"
     assert "2,75 %" in client.get(f"/admin/agents/{agent}").text

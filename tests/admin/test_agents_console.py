@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
+from sqlalchemy import select
 
 from admin.agents import WORDS
 from core.agents.errors import REFUSAL_CODES
 from core.agents.model import AgentSession, Locked
+from core.customers.tables import PhoneLinkRow
 from core.db import Database
 from core.kernel.clock import FixedClock
 from tests import town
@@ -166,9 +168,14 @@ def test_a_locked_agent_gets_a_new_pin(console: Console, db: Database, clock: Fi
 def test_the_office_makes_an_agent_safe_and_finance_lets_it_go_on(console: Console, db: Database) -> None:
     agent = hired(console, db)
     filled(console, agent, 400_000)
+    with db.begin() as session:
+        own = town.home(session, phone=PHONE).customer.id
     office, finance, address = logged_in(console, "office"), logged_in(console, "finance"), f"/admin/agents/{agent}"
     assert post(office, f"{address}/sim")[0] == 303
     assert acts(console)[0] == ("office", "agent.sim_changed", "A001")
+    with db.read() as session:
+        fresh = session.scalar(select(PhoneLinkRow.fresh_until).where(PhoneLinkRow.customer_id == own))
+    assert fresh is None, "the agent's own account shows nothing to a new SIM either"
     assert "large sales wait until 11/03/2026 09:00" in office.get(address).text
     with db.begin() as session:
         account = town.home(session).account_number

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
@@ -12,7 +13,8 @@ from core.agents import queries, rules
 from core.agents.errors import AgentRefused
 from core.agents.model import AgentCreated, Limits
 from core.agents.tables import AgentLimitRow, AgentRow, CommissionRuleRow
-from core.customers.tables import AgencyRow, PhoneRow
+from core.customers import link_queries
+from core.customers.tables import AgencyRow
 from core.kernel.money import Money
 from core.phone_numbers import masked, parse_e164
 from core.services.agents.context import Context
@@ -97,11 +99,14 @@ def set_active(ctx: Context, agent_id: int, active: bool, by: str) -> None:
 def note_sim_changed(ctx: Context, agent_id: int, by: str) -> datetime:
     with ctx.db.begin() as session:
         agent = _locked(session, agent_id)
-        phone = session.get(PhoneRow, agent.phone) or PhoneRow(phone=agent.phone)
-        phone.sim_changed_at = ctx.clock.now()
-        session.add(phone)
+        now, who = ctx.clock.now(), f"staff:{by}"
+        # The same number may be some customer's: whoever has the SIM now sees nothing of those accounts either.
+        for customer_id in link_queries.sim_changed(session, agent.phone, now=now):
+            link_queries.note(
+                session, customer_id=customer_id, phone=agent.phone, what="sim_changed", role=None, by=who, now=now
+            )
         ctx.audit(session, by, "agent.sim_changed", agent.code, masked(agent.phone))
-        return phone.sim_changed_at
+        return now
 
 
 def set_credit_limit(ctx: Context, agent_id: int, limit: Money, by: str) -> None:
@@ -150,52 +155,61 @@ def add_commission_rule(
     if not 0 <= basis_points <= 10_000 or not bounded or not in_order or starts < now:
         raise AgentRefused("rule_invalid")
 
-    def write() -> int:
-        with ctx.db.begin() as session:
-            agent = _locked(session, agent_id) if agent_id is not None else None
-            if agent is not None and agent.currency != currency:
-                raise AgentRefused("currency_differs")
-            newest = select(func.max(CommissionRuleRow.version)).where(CommissionRuleRow.currency == currency)
-            row = CommissionRuleRow(
-                version=(session.scalar(newest) or 0) + 1,
-                agent_id=agent_id,
-                currency=currency,
-                basis_points=basis_points,
-                min_minor=min_minor,
-                max_minor=max_minor,
-                valid_from=starts,
-                valid_until=valid_until,
-                made_at=ctx.clock.real_now(),
-                made_by=by[:80],
-            )
-            session.add(row)
-            session.flush()
-            told = f"{basis_points} basis points, {min_minor} to {max_minor or 'any'} minor units of {currency}"
-            ctx.audit(session, by, "agent.commission", agent.code if agent else "all", f"version {row.version}: {told}")
-            return row.version
+    def row() -> CommissionRuleRow:
+        return CommissionRuleRow(
+            agent_id=agent_id,
+            currency=currency,
+            basis_points=basis_points,
+            min_minor=min_minor,
+            max_minor=max_minor,
+            valid_from=starts,
+            valid_until=valid_until,
+            made_at=ctx.clock.real_now(),
+            made_by=by[:80],
+        )
 
-    return once_more(write)
+    return once_more(lambda: _write_rule(ctx, row(), by))
+
+
+def _write_rule(ctx: Context, row: CommissionRuleRow, by: str) -> int:
+    with ctx.db.begin() as session:
+        agent = _locked(session, row.agent_id) if row.agent_id is not None else None
+        if agent is not None and agent.currency != row.currency:
+            raise AgentRefused("currency_differs")
+        return _add_rule(ctx, session, row, agent.code if agent else "all", by)
+
+
+def _add_rule(ctx: Context, session: Session, row: CommissionRuleRow, whose: str, by: str) -> int:
+    newest = select(func.max(CommissionRuleRow.version)).where(CommissionRuleRow.currency == row.currency)
+    row.version = (session.scalar(newest) or 0) + 1
+    session.add(row)
+    session.flush()
+    most = "any" if row.max_minor is None else row.max_minor
+    told = f"{row.basis_points} basis points, {row.min_minor} to {most} minor units of {row.currency}"
+    ctx.audit(session, by, "agent.commission", whose, f"version {row.version}: {told}")
+    return row.version
 
 
 def write_first_rules(ctx: Context, by: str) -> list[str]:
-    written = []
-    for currency, (least, most) in rules.FIRST_RULES.items():
-        with ctx.db.read() as session:
-            known = select(CommissionRuleRow.id).where(
-                CommissionRuleRow.currency == currency, CommissionRuleRow.agent_id.is_(None)
-            )
-            there = session.scalar(known.limit(1)) is not None
-        if not there:
-            add_commission_rule(
-                ctx,
-                currency,
-                rules.FIRST_BASIS_POINTS,
-                min_minor=least,
-                max_minor=most,
-                valid_from=None,
-                valid_until=None,
-                agent_id=None,
-                by=by,
-            )
-            written.append(currency)
-    return written
+    # Two upgrades at once write the same version: the second finds the first when it comes again.
+    return [currency for currency in rules.FIRST_RULES if once_more(partial(_write_first, ctx, currency, by))]
+
+
+def _write_first(ctx: Context, currency: str, by: str) -> bool:
+    """False where the currency has a general rule, in force or not."""
+    general = CommissionRuleRow.currency == currency, CommissionRuleRow.agent_id.is_(None)
+    least, most = rules.FIRST_RULES[currency]
+    with ctx.db.begin() as session:
+        if session.scalar(select(CommissionRuleRow.id).where(*general).limit(1)) is not None:
+            return False
+        row = CommissionRuleRow(
+            currency=currency,
+            basis_points=rules.FIRST_BASIS_POINTS,
+            min_minor=least,
+            max_minor=most,
+            valid_from=ctx.clock.now(),
+            made_at=ctx.clock.real_now(),
+            made_by=by[:80],
+        )
+        _add_rule(ctx, session, row, "all", by)
+        return True
