@@ -14,6 +14,7 @@ from channels.ussd.menu.agent_walks import AGENT_WALKS, KIOSK
 from channels.ussd.menu.engine import HOME, Act, Context, Menu, Pay, Place, Resume, Speak, done, refused
 from channels.ussd.menu.fit import Network, fit
 from channels.ussd.menu.graph import BEGUN
+from channels.ussd.menu.meter_walks import METER_WALKS
 from channels.ussd.menu.screen import Screen
 from core.customers.links import LinkRequestView, MemberView
 from core.customers.model import AgencyView, AgentRole, AttemptView, ContractView, OpenInvoice, ReceiptView, Snapshot
@@ -150,6 +151,7 @@ WALKS: tuple[Walk, ...] = (
     Walk("Look up", "An agency.", MARIE, ("5", "1")),
     Walk("Look up", "Help.", MARIE, ("6",)),
     Walk("Look up", "The language.", MARIE, ("4",)),
+    *(Walk("Meter", one.about, one.caller, one.replies) for one in METER_WALKS),
     Walk("Phones", "Ask to see an account. The words are the same for every number there may be.", STRANGER,
          ("2", _STRANGERS.account_number, "1"), dids=({"asked": True},)),
     Walk("Phones", "A phone that has asked often today.", STRANGER, ("2", _STRANGERS.account_number, "1"),
