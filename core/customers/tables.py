@@ -37,7 +37,8 @@ class CustomerRow(Base):
 class PhoneLinkRow(Base):
     """phone ↔ customer, many to many. Amounts are shown only where it is confirmed and fresh.
 
-    `fresh_until`: stale after months of silence or a change of SIM; None while it was never confirmed.
+    `fresh_until`: stale after months of silence; None while it was never confirmed, or since a change of SIM.
+    `role`, who asks and who decides: `core.customers.links`.
     """
 
     __tablename__ = "phone_link"

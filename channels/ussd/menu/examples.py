@@ -130,6 +130,8 @@ def snapshots() -> Iterator[Snapshot]:
     yield Snapshot(PHONE, NOW, "fr", True, None, (held,), other)
     yield Snapshot(PHONE, NOW, "fr", True, None, (held,), other, requests=REQUESTS, members=MEMBERS)
     yield from prepaid_callers()
+    second = replace(contract(2, "CDF", invoices=2), customer_id=1, role="holder")
+    yield Snapshot(PHONE, NOW, "fr", True, None, (held, second), other, requests=REQUESTS, members=MEMBERS)
     many = tuple(contract(n, "CDF" if n % 2 else "USD", invoices=n % 3) for n in range(1, 12))
     yield Snapshot(PHONE, NOW, "fr", True, "airtel", many, other, (attempt(1, 1, "pending"),), RECEIPTS)
 

@@ -169,3 +169,17 @@ def test_a_payer_sees_no_amount_and_pays(db: Database, sites: tuple[Site, Site],
     asked = guest.types(home.account_number)
     assert AMOUNT not in asked
     assert "How much do you want to pay" in asked
+
+
+def test_a_yes_to_one_account_says_that_the_others_come_with_it(
+    db: Database, sites: tuple[Site, Site], home: town.Home
+) -> None:
+    with db.begin() as session:
+        town.contract(session, home.customer, home.site, None)
+    asks(sites[0], home.account_number)
+    holder = Phone(sites[0], home.phone)
+    holder.dial()
+    for key in ("1", "6", "1"):
+        holder.types(key)
+    asked = holder.types("1")
+    assert f"{grouped(home.account_number)} and your others" in asked

@@ -8,7 +8,6 @@ from channels.ussd.menu.engine import WRONG_CHOICE, Again, Context, Go, Plain, S
 from channels.ussd.menu.screen import Choice, Line, Name, Screen, line
 from channels.ussd.menu.states.agent import to
 from channels.ussd.menu.states.meter_words import is_keypad, left
-from channels.ussd.menu.states.meter_words import is_keypad, left
 from channels.ussd.menu.states.pay import confirmation
 from channels.ussd.menu.states.words import account, short_name, under_way
 from core.customers.model import ContractView

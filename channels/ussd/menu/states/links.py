@@ -18,6 +18,10 @@ _ANOTHER = Choice("another", line(N_("Link another account")))
 _NOTED = N_(
     "Noted. If account {account} exists, its holder decides: {code}, then 6 and 1. Or show your ID at an agency."
 )
+_ASKS = N_("{phone} asks to see and pay account {account}. Say yes only if you know this number.")
+_ASKS_FOR_ALL = N_(
+    "{phone} asks to see and pay account {account} and your others. Say yes only if you know this number."
+)
 # A link in the list: what it may do, in one or two words.
 _MEMBERS = {HOLDER: N_("{phone}: holder"), MEMBER: N_("{phone}: sees, pays"), PAYER: N_("{phone}: pays")}
 
@@ -117,7 +121,8 @@ class LinkRequest(Plain):
         asks = next((r for r in _requests(ctx, contract) if r.id == ctx.params["r"]), None)
         if asks is None:
             raise Gone
-        question = N_("{phone} asks to see and pay account {account}. Say yes only if you know this number.")
+        # A link is to the customer: with a yes to one account come the others.
+        question = _ASKS_FOR_ALL if _is_one_of_several(ctx, contract) else _ASKS
         return Screen(
             (line(question, phone=masked_phone(asks.phone), account=account(contract)),), (_YES, _NO), whole=True
         )
@@ -207,6 +212,10 @@ def _own(ctx: Context) -> ContractView:
     if not contract.own:
         raise Gone
     return contract
+
+
+def _is_one_of_several(ctx: Context, contract: ContractView) -> bool:
+    return sum(c.customer_id == contract.customer_id for c in ctx.snapshot.contracts) > 1
 
 
 def _requests(ctx: Context, contract: ContractView) -> tuple[LinkRequestView, ...]:
