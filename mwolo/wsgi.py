@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from admin.agents import AgentParts
 from admin.blueprint import admin_blueprint
+from admin.cases import CaseParts
 from admin.money import MoneyParts
 from channels.sms.views import sms_blueprint
 from channels.ussd.registry import GATEWAYS as USSD_GATEWAYS
@@ -73,6 +74,7 @@ def create_app(wiring: Wiring | None = None) -> Flask:
             ),
             agents=AgentParts(wiring.agents, AgentDesk(wiring.db, wiring.clock)),
             links=wiring.links,
+            cases=CaseParts(wiring.cases, wiring.promises),
         )
     )
     app.register_blueprint(verify_blueprint(wiring.documents, utility=settings.utility_name))
@@ -101,7 +103,7 @@ def _add_doors(app: Flask, wiring: Wiring, metrics: Metrics) -> None:
     app.register_blueprint(
         ussd_blueprint(
             wiring.ussd_turns(metrics.counter("turns")),
-            RedisSessionEnds(wiring.ussd_sessions),
+            RedisSessionEnds(wiring.ussd_sessions, wiring.clock),
             gateways,
             dict.fromkeys(gateways, ussd_secrets),
             count=metrics.counter("ussd"),

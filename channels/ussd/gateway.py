@@ -9,6 +9,8 @@ from typing import Literal, Protocol
 MAX_TRANSCRIPT = 2000
 
 EndStatus = Literal["reached_end", "left", "failed"]
+# What the network adds to it; most add nothing.
+EndReason = Literal["", "timeout", "cancelled", "other"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class EndNotice:
     status: EndStatus
     duration_ms: int | None
     hops: int | None
+    reason: EndReason = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ from redis.retry import Retry
 
 from channels.ussd.gateway import EndNotice
 from channels.ussd.scripts import Script, Scripts
+from core.kernel.clock import Clock
+from core.turns.model import EndEntry
 
 # Carriers drop a session after 90 to 180 s. Keeping ours longer only brings dead menus back to life.
 SESSION_TTL_S = 180
@@ -81,6 +83,14 @@ return ARGV[5]
 # A session that is over frees the phone; one that was replaced by a newer one on the same phone does not.
 _CLOSE = Script("if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0", keys=1)
 _RELEASE = _CLOSE
+_END = Script(
+    """
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+if redis.call('RPUSH', KEYS[2], ARGV[2]) > tonumber(ARGV[3]) then redis.call('LPOP', KEYS[2]) end
+return 1
+""",
+    keys=2,
+)
 
 KEEP_RESUME: Final = "="
 FORGET_RESUME: Final = ""
@@ -229,20 +239,35 @@ class SessionStore:
         """Give a claimed turn back without running it."""
         self._run(_RELEASE, keys.lock, claimed.token)
 
-    def close(self, keys: SessionKeys) -> None:
-        """The network says that the session is over: the phone is free."""
-        self._run(_CLOSE, keys.opened, keys.session)
+    def close(self, keys: SessionKeys, journal: str) -> None:
+        """The network says that the session is over: the phone is free, and the journal has it."""
+        self._run(_END, keys.opened, JOURNAL, keys.session, journal, JOURNAL_MAX)
 
 
 class RedisSessionEnds:
-    """Takes the news that a session is over. Repeats, and news that comes late, change nothing."""
+    """Takes the news that a session is over, and hands it to the journal. Repeats, and news that comes late, change
+    nothing else."""
 
-    def __init__(self, store: SessionStore) -> None:
+    def __init__(self, store: SessionStore, clock: Clock) -> None:
         self._store = store
+        self._clock = clock
 
     def ended(self, notice: EndNotice) -> None:
         keys = self._store.keys(notice.gateway, notice.session_id, notice.phone, notice.service_code)
-        self._store.close(keys)
+        entry = EndEntry(
+            gateway=notice.gateway,
+            session_id=notice.session_id,
+            phone=notice.phone,
+            service_code=notice.service_code,
+            network=notice.network_code,
+            status=notice.status,
+            reason=notice.reason,
+            duration_ms=notice.duration_ms,
+            hops=notice.hops,
+            day=self._clock.real_now().date().isoformat(),
+            at=self._clock.now().isoformat(),
+        )
+        self._store.close(keys, entry.to_json())
 
 
 class RedisOpenSessions:

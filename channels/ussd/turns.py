@@ -382,6 +382,8 @@ class UssdTurns:
             contract_id=ran.contract_id,
             at=self._clock.now().isoformat(),
             seen_contract_id=seen,
+            network=turn.network_code,
+            language=ran.memory.language or "",
         )
 
     def _turn_key(self, turn: Turn, claimed: Claimed) -> str:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
-from channels.ussd.gateway import MAX_TRANSCRIPT, EndNotice, EndStatus, Malformed, Turn
+from channels.ussd.gateway import MAX_TRANSCRIPT, EndNotice, EndReason, EndStatus, Malformed, Turn
 
 _FORM = "application/x-www-form-urlencoded"
 _MAX_FIELDS = 20
@@ -58,7 +58,18 @@ class AfricasTalkingUssd:
             return Malformed("unknown_status")
         session_id, phone, service_code, network_code = who
         duration, hops = _count(form.get("durationInMillis")), _count(form.get("hopsCount"))
-        return EndNotice(self.name, session_id, phone, service_code, network_code, status, duration, hops)
+        reason = _reason(form.get("errorMessage", ""))
+        return EndNotice(self.name, session_id, phone, service_code, network_code, status, duration, hops, reason)
+
+
+def _reason(error: str) -> EndReason:
+    """Their words go no further: nobody knows what they may quote."""
+    words = error.lower()
+    if not words.strip():
+        return ""
+    if "time" in words and "out" in words:
+        return "timeout"
+    return "cancelled" if "cancel" in words or "abort" in words else "other"
 
 
 def _form(body: bytes, content_type: str) -> dict[str, str] | Malformed:

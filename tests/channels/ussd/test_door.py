@@ -6,13 +6,17 @@ from urllib.parse import urlencode
 
 import pytest
 import redis
+from sqlalchemy import select
 
 from channels.ussd.gateway import EndNotice, Malformed, Turn
 from channels.ussd.gateways.africastalking import AfricasTalkingUssd
+from channels.ussd.journal import drain
 from channels.ussd.registry import GATEWAYS
-from channels.ussd.sessions import RedisOpenSessions, SessionStore
+from channels.ussd.sessions import JOURNAL, RedisOpenSessions, SessionStore
 from channels.ussd.views import MAX_BODY_BYTES, ussd_blueprint
 from core.db import Database
+from core.services.turns import Turns
+from core.turns.tables import SessionEndRow, TurnRow
 from tests.channels.ussd.ussd_world import PATH_SECRET, FakePayments, Site, populate
 
 FORM = "application/x-www-form-urlencoded"
@@ -144,6 +148,40 @@ def test_a_phone_is_open_until_its_session_ends(site: Site, db: Database, client
     for text in ("", "1", "1*1", "1*1*1"):
         web.post(PATH, data={**GOOD, "phoneNumber": phone, "sessionId": "ATUid_2", "text": text})
     assert not sessions.has_open(phone), "END frees the phone for the operator's prompt"
+
+
+def test_the_journal_hears_of_the_end_and_of_nothing_typed(site: Site, db: Database, client: redis.Redis) -> None:
+    phone = populate(db, 1)[0].phone
+    web = site.app.test_client()
+    web.post(PATH, data={**GOOD, "phoneNumber": phone})
+    for _ in range(2):
+        web.post(PATH + "/end", data={**END, "phoneNumber": phone, "errorMessage": "Request timed out 1234"})
+    waiting = client.lrange(JOURNAL, 0, -1)
+    assert len(waiting) == 3
+    assert not any(b"1234*" in one or b"*1234" in one or b"timed out" in one for one in waiting[1:])
+    drain(client, Turns(db))
+    with db.read() as session:
+        (row,) = session.scalars(select(SessionEndRow))
+        assert (row.state, row.network, row.status, row.reason, row.how) == (
+            "home",
+            "63001",
+            "left",
+            "timeout",
+            "timed_out",
+        )
+        assert (row.duration_ms, row.hops) == (12345, 3)
+        (turn,) = session.scalars(select(TurnRow))
+        assert (turn.network, turn.language) == ("63001", "fr")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [("", ""), ("Request timed out", "timeout"), ("Aborted by user", "cancelled"), ("Bad prefix", "other")],
+)
+def test_what_the_network_says_of_an_end_becomes_one_of_our_words(error: str, reason: str) -> None:
+    notice = AfricasTalkingUssd().read_end(urlencode({**END, "errorMessage": error}).encode(), FORM)
+    assert isinstance(notice, EndNotice)
+    assert notice.reason == reason
 
 
 def test_without_redis_the_door_says_try_again(db: Database, payments: FakePayments, clock: object) -> None:

@@ -196,7 +196,7 @@ class Site:
         self.app.register_blueprint(
             ussd_blueprint(
                 turns,
-                RedisSessionEnds(store),
+                RedisSessionEnds(store, clock),
                 {"africastalking": AfricasTalkingUssd()},
                 {"africastalking": ("older-secret", PATH_SECRET)},
                 count=count,
