@@ -93,13 +93,15 @@ _STATES: Mapping[str, Mapping[str, tuple[str, str]]] = {
 }
 
 _NAMES: Mapping[str, Mapping[str, str]] = {
-    "brand": {"mpesa": "M-Pesa", "airtel": "Airtel Money", "orange": "Orange Money"},
+    "brand": {"mpesa": "M-Pesa", "airtel": "Airtel Money", "orange": "Orange Money", "agent": "Agents"},
     "wallet": {
         "vodacom": "Vodacom M-Pesa",
         "pawapay": "pawaPay",
         "airtel": "Airtel Money",
         "orange": "Orange Money",
         "mpesa_ke": "Safaricom M-Pesa",
+        # Money that an agent took stands where a wallet does; the word is the same in both languages.
+        "agent": "Agents",
     },
     "origin": {"ussd": "USSD", "sms": "SMS", "api": "API"},
     "callback_kind": {

@@ -78,14 +78,14 @@ ANSWERS: tuple[Kind, ...] = (
         "sms.pay.asked",
         N_(
             "{brand} will ask for your PIN: {amount} for account {account}. "
-            "You did not want this? Refuse it. The receipt comes by SMS."
+            "If you did not want this, refuse it. The receipt comes by SMS."
         ),
     ),
     _answer(
         "sms.pay.asked_for",
         N_(
             "{brand} will ask for your PIN: {amount} for account {account} of {name}. "
-            "Is this wrong? Refuse it. The receipt comes by SMS."
+            "If this is wrong, refuse it. The receipt comes by SMS."
         ),
     ),
     _answer(
@@ -144,7 +144,7 @@ ANSWERS: tuple[Kind, ...] = (
         "sms.receipt",
         N_("{day}: {amount} received for account {account}. Receipt {receipt}, code {verification}."),
     ),
-    _answer("sms.receipt.none", N_("There is no receipt for your account yet. Questions? Dial {code}.")),
+    _answer("sms.receipt.none", N_("There is no receipt for your account yet. For questions, dial {code}.")),
     # -- verify
     _answer(
         "sms.verify.real",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -234,3 +236,11 @@ def test_two_commands_cannot_share_a_word() -> None:
     pay = COMMANDS["pay"]
     with pytest.raises(ValueError, match="PAYER is both"):
         vocabulary_of([pay, Command("other", {"fr": ("PAYER",)}, pay.answer)])
+
+
+def test_the_page_lists_every_word() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "sms.md").read_text("utf-8")
+    for name, command in COMMANDS.items():
+        [row] = [line for line in page.splitlines() if line.startswith(f"| {name} |")]
+        cells = [cell.replace("*", "").split() for cell in row.split("|")[2:-1]]
+        assert cells == [list(command.words[language]) for language in LANGUAGES]
