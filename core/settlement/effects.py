@@ -60,23 +60,27 @@ def standing(session: Session, contract: ContractRow) -> tuple[Money, Money]:
 
 
 def holders(session: Session, contract: ContractRow, *, clock: Clock) -> list[Addressee]:
-    """The confirmed phones of a contract's customer, fresh ones before stale ones, holder first.
+    """The confirmed phones of a contract's household, fresh ones before stale ones, holder first.
 
-    A stale one (months of silence, another SIM) may be somebody else's by now, and somebody who only pays is none of
-    the household: neither is `fresh`, and neither is told an amount that is owed.
+    A stale one (months of silence, another SIM) may be somebody else's by now: it is told no amount that is owed. Who
+    only pays for the account is not of the household: as a payer that phone gets its own receipts.
     """
     language = func.coalesce(PhoneLinkRow.language, PhoneRow.language, CustomerRow.language)
     rows = session.execute(
-        select(PhoneLinkRow.phone, language, PhoneLinkRow.customer_id, PhoneLinkRow.fresh_until, PhoneLinkRow.role)
+        select(PhoneLinkRow.phone, language, PhoneLinkRow.customer_id, PhoneLinkRow.fresh_until)
         .join(CustomerRow, CustomerRow.id == PhoneLinkRow.customer_id)
         .outerjoin(PhoneRow, PhoneRow.phone == PhoneLinkRow.phone)
-        .where(PhoneLinkRow.customer_id == contract.customer_id, PhoneLinkRow.confirmed_at.is_not(None))
+        .where(
+            PhoneLinkRow.customer_id == contract.customer_id,
+            PhoneLinkRow.confirmed_at.is_not(None),
+            PhoneLinkRow.role.in_(SEES_AMOUNTS),
+        )
         .order_by(case((PhoneLinkRow.role == "holder", 0), else_=1), PhoneLinkRow.id)
     )
     now = clock.now()
     people = [
-        Addressee(phone, tongue, customer_id, fresh=until is not None and until > now and role in SEES_AMOUNTS)
-        for phone, tongue, customer_id, until, role in rows
+        Addressee(phone, tongue, customer_id, fresh=until is not None and until > now)
+        for phone, tongue, customer_id, until in rows
     ]
     return sorted(people, key=lambda person: not person.fresh)
 

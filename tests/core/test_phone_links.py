@@ -21,6 +21,7 @@ from core.notices.tables import NoticeRow
 from core.services.links import PhoneLinks
 from core.services.staff import Staff
 from core.services.turns import Turns
+from core.settlement.effects import holders
 from core.staff.tables import AuditRow
 from core.turns.deeds import Kept
 from core.turns.model import TurnEntry
@@ -411,3 +412,15 @@ def test_a_phone_asks_twice_at_once(any_house: Household) -> None:
     )
     assert [s.did for s in said] == [{"asked": True}] * 2
     assert (any_house.count(LinkRequestRow), len(any_house.told())) == (1, 1)
+
+
+# -- what SMS say, and to whom -----------------------------------------------------------------------------------------
+
+
+def test_a_payers_phone_gets_its_own_receipts_and_nothing_else(house: Household) -> None:
+    """It is not told what the account owes, nor of money that others paid; a stale phone is told no debt either."""
+    house.member(GUEST, role="payer")
+    house.member(OTHER_GUEST, fresh=False)
+    with house.db.begin() as session:
+        people = holders(session, house.home.contract, clock=house.clock)
+    assert [(person.phone, person.fresh) for person in people] == [(house.holder, True), (OTHER_GUEST, False)]
