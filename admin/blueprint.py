@@ -9,6 +9,7 @@ from werkzeug.exceptions import Forbidden, HTTPException, InternalServerError, N
 
 from admin import auth
 from admin.agents import AgentParts
+from admin.cases import CaseParts
 from admin.money import MoneyParts
 from admin.parts import Parts, ReceiptSource, page
 from admin.views import (
@@ -24,11 +25,13 @@ from admin.views import (
     money_suspense,
     money_wallets,
     phones,
+    promises,
     search,
     session,
     today,
 )
 from admin.views import agents as agent_pages
+from admin.views import cases as case_pages
 from core.i18n import N_
 from core.kernel.clock import WEST, Clock
 from core.kernel.errors import NotRecorded
@@ -47,6 +50,7 @@ def admin_blueprint(
     money: MoneyParts,
     agents: AgentParts,
     links: PhoneLinks,
+    cases: CaseParts,
     clock: Clock,
     utility: str,
     secure: bool,
@@ -54,7 +58,7 @@ def admin_blueprint(
 ) -> Blueprint:
     """The console at `/admin/`.
 
-    `money`, `agents`, `links`: the services behind those pages. `secure`: it is served by https only
+    `money`, `agents`, `links`, `cases`: the services behind those pages. `secure`: it is served by https only
     (cookies say so, and browsers are told to remember). `utility`: the name in its head. The app needs a secret key;
     form tokens are checked on the console's own routes and on no others.
     """
@@ -76,6 +80,8 @@ def admin_blueprint(
     for agent_view in (agent_pages, agents_office, agents_cash):
         agent_view.add_pages(admin, parts, agents)
     phones.add_pages(admin, parts, links)
+    for case_view in (case_pages, promises):
+        case_view.add_pages(admin, parts, cases)
     _add_errors(admin, parts)
     return admin
 

@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from admin import words
 from admin.parts import day_time, say
-from core.desk.model import Asked, Billed, Crew, Decided, Dial, Dunned, Entry, Paid, Step, Switched, Told
+from core.desk.model import (
+    Asked,
+    Billed,
+    Crew,
+    Decided,
+    Dial,
+    Dunned,
+    Entry,
+    Paid,
+    Promised,
+    Reported,
+    Step,
+    Switched,
+    Told,
+)
+from core.i18n import day
 from core.kernel.money import Money
 
 Row = list[object]
@@ -48,6 +63,12 @@ def row_of(entry: Entry, zone: str) -> Row:
             ]  # fmt: skip
         case Crew():
             return [kind, entry.account, entry.state, "", "", entry.meter_id or "", entry.task, entry.detail]
+        case Reported():
+            what = say(words.name("case", entry.what))
+            return [kind, entry.account, entry.state, "", "", entry.number, f"{what}: {entry.body}", entry.close_reason]
+        case Promised():
+            until = day(entry.promised_on)
+            return [kind, entry.account, entry.state, *_money(entry.amount), entry.phone, until, entry.end_reason]
 
 
 def _money(money: Money) -> tuple[str, str]:

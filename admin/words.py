@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from admin.case_words import CASE_NAMES, CASE_STATES
 from core.i18n import N_
 
 # Tones: good, wait, bad, quiet. They colour a chip; the word beside them says the same.
@@ -368,14 +369,14 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
 
 def state(group: str, value: str | None) -> tuple[str, str]:
     """(msgid, tone) of a state; ('', 'quiet') when there is no word for it."""
-    return _STATES.get(group, {}).get(value or "", ("", "quiet"))
+    return (_STATES.get(group) or CASE_STATES.get(group, {})).get(value or "", ("", "quiet"))
 
 
 def name(group: str, value: str | None) -> str:
     """The msgid for a code, or the code itself."""
     if value is None:
         return ""
-    return _NAMES.get(group, {}).get(value, value)
+    return _NAMES.get(group, {}).get(value) or CASE_NAMES.get(group, {}).get(value, value)
 
 
 def step(value: str) -> tuple[str, str]:

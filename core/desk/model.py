@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
+from core.cases.model import CaseCounts
+from core.desk.case_model import Promised as Promised
+from core.desk.case_model import Reported as Reported
 from core.kernel.money import Money
 
 # -- today -----------------------------------------------------------------------------------------------------------
@@ -113,6 +116,7 @@ class Today:
     notices: tuple[NoticeCount, ...]
     stray: tuple[StrayMeter, ...]
     stray_count: int
+    cases: CaseCounts
 
 
 # -- search ----------------------------------------------------------------------------------------------------------
@@ -396,8 +400,8 @@ class Crew:
     done_by: str | None
 
 
-Entry = Dial | Asked | Paid | Billed | Told | Dunned | Decided | Switched | Crew
-KINDS = ("dial", "asked", "paid", "billed", "told", "dunned", "switched")
+Entry = Dial | Asked | Paid | Billed | Told | Dunned | Decided | Switched | Crew | Reported | Promised
+KINDS = ("dial", "asked", "paid", "billed", "told", "dunned", "switched", "reported")
 
 
 @dataclass(frozen=True, slots=True)

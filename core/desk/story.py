@@ -29,6 +29,7 @@ from core.desk.model import (
     Switched,
     Told,
 )
+from core.desk.story_cases import promised, reported
 from core.desk.story_money import asked, paid
 from core.desk.story_scope import Page, Scope
 from core.kernel.money import Money
@@ -281,7 +282,7 @@ def _crew(session: Session, scope: Scope, page: Page) -> list[Entry]:
     ]
 
 
-Source = Callable[[Session, Scope, Page], list[Entry]]
+Source = Callable[[Session, Scope, Page], Sequence[Entry]]
 SOURCES: Mapping[str, tuple[Source, ...]] = {
     "dial": (_dials,),
     "asked": (asked,),
@@ -290,4 +291,5 @@ SOURCES: Mapping[str, tuple[Source, ...]] = {
     "told": (_told,),
     "dunned": (_dunned, _decided),
     "switched": (_switched, _crew),
+    "reported": (reported, promised),
 }

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from core.cases import queries as cases
 from core.db import Database
 from core.desk import head, search, today
 from core.desk import story as stories
@@ -51,6 +52,7 @@ class Desk:
                 notices=today.notices(session, since=since),
                 stray=today.stray_meters(session, limit=limit),
                 stray_count=today.stray_count(session),
+                cases=cases.counts(session),
             )
 
     def _ahead(self) -> timedelta:

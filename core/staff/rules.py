@@ -50,6 +50,8 @@ class Permission(StrEnum):
     STOP_AGENTS = "stop agents"
     RUN_AGENTS = "run agents"
     LINK_PHONES = "link phones"
+    WORK_CASES = "work cases"
+    CANCEL_PROMISES = "cancel promises"
     SEE_AUDIT = "see audit"
 
 
@@ -63,6 +65,8 @@ _ADDED: dict[Role, frozenset[Permission]] = {
             Permission.ASK_WALLETS,
             Permission.EDIT_NUMBERS,
             Permission.ASK_REFUNDS,
+            Permission.WORK_CASES,
+            Permission.CANCEL_PROMISES,
             Permission.SEE_AGENTS,
             Permission.TAKE_CASH,
             # Whoever sits at the counter sees the card that the person shows.

@@ -11,8 +11,10 @@ from sqlalchemy.orm import Session
 
 from admin.agents import AgentParts
 from admin.blueprint import admin_blueprint
+from admin.cases import CaseParts
 from admin.money import MoneyParts
 from core.billing.tables import DunningDecisionRow, InvoiceRow, ReminderRow
+from core.cases.tables import CaseRow
 from core.db import Database
 from core.kernel.clock import Clock, FixedClock
 from core.kernel.digits import with_check
@@ -21,10 +23,13 @@ from core.ledger.tables import AccountRow, JournalRow, TransferRow
 from core.notices.tables import DeliveryReportRow, NoticeRow
 from core.outbox import OutboxRow
 from core.payments.tables import AttemptEventRow, AttemptRow, PaymentRow, WalletPostRow
+from core.promises.tables import PromiseRow
 from core.services.agents import Agents
 from core.services.agents.desk import AgentDesk
+from core.services.cases import Cases
 from core.services.desk import Desk
 from core.services.links import PhoneLinks
+from core.services.promises import Promises
 from core.services.staff import Staff
 from core.supply.tables import (
     CrewTaskRow,
@@ -68,6 +73,7 @@ class Console:
     money: MoneyParts
     agents: AgentParts
     links: PhoneLinks
+    cases: CaseParts
 
 
 def build(
@@ -88,8 +94,9 @@ def build(
     fast = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     agents = AgentParts(Agents(db, clock, staff.audit, hasher=fast), AgentDesk(db, clock))
     links = PhoneLinks(db, clock, staff.audit)
-    app = app_of(clock, staff, desk, money, agents, links, secure=secure, receipts=receipts)
-    return Console(app, staff, desk, money, agents, links)
+    cases = CaseParts(Cases(db, clock), Promises(db, clock))
+    app = app_of(clock, staff, desk, money, agents, links, cases, secure=secure, receipts=receipts)
+    return Console(app, staff, desk, money, agents, links, cases)
 
 
 def app_of(
@@ -99,6 +106,7 @@ def app_of(
     money: MoneyParts,
     agents: AgentParts,
     links: PhoneLinks,
+    cases: CaseParts,
     *,
     secure: bool = False,
     receipts: NoReceipts | None = None,
@@ -116,6 +124,7 @@ def app_of(
             money=money,
             agents=agents,
             links=links,
+            cases=cases,
         )
     )
     return app
@@ -139,6 +148,19 @@ def everything_happened(db: Database, clock: FixedClock, *, name: str = "Mbuyi K
         _payment(session, home, invoice, paid, now - timedelta(minutes=8))
         _attempt(session, home, now - timedelta(minutes=2), "unknown", is_open=True, own_ref="EUNKNOWN000000000001")
         _light_on(session, home, now - timedelta(minutes=8))
+        session.add(
+            CaseRow(
+                number="1000019", kind="outage", source="ussd", contract_id=home.contract.id, phone=home.phone,
+                opened_at=now - timedelta(hours=20), opened_by=home.phone,
+            )
+        )  # fmt: skip
+        session.add(
+            PromiseRow(
+                contract_id=home.contract.id, state="broken", promised_on=(now - timedelta(days=2)).date(),
+                amount_minor=2_850_000, currency="CDF", phone=home.phone, policy_version=1,
+                made_at=now - timedelta(days=5), ended_at=now - timedelta(days=1), ended_by="sweep",
+            )
+        )  # fmt: skip
         session.add(
             OutboxRow(
                 kind="notice.send", key="notice:999", queue="notices", body={}, state="dead",
