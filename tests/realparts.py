@@ -35,7 +35,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until(condition: Callable[[], object], *, what: str, timeout_s: float = 60.0) -> None:
+def wait_until(condition: Callable[[], object], *, what: str, timeout_s: float = 180.0) -> None:
     """Wait on a condition, never on a sleep. The limit is there to end a broken run, not to measure."""
     end = time.monotonic() + timeout_s
     while not condition():

@@ -54,6 +54,7 @@ def browser() -> Iterator[Browser]:
 
 def logged_in(browser: Browser, desk: Desk, login: str) -> Page:
     page = browser.new_context(viewport={"width": 360, "height": 740}, locale="fr-FR").new_page()
+    page.set_default_timeout(60_000)
     page.goto(f"{desk.address}/admin/login")
     page.fill("#login", login)
     page.fill("#password", PASSWORD)

@@ -188,8 +188,6 @@ def browser() -> Iterator[Any]:
     binary = chromium_binary()
     if binary is None:
         pytest.skip("no Chromium on this machine (Debian: apt install chromium)")
-    # Ends a broken run; measures nothing.
-    sync_api.expect.set_options(timeout=60_000)
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=binary)
         exercised("Chromium", browser.version)
@@ -220,6 +218,7 @@ def page(browser: Any, server: Server) -> Iterator[Any]:
 @contextmanager
 def opened(browser: Any, server: Server) -> Iterator[Any]:
     page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.set_default_timeout(60_000)
     asked: list[str] = []
     complaints: list[str] = []
     page.on("request", lambda sent: asked.append(sent.url))

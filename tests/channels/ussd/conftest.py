@@ -23,7 +23,7 @@ def redis_url() -> Iterator[str]:
 @pytest.fixture
 def client(redis_url: str) -> Iterator[redis.Redis]:
     """An empty Redis."""
-    made = connect(redis_url)
+    made = connect(redis_url, timeout_s=30)
     made.flushall()
     yield made
     made.close()

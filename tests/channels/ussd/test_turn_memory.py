@@ -280,7 +280,7 @@ def test_a_duplicate_waits_for_the_first_ones_answer(phone: Phone, site: Site, m
     def held(number: str, account: str | None = None, *, details: bool = True, turn_key: str | None = None) -> object:
         looks.append(number)
         inside.set()
-        assert go_on.wait(20)
+        assert go_on.wait(60)
         return look(number, account, details=details, turn_key=turn_key)
 
     phone.dial()
@@ -289,7 +289,7 @@ def test_a_duplicate_waits_for_the_first_ones_answer(phone: Phone, site: Site, m
     answers: list[str] = []
     threads = [threading.Thread(target=lambda: answers.append(phone.send())) for _ in range(3)]
     threads[0].start()
-    assert inside.wait(20)
+    assert inside.wait(60)
     for copy in threads[1:]:
         copy.start()
     go_on.set()

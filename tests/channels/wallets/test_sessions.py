@@ -43,7 +43,7 @@ def test_many_threads_make_one_session() -> None:
 
     def create() -> str:
         for _ in range(7):
-            assert others_wait.acquire(timeout=10)
+            assert others_wait.acquire(timeout=60)
         made.append(1)
         return "session"
 

@@ -21,7 +21,7 @@ from tests.core.agents.kiosk import END, FAST
 
 def main() -> None:
     order = json.loads(sys.stdin.readline())
-    db, clock = Database(order["url"]), SystemClock()
+    db, clock = Database(order["url"], busy_timeout_s=30), SystemClock()
     staff = Staff(db, clock, "a secret of the tests", hasher=FAST)
     agents = Agents(db, clock, staff.audit, hasher=FAST)
     print("ready", flush=True)

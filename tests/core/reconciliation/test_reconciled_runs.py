@@ -151,7 +151,7 @@ def test_a_report_and_a_closing_wait_for_each_other(
 
     def held(*_: object) -> None:
         inside.set()
-        assert go.wait(10)
+        assert go.wait(60)
 
     remember, figures = imports._remember, days._figures
 
@@ -177,7 +177,7 @@ def test_a_report_and_a_closing_wait_for_each_other(
     one, two = (take, close) if first == "import" else (close, take)
     with ThreadPoolExecutor(2) as pool:
         leading = pool.submit(one)
-        assert inside.wait(10)
+        assert inside.wait(60)
         monkeypatch.undo()
         following = pool.submit(two)
         _until_somebody_waits(any_clerk.db)

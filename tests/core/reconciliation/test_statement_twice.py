@@ -405,11 +405,11 @@ def test_statement_and_answer_about_one_payment_do_not_block_each_other(any_cler
         with clerk.db.begin() as session:
             lock_payment(session, payment.id)
             held.set()
-            assert go.wait(10)
+            assert go.wait(60)
             session.get_one(AttemptRow, attempt_id, with_for_update={"key_share": True}).flag = "statement"
 
     def answer() -> None:
-        assert held.wait(10)
+        assert held.wait(60)
         clerk.till.payments.record_statement(attempt_id, Paid("T77", BILL))
 
     def waits() -> bool:

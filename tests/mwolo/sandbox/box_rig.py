@@ -30,7 +30,7 @@ from mwolo.sandbox.store import Store
 
 MPESA, AIRTEL, ORANGE = "+243810000001", "+243970000002", "+243890000003"
 # Long enough for the slowest machine; reached only when something is broken.
-PATIENCE_S = 20.0
+PATIENCE_S = 120.0
 
 
 def until(found: Callable[[], Any], what: str = "") -> Any:

@@ -33,7 +33,7 @@ def free_port() -> int:
 
 def alive(port: int) -> bool:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/sandbox/healthz", timeout=2) as reply:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/sandbox/healthz", timeout=60) as reply:
             return reply.status == 200
     except OSError:
         return False
@@ -117,7 +117,7 @@ def test_sigterm_ends_it_and_a_restart_forgets_nothing(
     seen = len(product.letters)
     process, port = start()
     until(lambda: len(product.letters) > seen, "the callback after the restart")
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/sandbox/api/phones", timeout=5) as reply:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/sandbox/api/phones", timeout=60) as reply:
         assert [row["balance"] for row in json.load(reply)] == ["4000"]
     process.send_signal(signal.SIGTERM)
     assert process.wait(PATIENCE_S) == 0
