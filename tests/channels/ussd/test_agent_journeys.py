@@ -235,7 +235,7 @@ def test_the_float_and_the_day(trade: Trade) -> None:
     screen = trade.enter(FLOAT_TODAY).screen
     assert said("Float {balance}. Left to sell: {free}.", balance="92 000 FC", free="92 000 FC") in screen
     today = said(
-        "Today: {count} sales, {amount}, commission {commission}.", count="2", amount="8 000 FC", commission="160 FC"
+        "Sales today: {count}, {amount}, commission {commission}.", count="2", amount="8 000 FC", commission="160 FC"
     )
     assert today in screen
     assert said("Commission owed to you: {amount}.", amount="160 FC") in screen

@@ -35,7 +35,7 @@ class Float(Entered):
         if no is not None:
             return no
         seen = did(ctx)
-        today = N_("Today: {count} sales, {amount}, commission {commission}.")
+        today = N_("Sales today: {count}, {amount}, commission {commission}.")
         lines = (
             line(
                 N_("Float {balance}. Left to sell: {free}."),
@@ -50,10 +50,10 @@ class Float(Entered):
             ),
             line(N_("Commission owed to you: {amount}."), amount=money(ctx, seen["owed"]).text),
         )
-        return Screen(lines, (Choice("buy", line(N_("Buy float")), "1"),))
+        return Screen(lines)
 
     def answer(self, ctx: Context, said: Said) -> Step:
-        return Go("agent.buy") if said.choice == "buy" else Again(line(WRONG_CHOICE))
+        return Again(line(WRONG_CHOICE))
 
 
 class Cash(Entered):
