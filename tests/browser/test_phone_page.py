@@ -18,6 +18,9 @@ from flask import Flask, Response, jsonify, request, send_from_directory
 from werkzeug.serving import BaseWSGIServer, make_server
 
 import mwolo.sandbox
+from core.kernel.digits import grouped
+from core.prepaid.ports import Device
+from meters.registry import TOKEN_MAKERS
 from mwolo.sandbox.app import create_app, sandbox_of
 from mwolo.sandbox.config import SandboxConfig
 from mwolo.sandbox.ledger import Ask
@@ -318,6 +321,27 @@ def test_the_operators_books(browser: Any, box: Box, tmp_path: Path) -> None:
             sow_with_a_sentence(page)
         server.stop()
         assert [row["kind"] for row in inside.box.ledger.movements.of("airtel")] == ["payment", "reversal", "walk_in"]
+
+
+def test_a_token_is_typed_on_the_meter(browser: Any, box: Box, tmp_path: Path) -> None:
+    """The digits of the SMS, on a meter without a radio: light, once."""
+    key, code = "dac86b1a29ab82edc5fbbc41ec9530f6", 516_959_010
+    made = TOKEN_MAKERS["openpaygo_token"].add(Device(1, False, bytes.fromhex(key), code), 6)
+    app = create_app(SandboxConfig(data_dir=tmp_path))
+    with closing(sandbox_of(app)):
+        keypad = {"id": "M1", "key": key, "starting_code": code, "account": "1042207315"}
+        app.test_client().post("/sandbox/api/seed", json={"phones": box.phones(), "keypads": [keypad]})
+        server = Server(app)
+        with opened(browser, server) as page:
+            sync_api.expect(page.locator("body")).to_have_attribute("data-supply", "off")
+            for outcome in ("Accepté : +6 jours.", "Ce code a déjà servi."):
+                page.locator("#keypad-token").fill(grouped(made.token))
+                page.locator("#keypad button").click()
+                sync_api.expect(page.locator("#keypad-said")).to_have_text(outcome)
+            sync_api.expect(page.locator("body")).to_have_attribute("data-supply", "on")
+            sync_api.expect(page.locator("#meter-line")).to_have_text("Compteur M1 · 6 jours")
+            noted(page, "did_token")
+        server.stop()
 
 
 def look_into_the_books(page: Any) -> None:

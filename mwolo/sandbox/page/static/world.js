@@ -3,6 +3,7 @@
 import { aheadSeconds, clockKnown, moveClock, now, partOfDay, readClock, tomorrowMorning, ZONE } from "./clock.js";
 import { byId, make } from "./dom.js";
 import { Refused } from "./api.js";
+import { Keypad } from "./keypad.js";
 import { amountText, dateText, t, timeText } from "./words.js";
 
 const DIARY_LENGTH = 30;
@@ -11,6 +12,10 @@ export class World {
   constructor() {
     this.moving = false;
     this.diary = [];
+    this.keypad = new Keypad((handset, n) => {
+      this.note("did_token", { name: handset.name(), n });
+      handset.pollMeter();
+    });
     for (const button of byId("clock-keys").querySelectorAll("button")) {
       button.addEventListener("click", () => this.move(button));
     }
@@ -28,10 +33,11 @@ export class World {
     const words = supply === "none" ? t("no_meter") : t(`supply_${supply}`);
     if (state.textContent !== words) state.textContent = words;
     byId("meter-line").textContent = meter ? meterWords(meter) : "";
+    this.keypad.show(handset ?? null);
     byId("purse-name").textContent = customer?.brand_name || t("purse");
     byId("purse").textContent = customer ? amountText(customer.balance, customer.currency) : "–";
     const online = byId("meter-online");
-    online.disabled = !meter;
+    online.disabled = !meter || meter.kind === "keypad";
     if (document.activeElement !== online) online.checked = meter ? meter.online !== false : true;
   }
 
@@ -95,6 +101,7 @@ export class World {
 
 function meterWords(meter) {
   const words = [t("meter", { id: meter.id })];
+  if (meter.kind === "keypad") return [...words, t("days_left", { n: meter.days_left })].join(" · ");
   if (meter.relay) words.push(t("relay", { state: meter.relay }));
   if (meter.version !== undefined && meter.version !== null) words.push(t("version", { v: meter.version }));
   if (meter.kwh !== undefined && meter.kwh !== null) words.push(`${meter.kwh}\u00a0kWh`);
