@@ -17,18 +17,17 @@ from pathlib import Path
 
 from tests.realparts import PARTS
 
+STORIES = ("tests/processes/test_demo.py", "tests/processes/test_wallet_trouble.py")
 # What runs beside the rest, each in a process of its own.
 BESIDE = {
-    "The real processes": (
-        "tests/processes/test_money_under_fire.py",
-        "tests/processes/test_turns_on_two_processes.py",
+    "The real processes": tuple(
+        sorted({str(path) for path in Path("tests/processes").glob("test_*.py")}.difference(STORIES))
     ),
     "Every wallet under every fault, the browser, agents, the demo and its stories": (
         "tests/wallets",
         "tests/browser",
         "tests/core/agents",
-        "tests/processes/test_demo.py",
-        "tests/processes/test_wallet_trouble.py",
+        *STORIES,
     ),
 }
 
