@@ -9,7 +9,7 @@ from typing import Protocol
 import structlog
 
 from channels.sms.command import Asked, Doors
-from channels.sms.keywords import Heard, hear
+from channels.sms.keywords import Heard, hear, is_small_talk
 from channels.sms.vocabulary import ALWAYS, COMMANDS, STOP, VOCABULARY, language_of, word_in
 from core.customers.model import Snapshot
 from core.notices.pasted import COVER
@@ -104,7 +104,7 @@ def _not_understood(asked: Asked) -> Answer:
     """
     body, caller = asked.message.body, asked.caller
     words = {"balance": asked.word("balance"), "help": asked.word("help"), "word": asked.word("pay")}
-    readable = any(c.isalnum() for c in body)
+    readable = any(c.isalnum() for c in body) and not is_small_talk(body)
     contract_id = caller.contracts[0].id if len(caller.contracts) == 1 else None
     kind = "sms.unknown.filed" if readable else "sms.unknown"
     if COVER in body:

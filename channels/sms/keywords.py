@@ -31,7 +31,7 @@ _SAID_AROUND = (
     "THANKS THANK YOU ASANTE TAFADHALI MELESI MATONDO MATONDI TUASAKIDILA JE VEUX VOUDRAIS MON MA MES VOTRE "
     "NOTRE MY YOUR LE LA LES L DE DU DES D THE OF FOR POUR SUR A AU N NUM NUMERO NUMBER NAMBA NIMERO COMPTE "
     "ACCOUNT AKAUNTI KONTI KONTE YANGU NA YA KWA MPO KU KUA BUA SAMBU MONTANT AMOUNT SOMME TOUT TOUTE ALL YOTE "
-    "NYONSO BIONSO YONSO PAR SMS ET AND"
+    "NYONSO BIONSO YONSO PAR SMS ET AND OK"
 )
 _FILLERS = frozenset(_SAID_AROUND.split())
 _CURRENCIES: Mapping[str, str] = {
@@ -129,6 +129,12 @@ def hear(body: str, vocabulary: Vocabulary, *, always: frozenset[str] = frozense
         numbers.currency = "USD"
     cents, account, misread, unclear = _read(numbers.runs)
     return Heard(meaning.command, meaning.languages, cents, numbers.currency, account, misread, unclear, tuple(rest))
+
+
+def is_small_talk(body: str) -> bool:
+    """Thanks and greetings, and nothing else: nobody needs to read them."""
+    pieces = [piece.text for piece in _pieces(folded(body))]
+    return bool(pieces) and all(piece in _FILLERS for piece in pieces)
 
 
 def _pieces(plain: str) -> Iterator[_Piece]:

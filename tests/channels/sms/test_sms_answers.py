@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -332,7 +333,7 @@ def test_an_unknown_text_is_filed_and_answered_once_a_day(desk: Desk) -> None:
 
 
 def test_nothing_to_read_is_no_case(desk: Desk) -> None:
-    for n, body in enumerate(("", "  ", "😀👍", "?!")):
+    for n, body in enumerate(("", "  ", "😀👍", "?!", "Merci !", "ok merci", "Asante")):
         assert only(desk.text(town.phone_number(n), body))[0] == "sms.unknown"
     assert desk.cases() == []
 
@@ -434,3 +435,13 @@ def test_both_databases_answer_once(any_db: Database, clock: FixedClock, tmp_pat
     assert only(desk.text(home.phone, "il fait noir"))[0] == "sms.unknown.filed"
     assert desk.notices.take_inbound("at", InboundText("in-1", home.phone, "PAYER 5000")) is False
     assert len(desk.attempts()) == 1
+
+
+def test_two_workers_at_once_answer_once(any_db: Database, clock: FixedClock, tmp_path: Path) -> None:
+    desk = Desk(any_db, clock, tmp_path)
+    home = desk.home()
+    numbers = [desk.take(home.phone, body) for body in ("PAYER 5000", "PAYER 5000", "plus de courant", "STOP")]
+    with ThreadPoolExecutor(4) as workers:
+        list(workers.map(desk.answering.answer, numbers * 4))
+    assert len(desk.attempts()) == len(desk.cases()) == 1
+    assert len(desk.sent()) == len(numbers)

@@ -14,6 +14,8 @@ from channels.sms.vocabulary import ALWAYS, COMMANDS, VOCABULARY, language_of, v
 from core.i18n import LANGUAGES
 from core.kernel import gsm7
 from core.kernel.digits import with_check
+from core.notices.staging import render
+from core.notices.texts import TEXTS
 
 ACCOUNT = with_check("123456789")
 GROUPED = f"{ACCOUNT[:3]} {ACCOUNT[3:6]} {ACCOUNT[6:9]} {ACCOUNT[9]}"
@@ -236,6 +238,13 @@ def test_two_commands_cannot_share_a_word() -> None:
     pay = COMMANDS["pay"]
     with pytest.raises(ValueError, match="PAYER is both"):
         vocabulary_of([pay, Command("other", {"fr": ("PAYER",)}, pay.answer)])
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_our_own_texts_sent_back_order_nothing(language: str) -> None:
+    """A phone that forwards what it gets must not pay with it."""
+    for text in TEXTS.values():
+        assert heard(render(text, language, text.example)).command in ("", "help"), text.key
 
 
 def test_the_page_lists_every_word() -> None:
