@@ -17,6 +17,7 @@ from core.cases import queries
 from core.cases.model import CaseCounts, CaseFile, CaseLine, Opened
 from core.cases.rules import CLOSED, KINDS, SERIES, number_of
 from core.cases.tables import CaseRow
+from core.customers.links import SEES_AMOUNTS
 from core.customers.tables import ContractRow, PhoneLinkRow, PhoneRow, SiteRow
 from core.db import Database
 from core.i18n import DEFAULT_LANGUAGE
@@ -301,6 +302,7 @@ def _contracts_of(phone: str, now: datetime) -> Select[int]:
             PhoneLinkRow.phone == phone,
             PhoneLinkRow.confirmed_at.is_not(None),
             PhoneLinkRow.fresh_until > now,
+            PhoneLinkRow.role.in_(SEES_AMOUNTS),
             ContractRow.state == "active",
         )
         .order_by(ContractRow.id)

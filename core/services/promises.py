@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from core.billing.queries import policy_on
 from core.billing.tables import HoldRow
+from core.customers.links import SEES_AMOUNTS
 from core.customers.tables import ContractRow, PhoneLinkRow, SiteRow
 from core.db import Database
 from core.i18n import day as day_text
@@ -241,13 +242,14 @@ class Promises:
 
 
 def _may_speak(session: Session, contract: ContractRow, phone: str, clock: Clock) -> bool:
-    """Whether this phone's link to the contract's customer is confirmed and fresh."""
+    """Whether this phone's link to the contract's customer is confirmed and fresh, and shows amounts."""
     found = session.scalar(
         select(PhoneLinkRow.id).where(
             PhoneLinkRow.phone == phone,
             PhoneLinkRow.customer_id == contract.customer_id,
             PhoneLinkRow.confirmed_at.is_not(None),
             PhoneLinkRow.fresh_until > clock.now(),
+            PhoneLinkRow.role.in_(SEES_AMOUNTS),
         )
     )
     return found is not None

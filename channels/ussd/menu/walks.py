@@ -15,6 +15,7 @@ from channels.ussd.menu.engine import HOME, Act, Context, Menu, Pay, Place, Resu
 from channels.ussd.menu.fit import Network, fit
 from channels.ussd.menu.graph import BEGUN
 from channels.ussd.menu.meter_walks import METER_WALKS
+from channels.ussd.menu.report_walks import REPORT_WALKS
 from channels.ussd.menu.screen import Screen
 from core.customers.links import LinkRequestView, MemberView
 from core.customers.model import AgencyView, AgentRole, AttemptView, ContractView, OpenInvoice, ReceiptView, Snapshot
@@ -152,6 +153,7 @@ WALKS: tuple[Walk, ...] = (
     Walk("Look up", "Help.", MARIE, ("6",)),
     Walk("Look up", "The language.", MARIE, ("4",)),
     *(Walk("Meter", one.about, one.caller, one.replies) for one in METER_WALKS),
+    *(Walk(one.journey, one.about, one.caller, one.replies, dids=one.dids) for one in REPORT_WALKS),
     Walk("Phones", "Ask to see an account. The words are the same for every number there may be.", STRANGER,
          ("2", _STRANGERS.account_number, "1"), dids=({"asked": True},)),
     Walk("Phones", "A phone that has asked often today.", STRANGER, ("2", _STRANGERS.account_number, "1"),

@@ -106,7 +106,10 @@ def test_the_same_turn_promises_once_and_says_the_same(world: World) -> None:
 def test_only_who_may_see_the_account_promises(world: World) -> None:
     assert world.promise(FRIDAY, phone="+243815559999")["refused"] == "not_yours"
     with world.db.begin() as session:
-        link = session.scalars(select(PhoneLinkRow)).one()
+        town.phone_link(session, world.home.customer, phone="+243815558888", role="payer")
+    assert world.promise(FRIDAY, phone="+243815558888")["refused"] == "not_yours", "who pays sees no amounts"
+    with world.db.begin() as session:
+        link = session.scalars(select(PhoneLinkRow).where(PhoneLinkRow.phone == world.home.phone)).one()
         link.fresh_until = world.clock.now()
     assert world.promise(FRIDAY)["refused"] == "not_yours"
     assert world.states() == []

@@ -13,6 +13,7 @@ from channels.ussd.menu.states.words import account
 from core.customers.model import ContractView, OpenInvoice
 from core.i18n import N_
 from core.i18n import day as day_text
+from core.kernel.clock import WEST, local_date
 from core.kernel.digits import grouped
 
 _KINDS: Mapping[str, Line] = {
@@ -127,10 +128,11 @@ def _last(ctx: Context) -> tuple[Line, ...]:
     for case in ctx.snapshot.cases:
         if chosen is None or case.contract_id in (None, chosen):
             state = line(_STATES.get(case.state, _STATES["open"]))
+            zone = ctx.snapshot.contracts[0].time_zone if ctx.snapshot.contracts else WEST
             sentence = line(
                 N_("Case {number} of {date}: {state}."),
                 number=grouped(case.number),
-                date=day_text(case.opened_at.date()),
+                date=day_text(local_date(case.opened_at, zone)),
                 state=state,
             )
             return (replace(sentence, optional=True),)
