@@ -38,6 +38,7 @@ STAFF_CODE = (
     "core/reconciliation/",
     "core/services/desk",
     "core/services/links",
+    "core/services/prepaid",
     "core/services/reconciliation",
     "core/services/routing",
     "core/services/staff",
