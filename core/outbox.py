@@ -54,6 +54,7 @@ KINDS = {
     "refund.query": KindPolicy("push", 1, 180, 12, 100),
     "callback.settle": KindPolicy("settle", 1, 180, 12, 100),
     "prepaid.token": KindPolicy("settle", 10, 60, 12, 10),
+    "prepaid.short": KindPolicy("bulk", 10, 60, 8, 10),
     "notice.send": KindPolicy("notices", 20, 60, 8, 15),
     # No partner is called: the answer itself is a notice.
     "sms.answer": KindPolicy("notices", 20, 60, 8, 10),

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from core import outbox
 from core.customers.tables import ContractRow, MeterRow, SiteRow
 from core.db import Database
+from core.i18n import DEFAULT_LANGUAGE, N_, translate
 from core.kernel.clock import Clock, local_date
 from core.kernel.digits import grouped
 from core.kernel.money import Money
@@ -33,12 +34,14 @@ from core.prepaid.model import Issue, Plan, Price, Short, Unit
 from core.prepaid.ports import Device, TokenMaker
 from core.prepaid.tables import KeypadMeterRow, PrepaidIssueRow, PrepaidPriceRow, PrepaidStandingRow
 from core.sealing import SealBroken, Sealer
+from core.services.cases import Report, open_case
 from core.settlement import post
 from core.settlement.dunning import lock_contract
 from core.settlement.effects import holders
 from core.settlement.events import TokenIssued
 from core.settlement.prepaid import KEYPADS
 
+_SHORT = N_("The operator took payment {receipt} back after its tokens had left. Credit of the account: {credit}.")
 # How many issues of a contract are shown.
 _SHOWN = 10
 
@@ -169,6 +172,21 @@ class Prepaid:
         """Accounts below zero: an operator took money back whose tokens had left. A person works through them."""
         with self._db.read() as session:
             return queries.short(session, limit=limit)
+
+    def open_short_case(self, contract_id: int, payment_id: str) -> str:
+        """Have a person speak with the customer whose payment was taken back; the number of the case. Once a payment.
+
+        Raises NotRecorded.
+        """
+        with self._db.begin() as session:
+            payment = session.get_one(PaymentRow, payment_id)
+            contract = session.get_one(ContractRow, contract_id)
+            held = ledger.balance(session, credit(contract_id), contract.currency)
+            body = translate(_SHORT, DEFAULT_LANGUAGE, receipt=payment.receipt_number, credit=held.text)
+            report = Report("other", "staff", f"prepaid_short:{payment_id}", "system", None, contract_id=contract_id)
+            return open_case(
+                session, clock=self._clock, report=replace(report, body=body), tell=False, join=False
+            ).number
 
     # One issue.
 

@@ -17,7 +17,7 @@ from core.ledger.model import Transfer, credit
 from core.payments.tables import PaymentRow
 from core.prepaid.queries import issued_after
 from core.settlement.events import Event, OperatorReversed, PrepaidUsed, TokenIssued
-from core.supply.commands import ON_LIFE, open_task, want_supply
+from core.supply.commands import ON_LIFE, want_supply
 from core.supply.tables import MeterDesiredRow
 
 # Why the supply of a prepaid contract is off: what was paid for is used up.
@@ -35,7 +35,7 @@ def follow(
     held = ledger.balance(session, credit(contract.id), contract.currency)
     if isinstance(event, OperatorReversed):
         if held.minor < 0:
-            _tell_office(session, event, contract, held.text, clock)
+            _tell_office(session, event, contract, clock)
         return
     if held.minor <= 0 or not any(t.credit == credit(contract.id) for t in transfers):
         return
@@ -77,18 +77,9 @@ def _give_back(session: Session, contract: ContractRow, clock: Clock) -> None:
     )
 
 
-def _tell_office(session: Session, event: OperatorReversed, contract: ContractRow, held: str, clock: Clock) -> None:
+def _tell_office(session: Session, event: OperatorReversed, contract: ContractRow, clock: Clock) -> None:
     """A token that left cannot be taken back: the account is below zero, and a person speaks with the customer."""
     payment = session.get_one(PaymentRow, event.payment_id)
-    if not issued_after(session, contract.id, payment.received_at):
-        return
-    assert contract.meter_id is not None
-    open_task(
-        session,
-        clock=clock,
-        kind="prepaid_short",
-        key=f"reversed:{payment.id}",
-        meter_id=contract.meter_id,
-        contract_id=contract.id,
-        detail=f"Payment {payment.receipt_number} was taken back after its tokens had left. Credit: {held}.",
-    )
+    if issued_after(session, contract.id, payment.received_at):
+        body = {"contract_id": contract.id, "payment_id": payment.id}
+        outbox.stage(session, kind="prepaid.short", key=f"prepaid.short:{payment.id}", body=body, clock=clock)

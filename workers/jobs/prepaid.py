@@ -1,10 +1,10 @@
-"""Tokens of prepaid contracts: queue `settle`, one cause a row."""
+"""Prepaid contracts: tokens (queue `settle`, one cause a row), and cases of accounts below zero (queue `bulk`)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from core.outbox import Dead, Leased, Outcome
+from core.outbox import Dead, Done, Leased, Outcome
 from core.services.prepaid import Prepaid
 
 
@@ -18,4 +18,7 @@ def handlers(prepaid: Prepaid) -> dict[str, Callable[[Leased], Outcome]]:
         payment_id = row.body.get("payment_id")
         return prepaid.issue(contract_id, cause, payment_id if isinstance(payment_id, str) else None)
 
-    return {"prepaid.token": token}
+    def short(row: Leased) -> Outcome:
+        return Done(prepaid.open_short_case(int(row.body["contract_id"]), str(row.body["payment_id"])))
+
+    return {"prepaid.token": token, "prepaid.short": short}

@@ -130,6 +130,12 @@ class Shop:
             waiting = select(OutboxRow).where(OutboxRow.kind == "prepaid.token", OutboxRow.state == "pending")
             return session.scalars(waiting.order_by(OutboxRow.id)).all()
 
+    def short_cases(self) -> list[int]:
+        """The contracts for which a case is to be opened."""
+        with self.db.read() as session:
+            rows = session.scalars(select(OutboxRow).where(OutboxRow.kind == "prepaid.short"))
+            return [row.body["contract_id"] for row in rows]
+
     def issues(self) -> list[Issue]:
         """Oldest first."""
         return self.prepaid.issues(self.contract_id)[::-1]

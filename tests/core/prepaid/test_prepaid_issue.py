@@ -9,6 +9,7 @@ from datetime import date, timedelta
 import pytest
 from sqlalchemy import select, update
 
+from core.cases.tables import CaseRow
 from core.db import Database
 from core.kernel.clock import FixedClock
 from core.kernel.money import Money
@@ -18,7 +19,7 @@ from core.prepaid.tables import KeypadMeterRow
 from core.sealing import Sealer
 from core.services.prepaid import Keypad
 from core.settlement.prepaid import NO_CREDIT
-from core.supply.tables import CrewTaskRow, MeterDesiredRow, RelayCommandRow
+from core.supply.tables import MeterDesiredRow, RelayCommandRow
 from tests.core.prepaid.shop import A_DAY, CODE, KEY, Device, Shop
 from tests.core.settlement.books import check_books, francs
 
@@ -209,9 +210,13 @@ def test_a_reversal_after_the_token_left_is_a_debt_that_the_office_sees(shop: Sh
     assert shop.credit() == francs(-3_000)
     (short,) = shop.prepaid.short()
     assert (short.contract_id, short.missing) == (shop.contract_id, francs(3_000))
+    assert shop.short_cases() == [shop.contract_id]
+    numbers = {shop.prepaid.open_short_case(shop.contract_id, payment) for _ in range(2)}
     with shop.db.read() as session:
-        (task,) = session.scalars(select(CrewTaskRow)).all()
-    assert (task.kind, task.contract_id) == ("prepaid_short", shop.contract_id)
+        (case,) = session.scalars(select(CaseRow)).all()
+    assert ({case.number}, case.contract_id, case.phone) == (numbers, shop.contract_id, None)
+    assert shop.payment(payment).receipt_number in case.body
+    assert "-3 000 FC" in case.body
     assert len(shop.issues()) == 1, "what left is not taken back"
     # The next money fills the hole first: nothing is issued for it until something is left.
     shop.pays(francs(4_000))
@@ -225,7 +230,7 @@ def test_a_reversal_after_the_token_left_is_a_debt_that_the_office_sees(shop: Sh
 def test_a_reversal_before_the_token_was_made_leaves_nothing_to_issue(shop: Shop) -> None:
     shop.reverses(shop.pays(francs(3_000)))
     assert shop.works() == [Done("not enough for one unit")]
-    assert shop.prepaid.short() == []
+    assert (shop.prepaid.short(), shop.short_cases()) == ([], [])
 
 
 def test_a_radio_meter_gets_supply_and_no_token(clean_db: Database, clock: FixedClock) -> None:
