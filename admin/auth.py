@@ -64,6 +64,10 @@ RULES: Mapping[str, Rule] = {
     "admin.promise": Permission.SEE_CUSTOMERS,
     "admin.cancel_promise": Permission.CANCEL_PROMISES,
     "admin.receipt": Permission.GET_RECEIPTS,
+    "admin.short_code": Permission.SEE_TODAY,
+    "admin.export_short_code": Permission.EXPORT_CUSTOMERS,
+    "admin.menu_map": Permission.SEE_TODAY,
+    "admin.menu_picture": Permission.SEE_TODAY,
     "admin.audit": Permission.SEE_AUDIT,
     "admin.money": Permission.SEE_MONEY,
     "admin.attempts": Permission.SEE_MONEY,
@@ -214,7 +218,8 @@ def _configure(app: Flask, secure: bool) -> None:
 def add_headers(response: Response, *, secure: bool, keep: bool) -> Response:
     """`keep`: a static file, named by its hash; everything else is stored nowhere."""
     headers = response.headers
-    headers["Content-Security-Policy"] = CSP
+    # A picture brings its own, which only adds the hash of its style.
+    headers.setdefault("Content-Security-Policy", CSP)
     headers["X-Content-Type-Options"] = "nosniff"
     # The form check under https reads the referrer of our own pages; nobody else gets one.
     headers["Referrer-Policy"] = "same-origin"

@@ -12,6 +12,7 @@ from admin.agents import AgentParts
 from admin.cases import CaseParts
 from admin.money import MoneyParts
 from admin.parts import Parts, ReceiptSource, page
+from admin.short_code import ShortCodeParts
 from admin.views import (
     account,
     agents_cash,
@@ -28,6 +29,7 @@ from admin.views import (
     promises,
     search,
     session,
+    short_code,
     today,
 )
 from admin.views import agents as agent_pages
@@ -51,6 +53,7 @@ def admin_blueprint(
     agents: AgentParts,
     links: PhoneLinks,
     cases: CaseParts,
+    code: ShortCodeParts,
     clock: Clock,
     utility: str,
     secure: bool,
@@ -58,7 +61,7 @@ def admin_blueprint(
 ) -> Blueprint:
     """The console at `/admin/`.
 
-    `money`, `agents`, `links`, `cases`: the services behind those pages. `secure`: it is served by https only
+    `money`, `agents`, `links`, `cases`, `code`: the services behind those pages. `secure`: it is served by https only
     (cookies say so, and browsers are told to remember). `utility`: the name in its head. The app needs a secret key;
     form tokens are checked on the console's own routes and on no others.
     """
@@ -82,6 +85,7 @@ def admin_blueprint(
     phones.add_pages(admin, parts, links)
     for case_view in (case_pages, promises):
         case_view.add_pages(admin, parts, cases)
+    short_code.add_pages(admin, parts, code)
     _add_errors(admin, parts)
     return admin
 

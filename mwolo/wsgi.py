@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from flask import Flask, Request, Response, jsonify, redirect
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_wtf.csrf import CSRFProtect
@@ -13,6 +15,7 @@ from admin.agents import AgentParts
 from admin.blueprint import admin_blueprint
 from admin.cases import CaseParts
 from admin.money import MoneyParts
+from admin.short_code import ShortCodeParts
 from channels.sms.views import sms_blueprint
 from channels.ussd.registry import GATEWAYS as USSD_GATEWAYS
 from channels.ussd.sessions import RedisSessionEnds
@@ -22,6 +25,7 @@ from channels.wallets import registry as wallets_registry
 from channels.wallets.views import hooks_blueprint
 from core.db.engine import BUSY_TIMEOUT_S
 from core.services.agents.desk import AgentDesk
+from core.services.menu_use import MenuUse
 from core.services.money_desk import MoneyDesk
 from mwolo.metrics import Metrics
 from mwolo.refreshing import Refresher
@@ -75,6 +79,7 @@ def create_app(wiring: Wiring | None = None) -> Flask:
             agents=AgentParts(wiring.agents, AgentDesk(wiring.db, wiring.clock)),
             links=wiring.links,
             cases=CaseParts(wiring.cases, wiring.promises),
+            code=ShortCodeParts(MenuUse(wiring.db, wiring.clock), _menu_map),
         )
     )
     app.register_blueprint(verify_blueprint(wiring.documents, utility=settings.utility_name))
@@ -84,6 +89,15 @@ def create_app(wiring: Wiring | None = None) -> Flask:
 
         app.register_blueprint(sandbox_blueprint(settings.sandbox_url))
     return app
+
+
+@cache
+def _menu_map(language: str) -> str:
+    """The menu changes with a release only."""
+    from channels.ussd.menu.journeys import menu
+    from channels.ussd.menu.picture import picture
+
+    return picture(menu(), language)
 
 
 def _keep_fresh(app: Flask, wiring: Wiring) -> None:

@@ -13,6 +13,7 @@ from admin.agents import AgentParts
 from admin.blueprint import admin_blueprint
 from admin.cases import CaseParts
 from admin.money import MoneyParts
+from admin.short_code import ShortCodeParts
 from core.billing.tables import DunningDecisionRow, InvoiceRow, ReminderRow
 from core.cases.tables import CaseRow
 from core.db import Database
@@ -29,6 +30,7 @@ from core.services.agents.desk import AgentDesk
 from core.services.cases import Cases
 from core.services.desk import Desk
 from core.services.links import PhoneLinks
+from core.services.menu_use import MenuUse
 from core.services.promises import Promises
 from core.services.staff import Staff
 from core.supply.tables import (
@@ -74,6 +76,7 @@ class Console:
     agents: AgentParts
     links: PhoneLinks
     cases: CaseParts
+    code: ShortCodeParts
 
 
 def build(
@@ -95,8 +98,15 @@ def build(
     agents = AgentParts(Agents(db, clock, staff.audit, hasher=fast), AgentDesk(db, clock))
     links = PhoneLinks(db, clock, staff.audit)
     cases = CaseParts(Cases(db, clock), Promises(db, clock))
-    app = app_of(clock, staff, desk, money, agents, links, cases, secure=secure, receipts=receipts)
-    return Console(app, staff, desk, money, agents, links, cases)
+    code = ShortCodeParts(MenuUse(db, clock), _menu_map)
+    app = app_of(clock, staff, desk, money, agents, links, cases, code, secure=secure, receipts=receipts)
+    return Console(app, staff, desk, money, agents, links, cases, code)
+
+
+def _menu_map(language: str) -> str:
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg"><style>text {{ fill: #212121 }}</style><text>{language}</text></svg>'
+    )
 
 
 def app_of(
@@ -107,6 +117,7 @@ def app_of(
     agents: AgentParts,
     links: PhoneLinks,
     cases: CaseParts,
+    code: ShortCodeParts,
     *,
     secure: bool = False,
     receipts: NoReceipts | None = None,
@@ -125,6 +136,7 @@ def app_of(
             agents=agents,
             links=links,
             cases=cases,
+            code=code,
         )
     )
     return app

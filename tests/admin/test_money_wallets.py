@@ -37,7 +37,9 @@ def test_a_brand_that_nobody_collects_for_is_said(db: Database, clock: FixedCloc
     money = dataclasses.replace(console.money, routes={"mpesa": ("vodacom",), "orange": ("orange",)})
     other = dataclasses.replace(
         console,
-        app=console_town.app_of(clock, console.staff, console.desk, money, console.agents, console.links, console.cases),
+        app=console_town.app_of(
+            clock, console.staff, console.desk, money, console.agents, console.links, console.cases, console.code
+        ),
         money=money,
     )
     html = logged_in(other, "office").get("/admin/money/wallets").text
