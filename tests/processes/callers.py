@@ -1,0 +1,369 @@
+"""Callers on a network that repeats, delays and loses, and what the same callers see on one that does not.
+
+Each caller has a double of the same kind. Whatever she types, the double types first: on the same code in this process,
+with a Redis of its own, each transcript once and in order. That is the clean run. What comes back over the network must
+be the same, word for word.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import threading
+import uuid
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+from urllib.parse import urlencode, urlsplit
+
+import redis
+
+from channels.ussd.gateway import Turn
+from channels.ussd.gateways.africastalking import AfricasTalkingUssd
+from channels.ussd.sessions import Claimed, Outcome, SessionKeys, SessionStore
+from channels.ussd.turns import UssdTurns
+from core.turns.model import TurnEntry
+from tests.processes.crowd import Person
+
+CODE = "*123#"
+NETWORK = "63001"
+# Behind these something has been done that is done anew when the way there is typed again, or is said otherwise.
+NOT_TWICE = frozenset({"language", "agent.proof", "agent.taken_back", "agent.repeat_pin"})
+_KEY = re.compile(r"^(\d{1,2})\. ", re.MULTILINE)
+_GATEWAY = AfricasTalkingUssd()
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What happens to one caller in one round.
+
+    `what`: `reply`, or nothing, or something that must change nothing (`copy`, `stranger`, `diverge`), or the call is
+    dropped and dialled again (`redial`). `key`: which of the keys on the screen, None for `text`. `lost`: the answer
+    gets lost, the request comes again. `together`: copies at the same moment; `later`: copies after the answer, on the
+    other process. `back`: which earlier request comes again meanwhile, counted from the newest.
+    """
+
+    what: str = "nothing"
+    key: int | None = 0
+    text: str = "1"
+    lost: bool = False
+    together: int = 0
+    later: int = 0
+    back: int = 0
+
+    @property
+    def calm(self) -> Move:
+        """The same, and every request comes once."""
+        return replace(self, lost=False, together=0, later=0, back=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An answer without numbers of people in it. `state`: where the menu stood then, as its journal says."""
+
+    text: str
+    state: str
+
+    @property
+    def ended(self) -> bool:
+        return self.text.startswith("END")
+
+
+class Clean(Protocol):
+    def send(self, session: str, person: Person, transcript: str) -> Seen: ...
+
+
+class NotingStore(SessionStore):
+    """Remembers for each thread which state its last turn came to."""
+
+    def __init__(self, client: redis.Redis, secret: bytes) -> None:
+        super().__init__(client, secret)
+        self._here = threading.local()
+
+    def state(self) -> str:
+        """Empty when the turn was answered without running. Asked once."""
+        return str(self._here.__dict__.pop("state", ""))
+
+    def write(self, keys: SessionKeys, claimed: Claimed, outcome: Outcome) -> bytes | None:
+        self._here.state = TurnEntry.from_json(outcome.journal).state
+        return super().write(keys, claimed, outcome)
+
+
+class CleanRun:
+    """One process, no network: every transcript comes once and in order."""
+
+    def __init__(self, turns: UssdTurns, store: NotingStore) -> None:
+        self._turns, self._store = turns, store
+
+    def send(self, session: str, person: Person, transcript: str) -> Seen:
+        turn = Turn(_GATEWAY.name, session, person.phone, CODE, NETWORK, transcript)
+        answer = self._turns.answer(_GATEWAY, turn).decode()
+        return Seen(person.neutral(answer), self._store.state())
+
+
+class Wires:
+    """Connections to the web processes, kept open; each thread has its own."""
+
+    def __init__(self, urls: Sequence[str]) -> None:
+        self._urls = [urlsplit(url) for url in urls]
+        self._mine = threading.local()
+        self.count = len(urls)
+
+    def post(self, door: int, session: str, phone: str, transcript: str) -> str:
+        """The body of the answer. A connection that was closed while idle is made again: one more copy, at worst."""
+        door %= self.count
+        request = self._request(door, session, phone, transcript)
+        kept: dict[int, socket.socket] = self._mine.__dict__.setdefault("kept", {})
+        for wire in (kept.pop(door, None), None):
+            wire = wire or self._connect(door)
+            with contextlib.suppress(ConnectionError):
+                wire.sendall(request)
+                answer = _answer(wire)
+                kept[door] = wire
+                return answer
+            wire.close()
+        raise AssertionError("the web process does not answer")
+
+    def lose(self, door: int, session: str, phone: str, transcript: str) -> None:
+        """Send a request and hang up before the answer."""
+        door %= self.count
+        with self._connect(door) as wire:
+            wire.sendall(self._request(door, session, phone, transcript))
+
+    def _connect(self, door: int) -> socket.socket:
+        url = self._urls[door]
+        wire = socket.create_connection((str(url.hostname), int(url.port or 0)), timeout=60)
+        wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return wire
+
+    def _request(self, door: int, session: str, phone: str, transcript: str) -> bytes:
+        fields = {"sessionId": session, "phoneNumber": phone, "serviceCode": CODE, "networkCode": NETWORK}
+        body = urlencode({**fields, "text": transcript}).encode()
+        head = (
+            f"POST {self._urls[door].path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n"
+            "Content-Type: application/x-www-form-urlencoded\r\n\r\n"
+        )
+        return head.encode() + body
+
+
+def _answer(wire: socket.socket) -> str:
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += _more(wire)
+    head, _, body = data.partition(b"\r\n\r\n")
+    lines = head.lower().split(b"\r\n")
+    length = next(int(line[15:]) for line in lines if line.startswith(b"content-length:"))
+    while len(body) < length:
+        body += _more(wire)
+    assert lines[0].split()[1] == b"200", head
+    assert body.startswith((b"CON ", b"END ")), body
+    return body.decode()
+
+
+def _more(wire: socket.socket) -> bytes:
+    data = wire.recv(65536)
+    if not data:
+        raise ConnectionResetError("closed")
+    return data
+
+
+@dataclass
+class Call:
+    """One session, of the caller and of her double.
+
+    `keys`: what was typed, as templates; `clean`: the double's screens, the dial's first; `sent`: the caller's
+    transcripts, and what must be answered to each when it comes again. `forgotten`: Redis was emptied since.
+    """
+
+    session: str = field(default_factory=lambda: f"ATUid_{uuid.uuid4().hex}")
+    keys: list[str] = field(default_factory=list)
+    clean: list[Seen] = field(default_factory=list)
+    own: str = ""
+    doubles: str = ""
+    sent: list[tuple[str, Seen]] = field(default_factory=list)
+    forgotten: bool = False
+
+    @property
+    def now(self) -> Seen:
+        return self.clean[-1]
+
+
+class Caller:
+    """One phone. Every method may be called by any thread, one at a time."""
+
+    def __init__(
+        self,
+        person: Person,
+        double: Person,
+        wires: Wires,
+        clean: Clean,
+        pool: ThreadPoolExecutor,
+        *,
+        is_guarded: Callable[[str], bool],
+        fitting: Callable[[str], str | None],
+        forget_resume: Callable[[Person], None],
+    ) -> None:
+        """`is_guarded`: whether typed-ahead digits stop at this state. `fitting`: what a state without keys asks for.
+        `forget_resume`: both sides forget the payment that waited for its confirmation."""
+        self.person, self.double = person, double
+        self._wires, self._clean, self._pool = wires, clean, pool
+        self._is_guarded, self._fitting, self._forget_resume = is_guarded, fitting, forget_resume
+        self._shaken = False
+        self.asked_again = 0
+        self._door = 0
+        self.calls: list[Call] = []
+        self.call: Call | None = None
+        self.story: list[str] = []
+        self.states: set[str] = set()
+
+    def dial(self, carried: str, move: Move) -> None:
+        self.call = call = Call()
+        self.calls.append(call)
+        self.story.append(f"dials with {carried!r}")
+        if self._shaken:
+            # Who was asked again has put a payment down again; the double, who was not, has not.
+            self._forget_resume(self.person)
+            self._forget_resume(self.double)
+            self._shaken = False
+        call.own, call.doubles = self.person.types(carried), self.double.types(carried)
+        self._advance(call, carried, move)
+
+    def play(self, move: Move) -> None:
+        """One round."""
+        call = self.call
+        if call is None or move.what == "redial" or (call.now.ended and move.what == "reply"):
+            self.dial("", move)
+        elif move.what == "reply":
+            self._reply(call, move)
+        elif not call.forgotten:
+            self._disturb(call, move)
+
+    def forget(self) -> None:
+        """Redis was emptied. A call whose way cannot be found again from its transcript alone is given up."""
+        call = self.call
+        self._shaken = True
+        if call is None:
+            return
+        self.story.append("Redis is emptied")
+        call.forgotten = True
+        call.sent.clear()
+        starred = any("*" in key for key in call.keys[1:])
+        resumed = len(self.calls) > 1 and not call.keys[0]
+        states = [seen.state for seen in call.clean]
+        if starred or resumed or call.now.ended or NOT_TWICE.intersection(states) or states.count("agent.pin") > 1:
+            self.call = None
+
+    # -- what happens to a call
+
+    def _reply(self, call: Call, move: Move) -> None:
+        typed = self._typed(call.now, move)
+        if call.forgotten:
+            # A `*` within a reply cannot be told from two replies where nothing is known of the session.
+            typed = typed.replace("*", "")
+        self.story.append(f"types {typed!r}")
+        call.own = _joined(call.own, self.person.types(typed))
+        call.doubles = _joined(call.doubles, self.double.types(typed))
+        self._advance(call, typed, move)
+
+    def _typed(self, seen: Seen, move: Move) -> str:
+        keys = _KEY.findall(seen.text)
+        if move.key is None:
+            return move.text
+        wanted = self._fitting(seen.state)
+        ways = [*([wanted] * 3 if wanted else []), *keys]
+        return ways[move.key % len(ways)] if ways else move.text
+
+    def _advance(self, call: Call, typed: str, move: Move) -> None:
+        """The double goes first, then the caller, with all that the network does to her."""
+        expected = self._clean.send(call.session + "-double", self.double, call.doubles)
+        if not expected.state:
+            expected = replace(expected, state=call.now.state)
+        self.states.add(expected.state)
+        call.keys.append(typed)
+        call.clean.append(expected)
+        if call.forgotten:
+            self._find_again(call)
+        else:
+            self._deliver(call, move, expected)
+        call.sent.append((call.own, expected))
+
+    def _deliver(self, call: Call, move: Move, expected: Seen) -> None:
+        """The newest transcript, with its copies, and old ones at the same moment."""
+        door = self._next_door()
+        if move.lost:
+            self._wires.lose(door, call.session, self.person.phone, call.own)
+        elsewhere: list[tuple[Seen, str, Future[str]]] = []
+        for n in range(move.together):
+            elsewhere.append((expected, call.own, self._post_elsewhere(call, call.own, door + n + 1)))
+        if move.back and call.sent:
+            old, its_answer = call.sent[-1 - (move.back - 1) % len(call.sent)]
+            elsewhere.append((its_answer, old, self._post_elsewhere(call, old, door + 1)))
+        self._same(call, call.own, self._post(call, call.own, door), expected)
+        for answer, transcript, future in elsewhere:
+            self._same(call, transcript, future.result(), answer)
+        for n in range(move.later):
+            self._same(call, call.own, self._post(call, call.own, door + 1 + n), expected)
+
+    def _find_again(self, call: Call) -> None:
+        """Redis was emptied before this request, or while it runs. What was asked for may be asked again: then the
+        caller types again what she had typed from there on."""
+        call.forgotten = False
+        expected = call.now
+        got = self.person.neutral(self._post(call, call.own, self._next_door()))
+        if got == expected.text:
+            return
+        guards = [n for n, seen in enumerate(call.clean[:-1]) if self._is_guarded(seen.state)]
+        assert guards, self._wrong(call, call.own, got, expected.text)
+        back = guards[0]
+        # Drawn without the line that answers a wrong key: the replies after it were not looked at.
+        assert got == call.clean[back].text, self._wrong(call, call.own, got, call.clean[back].text)
+        self.story.append(f"is asked again: {got!r}")
+        self.asked_again += 1
+        for key, seen in zip(call.keys[back + 1 :], call.clean[back + 1 :], strict=True):
+            call.own = _joined(call.own, self.person.types(key))
+            self._same(call, call.own, self._post(call, call.own, self._next_door()), seen)
+
+    def _disturb(self, call: Call, move: Move) -> None:
+        """Something comes that must change nothing."""
+        door = self._next_door()
+        match move.what:
+            case "copy":
+                transcript, its_answer = call.sent[-1 - move.back % len(call.sent)]
+                self._same(call, transcript, self._post(call, transcript, door), its_answer)
+            case "stranger":
+                answer = self._wires.post(door, call.session, "+243899999999", _joined(call.own, "1"))
+                assert answer.startswith("END "), answer
+                numbers = (*self.person.accounts, self.person.phone)
+                assert not any(number in answer.replace(" ", "") for number in numbers), answer
+            case "diverge" if call.own:
+                other = ("9" if call.own[0] != "9" else "8") + call.own[1:] + "*1" * move.together
+                self._same(call, other, self._post(call, other, door), call.now)
+
+    # -- the wire
+
+    def _next_door(self) -> int:
+        self._door += 1
+        return self._door
+
+    def _post(self, call: Call, transcript: str, door: int) -> str:
+        return self._wires.post(door, call.session, self.person.phone, transcript)
+
+    def _post_elsewhere(self, call: Call, transcript: str, door: int) -> Future[str]:
+        return self._pool.submit(self._post, call, transcript, door)
+
+    def _same(self, call: Call, transcript: str, got: str, expected: Seen) -> None:
+        neutral = self.person.neutral(got)
+        assert neutral == expected.text, self._wrong(call, transcript, neutral, expected.text)
+
+    def _wrong(self, call: Call, transcript: str, got: str, expected: str) -> str:
+        told = "\n  ".join([*self.story, *(f"[{seen.state}] {seen.text!r}" for seen in call.clean)])
+        return (
+            f"{self.person.kind}: the answer to {self.person.neutral(transcript)!r} is not that of the clean run\n"
+            f"got      {got!r}\nexpected {expected!r}\n  {told}"
+        )
+
+
+def _joined(transcript: str, typed: str) -> str:
+    return f"{transcript}*{typed}" if transcript else typed
