@@ -26,7 +26,7 @@ from meters.registry import TOKEN_MAKERS
 from mwolo.seed import SeededKeypad
 
 # Tax included, 16 % of the net price. About what a small home pays for light and a fridge.
-_A_DAY = (Money.units(1_500, "CDF"), Money(55, "USD"))
+_A_DAY = (Money.units(1_000, "CDF"), Money(36, "USD"))
 _VAT = 1_600
 # One in so many has not typed the newest token yet: it is dark there, and the token can be read again and typed.
 _UNTYPED = 3
