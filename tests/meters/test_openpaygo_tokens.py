@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import random
+from datetime import date
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.kernel.money import Money
+from core.prepaid import rules
 from core.prepaid.errors import BadKey
+from core.prepaid.model import Price
 from core.prepaid.ports import Device as Asked
 from meters.registry import TOKEN_MAKERS
 from tests.core.prepaid.shop import CODE, KEY, Device
@@ -42,17 +48,44 @@ def test_the_vectors_of_the_specification(count: int, restricted: bool, token: s
     restricted=st.booleans(),
 )
 def test_a_device_takes_what_it_may_hold_in_any_order_and_once(
-    values: list[int], order: object, restricted: bool
+    values: list[int], order: random.Random, restricted: bool
 ) -> None:
     tokens = made(values, count=1, restricted=restricted)
     assert {len(token) for token in tokens} == {15 if restricted else 9}
     shuffled = list(tokens)
-    order.shuffle(shuffled)  # type: ignore[attr-defined]
+    order.shuffle(shuffled)
     device = Device(restricted=restricted)
     assert [device.types(token) for token in shuffled] == ["added"] * len(tokens)
     assert device.units == sum(values)
     assert [device.types(token) for token in shuffled] == ["used"] * len(tokens)
     assert device.units == sum(values)
+
+
+@settings(max_examples=60)
+@given(
+    payments=st.lists(st.integers(1, 5_000_000), min_size=1, max_size=6),
+    each=st.integers(50_000, 300_000),
+    divider=st.integers(1, 16),
+    order=st.randoms(use_true_random=False),
+)
+def test_the_days_on_the_device_are_the_money_that_came(
+    payments: list[int], each: int, divider: int, order: random.Random
+) -> None:
+    """Payment by payment: what is bought is typed, in any order within one; what is left counts with the next."""
+    price = Price(1, 1, "day", Money(each, "CDF"), 1_600, "vat", date(2026, 1, 1))
+    device, count, credit = Device(divider=divider), 1, 0
+    for paid in payments:
+        credit += paid
+        plan = rules.plan(Money(credit, "CDF"), price, divider=divider, value_max=995, stack_max=8)
+        if plan is None:
+            continue
+        tokens = made(list(plan.values), count=count)
+        count += 2 * len(tokens) - count % 2
+        order.shuffle(tokens)
+        assert [device.types(token) for token in tokens] == ["added"] * len(tokens)
+        credit -= plan.amount.minor
+    assert device.units * each + credit == sum(payments)
+    assert credit < each
 
 
 def test_another_meters_token_is_wrong() -> None:

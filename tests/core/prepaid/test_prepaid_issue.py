@@ -17,6 +17,7 @@ from core.outbox import Dead, Done
 from core.prepaid.errors import BadKey, NotProvisioned, PriceRefused
 from core.prepaid.tables import KeypadMeterRow
 from core.sealing import Sealer
+from core.services.customers import Customers
 from core.services.prepaid import Keypad
 from core.settlement.prepaid import NO_CREDIT
 from core.supply.tables import MeterDesiredRow, RelayCommandRow
@@ -257,3 +258,14 @@ def test_no_token_in_what_is_logged_or_printed(shop: Shop) -> None:
     assert issue.tokens[0] not in f"{done!r}{issue!r}"
     assert KEY.hex() not in repr(PLAIN)
     assert str(KEY) not in repr(PLAIN)
+
+
+def test_the_callers_snapshot_has_the_newest_tokens_and_what_is_left(shop: Shop) -> None:
+    for _ in range(2):
+        shop.pays(francs(4_500))
+        shop.works()
+    seen = Customers(shop.db, shop.clock).snapshot(shop.home.phone).contracts[0].prepaid
+    newest = shop.issues()[-1]
+    assert seen is not None
+    assert (seen.tokens, seen.quantity, seen.unit) == (newest.tokens, 3, "day")
+    assert (seen.issued_at, seen.paid_until) == (newest.issued_at, shop.clock.now() + timedelta(days=6))
