@@ -53,6 +53,12 @@ def by_phone(session: Session, phone: str) -> AgentRow | None:
     return session.scalar(select(AgentRow).where(AgentRow.phone == phone))
 
 
+def buyer(session: Session, account_id: int) -> AgentRow | None:
+    """The agent whose float this ledger account is; None for any other account."""
+    account = session.get_one(AccountRow, account_id)
+    return session.get(AgentRow, int(account.owner)) if account.code == "agent_float" else None
+
+
 def has_one_time_pin(session: Session, agent_id: int) -> bool:
     return session.get(OneTimePinRow, agent_id, populate_existing=True) is not None
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from core.i18n import N_
+from core.notices.agent_texts import AGENT_KINDS
 from core.notices.answers import ANSWERS
 from core.notices.case_texts import CASE_KINDS
 from core.notices.kinds import Kind as Kind
@@ -286,5 +287,5 @@ _ALL = (
         owed=True,
     ),
 )
-KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (*_ALL, *LINKS, *ANSWERS, *CASE_KINDS, *PREPAID)}
+KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (*_ALL, *LINKS, *ANSWERS, *AGENT_KINDS, *CASE_KINDS, *PREPAID)}
 TEXTS: Mapping[str, Text] = {text.key: text for kind in KINDS.values() for text in kind.all_texts()}

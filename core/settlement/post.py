@@ -24,12 +24,14 @@ from core.ledger import queries as ledger
 from core.ledger.model import Account, Transfer, credit, receivable
 from core.ledger.tables import AccountRow, JournalRow, TransferRow
 from core.payments.tables import PaymentRow, RefundRow
-from core.settlement import effects, prepaid
+from core.settlement import effects, floats, prepaid
 from core.settlement.allocation import OpenInvoice
 from core.settlement.dunning import reevaluate
 from core.settlement.events import (
+    CashHandedOver,
     CreditNote,
     Event,
+    FloatBought,
     InvoiceSent,
     OperatorReversed,
     RefundFailed,
@@ -82,6 +84,8 @@ def post(session: Session, event: Event, *, clock: Clock) -> Posted:
         actor=event.actor,
         memo=event.memo,
     )
+    if isinstance(event, OperatorReversed):
+        floats.make_room(session, transfers)
     journal_id = ledger.write(session, entry, transfers)
     allocated = _allocations(event, transfers)
     _bring_down(session, allocated)
@@ -101,6 +105,10 @@ def post(session: Session, event: Event, *, clock: Clock) -> Posted:
         session.flush()
         reevaluate(session, clock=clock, contract_id=contract.id, cause=event.kind)
         prepaid.follow(session, event, contract, transfers, clock=clock)
+    if isinstance(event, FloatBought | CashHandedOver):
+        floats.recover(session, event.agent_id)
+    if isinstance(event, FloatBought):
+        floats.tell(session, event, clock=clock)
     effects.stage(session, event, clock=clock)
     return posted
 

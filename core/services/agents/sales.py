@@ -112,7 +112,7 @@ def _sell(ctx: Context, session: Session, order: _Order) -> Sale:
     if before is not None:
         return before
     seen = _counter(ctx, session, agent.id, order.account_number, order.amount, again=order.again)
-    if seen.floor_minor != -agent.credit_limit_minor:
+    if seen.floor_minor is None or seen.floor_minor > -agent.credit_limit_minor:
         queries.open_float(session, agent)
     now, code = ctx.clock.now(), rules.new_code(secrets.randbelow)
     commission = _commission(seen, order.amount, now)

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core import outbox
+from core.agents import queries as agents
 from core.customers.tables import ContractRow, SiteRow
 from core.db.engine import assert_outside_transaction
 from core.kernel.clock import WEST
@@ -287,6 +288,8 @@ def _tell(ctx: Context, session: Session, attempt: AttemptRow, kind: str) -> Non
     contract = session.get(ContractRow, attempt.contract_id) if attempt.contract_id else None
     if contract is not None:
         zone, account = session.get_one(SiteRow, contract.site_id).time_zone, grouped(contract.account_number)
+    elif (buyer := agents.buyer(session, attempt.target_account_id)) is not None:
+        account = buyer.code
     stage_notice(
         session,
         clock=ctx.clock,
