@@ -176,7 +176,7 @@ def owed(contract: ContractView, ctx: Context) -> Line:
     name = short_name(contract.name)
     if not contract.invoices:
         if is_keypad(contract):
-            return line("{name}: {left}", name=name, left=left(contract, ctx.snapshot.at))
+            return line(N_("{name}: {left}"), name=name, left=left(contract, ctx.snapshot.at))
         if contract.has_credit and contract.credit is not None:
             return line(N_("{name}: nothing due. Credit {amount}."), name=name, amount=contract.credit.text)
         return line(N_("{name}: nothing due. Thank you."), name=name)
