@@ -12,6 +12,11 @@ from core.db.base import Base, RowId, UtcDateTime
 
 
 class TariffRow(Base):
+    """One version of a tariff, from `valid_from` on: insert-only. A contract names any version of its `code`.
+
+    `body` is read and checked by `core.billing.tariffs`.
+    """
+
     __tablename__ = "tariff"
     __table_args__ = (UniqueConstraint("code", "valid_from"),)
 
@@ -22,6 +27,24 @@ class TariffRow(Base):
     currency: Mapped[str] = mapped_column(String(3))
     valid_from: Mapped[date]
     body: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class BillingRunRow(Base):
+    """One start of a run over a period. An interrupted one stays without `finished_at`; the next one takes up the rest.
+
+    `agency_id` None: all of them.
+    """
+
+    __tablename__ = "billing_run"
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    period: Mapped[str] = mapped_column(String(7), index=True)
+    agency_id: Mapped[int | None] = mapped_column(ForeignKey("agency.id"))
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    started_by: Mapped[str] = mapped_column(String(80))
+    made: Mapped[int] = mapped_column(default=0)
+    left_out: Mapped[int] = mapped_column(default=0)
 
 
 class InvoiceRow(Base):
@@ -45,6 +68,16 @@ class InvoiceRow(Base):
             postgresql_where=text("state = 'sent' AND paid_minor < total_minor"),
         ),
         Index("ix_invoice_contract_id", "contract_id"),
+        # One invoice per contract and period, however many runs work at once. One that was cancelled may be made anew.
+        Index(
+            "ix_invoice_billed_period",
+            "contract_id",
+            "period",
+            unique=True,
+            sqlite_where=text("run_id IS NOT NULL AND state <> 'cancelled'"),
+            postgresql_where=text("run_id IS NOT NULL AND state <> 'cancelled'"),
+        ),
+        Index("ix_invoice_run_id", "run_id"),
     )
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
@@ -64,9 +97,22 @@ class InvoiceRow(Base):
     cycle: Mapped[int] = mapped_column(default=1)
     disputed: Mapped[bool] = mapped_column(default=False)
     estimated: Mapped[bool] = mapped_column(default=False)
+    # The run that made it; None for one that a person wrote.
+    run_id: Mapped[int | None] = mapped_column(ForeignKey("billing_run.id"))
+    # The days it covers, `until_on` itself not among them.
+    from_on: Mapped[date | None]
+    until_on: Mapped[date | None]
+    # Why it differs from the one before: what `core.billing.explained` says in words. None where nothing is compared.
+    explained: Mapped[list[Any] | None] = mapped_column(JSON)
 
 
 class InvoiceLineRow(Base):
+    """One line. `component`: what it charges (energy, standing, subscription, flat, levy); None where a person wrote it.
+
+    `price`: the price in force as a decimal text in units of the currency, per kWh for energy, per month otherwise;
+    for a levy its rate in per cent. `tariff_id`: the version it was taken from. `from_on` to `until_on`: its days.
+    """
+
     __tablename__ = "invoice_line"
     __table_args__ = (UniqueConstraint("invoice_id", "position"),)
 
@@ -77,6 +123,12 @@ class InvoiceLineRow(Base):
     quantity: Mapped[str] = mapped_column(String(24), default="1")
     amount_minor: Mapped[int] = mapped_column(BigInteger)
     levy: Mapped[str | None] = mapped_column(String(16))
+    component: Mapped[str | None] = mapped_column(String(12))
+    block: Mapped[int | None]
+    price: Mapped[str | None] = mapped_column(String(24))
+    tariff_id: Mapped[int | None] = mapped_column(ForeignKey("tariff.id"))
+    from_on: Mapped[date | None]
+    until_on: Mapped[date | None]
 
 
 class DunningPolicyRow(Base):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from core import outbox
 from core.agents import tables as agents
+from core.billing import run_tables as billing_runs
 from core.billing import tables as billing
 from core.cases import tables as cases
 from core.customers import link_tables as phone_links
@@ -15,6 +16,7 @@ from core.notices import tables as notices
 from core.payments import tables as payments
 from core.prepaid import tables as prepaid
 from core.promises import tables as promises
+from core.readings import tables as readings
 from core.reconciliation import tables as reconciliation
 from core.staff import tables as staff
 from core.supply import tables as supply
@@ -23,6 +25,7 @@ from core.turns import tables as turns
 MODULES = (
     agents,
     billing,
+    billing_runs,
     cases,
     customers,
     documents,
@@ -33,6 +36,7 @@ MODULES = (
     phone_links,
     prepaid,
     promises,
+    readings,
     reconciliation,
     staff,
     supply,

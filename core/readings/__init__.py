@@ -1,0 +1,1 @@
+"""What meters' registers say, and how far it can be believed."""
