@@ -59,6 +59,10 @@ KINDS = {
     # No partner is called: the answer itself is a notice.
     "sms.answer": KindPolicy("notices", 20, 60, 8, 10),
     "document.receipt": KindPolicy("bulk", 20, 60, 8, 10),
+    "document.invoice": KindPolicy("bulk", 20, 60, 8, 10),
+    "document.payslip": KindPolicy("bulk", 20, 60, 8, 10),
+    # A mail server may be slow: texts have a queue of their own, so that nobody's SMS waits for somebody's e-mail.
+    "email.send": KindPolicy("bulk", 5, 300, 8, 55),
     "schedule.run": KindPolicy("bulk", 1, 600, 5, 60),
 }
 QUEUES = ("push", "settle", "notices", "bulk")

@@ -1,1 +1,1 @@
-"""E-mail, which carries the PDFs where there is an address. It has no sender yet: notices go by SMS."""
+"""E-mail, which carries the PDFs where there is an address: out by SMTP, back in by a door for what returns."""

@@ -1,4 +1,4 @@
-"""What the notices service asks of an SMS gateway, and what gateways tell us later."""
+"""What the notices services ask of an SMS gateway and of a mail server, and what gateways tell us later."""
 
 from __future__ import annotations
 
@@ -70,4 +70,41 @@ class SmsGateway(Protocol):
     def send(self, text: OutboundText) -> Receipt:
         """Hand one text over. Raises one of `core.notices.errors` or PartnerRefused for a clear no, PartnerThrottled,
         or PartnerDown (`sent` False: certainly nothing reached the gateway; True: nobody knows)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A PDF that goes with an e-mail. `name`: ASCII, as it is saved."""
+
+    name: str
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundEmail:
+    """One e-mail for one address. `reference`: ours, nobody can guess it; the mail server's answers name it.
+
+    `text` and `html` say the same. `unwanted`: whether the reader may ask for no more of these.
+    """
+
+    to: str
+    subject: str
+    text: str = field(repr=False)
+    html: str = field(repr=False)
+    reference: str
+    language: str = "fr"
+    attachments: tuple[Attachment, ...] = ()
+    unwanted: bool = False
+
+
+class EmailGateway(Protocol):
+    """Hands e-mails to a mail server. One call, one e-mail: nothing here repeats by itself."""
+
+    @property
+    def name(self) -> str: ...
+
+    def send(self, email: OutboundEmail) -> Receipt:
+        """Hand one e-mail over; a receipt means "taken on". Raises as `SmsGateway.send` does: BadRecipient when nothing
+        will ever arrive at this address, RouteRefused when the server does not take us for who we are."""
         ...

@@ -14,6 +14,8 @@ class NoticeRow(Base):
     """`key` makes it happen once per event and recipient. Delivery moves `state` forward only.
 
     `not_before` and `expires_at` are business time (quiet hours of the site); attempts and leases are the outbox's.
+    `subject` and `attachment` (`invoice:4711`: which document goes with it) are those of an e-mail. Its `gateway_ref`
+    is the Message-ID, written before it is handed over: what comes back names it.
     """
 
     __tablename__ = "notice"
@@ -37,6 +39,8 @@ class NoticeRow(Base):
     # Of the site: quiet hours are asked again when the text is about to leave.
     zone: Mapped[str] = mapped_column(String(40))
     body: Mapped[str] = mapped_column(Text)
+    subject: Mapped[str] = mapped_column(String(160), default="", server_default="")
+    attachment: Mapped[str | None] = mapped_column(String(80))
     segments: Mapped[int]
     state: Mapped[str] = mapped_column(String(12), default="queued")
     detail: Mapped[str] = mapped_column(String(120), default="")
@@ -55,6 +59,21 @@ class NoticeRow(Base):
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     sent_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     delivered_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class EmailAddressRow(Base):
+    """What we know of an e-mail address by itself, in lower case: that nothing arrives there, or that it opted out.
+
+    `bounced_at` is cleared when a person has looked and lets it be tried again.
+    """
+
+    __tablename__ = "email_address"
+
+    address: Mapped[str] = mapped_column(String(160), primary_key=True)
+    bounced_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    bounce_code: Mapped[str] = mapped_column(String(24), default="", server_default="")
+    bounce_reason: Mapped[str] = mapped_column(String(200), default="", server_default="")
+    opted_out_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class DeliveryReportRow(Base):

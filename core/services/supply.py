@@ -15,6 +15,7 @@ from core.customers.tables import ContractRow, SiteRow
 from core.db import Database
 from core.kernel.clock import Clock
 from core.kernel.digits import grouped
+from core.notices.mailing import email_customer
 from core.notices.staging import stage_notice
 from core.outbox import LeaseRow
 from core.sealing import Sealer
@@ -380,6 +381,16 @@ class Supply:
         blanks = owed = {"account": grouped(contract.account_number)}
         if row.supply == "off" and row.reason not in WITHOUT_DEBT:
             owed = {**blanks, "amount": standing(session, contract)[0].text}
+        email_customer(
+            session,
+            contract,
+            clock=self._clock,
+            kind=f"supply.{row.supply}",
+            key=f"supply:{row.id}",
+            blanks=owed,
+            zone=site.time_zone,
+            invoice_id=row.invoice_id,
+        )
         for person in holders(session, contract, clock=self._clock):
             stage_notice(
                 session,

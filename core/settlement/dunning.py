@@ -26,6 +26,7 @@ from core.kernel.clock import Clock
 from core.kernel.digits import grouped
 from core.kernel.errors import StateConflict
 from core.kernel.money import Money
+from core.notices.mailing import email_customer
 from core.notices.staging import stage_notice
 from core.notices.tables import NoticeRow
 from core.promises import queries as promises
@@ -258,6 +259,19 @@ def _make(session: Session, clock: Clock, facts: DunningFacts, policy: DunningPo
     session.flush()
     contract = session.get_one(ContractRow, facts.contract_id)
     told = [person for person in effects.holders(session, contract, clock=clock) if person.fresh]
+    key, blanks = f"dunning:{step.invoice_id}:{step.cycle}:{step.step}", _blanks(session, contract, step)
+    # Besides, where there is an address. It proves nothing: no mail server says that somebody has read it.
+    email_customer(
+        session,
+        contract,
+        clock=clock,
+        kind=_kind(step),
+        key=key,
+        blanks=blanks,
+        zone=facts.zone,
+        paper=str(step.invoice_id),
+        invoice_id=step.invoice_id,
+    )
     if step.channel == "crew" or not told:
         _ask_crew(session, clock, contract, row)
         return row
@@ -265,10 +279,10 @@ def _make(session: Session, clock: Clock, facts: DunningFacts, policy: DunningPo
         session,
         clock=clock,
         kind=_kind(step),
-        key=f"dunning:{step.invoice_id}:{step.cycle}:{step.step}",
+        key=key,
         recipient=told[0].phone,
         language=told[0].language,
-        blanks=_blanks(session, contract, step),
+        blanks=blanks,
         zone=facts.zone,
         customer_id=told[0].customer_id,
         contract_id=contract.id,

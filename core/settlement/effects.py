@@ -16,12 +16,13 @@ from core.kernel.digits import grouped
 from core.kernel.money import Money
 from core.ledger import queries as ledger
 from core.ledger.model import credit
+from core.notices.mailing import email_customer
 from core.notices.staging import stage_notice
 from core.payments.tables import AttemptRow, PaymentRow
-from core.settlement.events import AgentSale, CashTaken, Event, ExchangedMoney, SuspensePlaced, WalletMoney
+from core.settlement.events import AgentSale, BankMoney, CashTaken, Event, ExchangedMoney, SuspensePlaced, WalletMoney
 
 # Events that bring a customer's money: each has one payment, one receipt and its messages.
-RECEIPTED = (WalletMoney, ExchangedMoney, CashTaken, AgentSale, SuspensePlaced)
+RECEIPTED = (WalletMoney, ExchangedMoney, CashTaken, BankMoney, AgentSale, SuspensePlaced)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,8 @@ class Addressee:
 
 
 def stage(session: Session, event: Event, *, clock: Clock) -> None:
-    """Stage what follows from `event`: the receipt's PDF, one SMS to who paid, one to the account's holder."""
+    """Stage what follows from `event`: the receipt's PDF, one SMS to who paid, one to the account's holder, an e-mail
+    where the holder has an address."""
     if not isinstance(event, RECEIPTED):
         return
     payment = session.get_one(PaymentRow, event.payment_id)
@@ -100,6 +102,17 @@ def _receipts(session: Session, payment: PaymentRow, contract_id: int, clock: Cl
         "due": due.text if due else "",
         "credit": left_over.text if left_over.minor > 0 and not due else "",
     }
+    email_customer(
+        session,
+        contract,
+        clock=clock,
+        kind="payment.receipt",
+        key=f"receipt:{payment.id}",
+        blanks=blanks,
+        zone=zone,
+        paper=payment.id,
+        payment_id=payment.id,
+    )
     # Proof of the money, nothing about what the account still owes.
     proof = {key: blanks[key] for key in ("amount", "account", "receipt", "verification")}
     own = next((a for a in known if a.phone == payer), None)

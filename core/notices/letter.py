@@ -1,0 +1,42 @@
+"""An e-mail as text and as simple HTML, from the same words. Pure."""
+
+from __future__ import annotations
+
+from html import escape
+
+_INK, _LAMP, _PAPER = "#101a33", "#f6b93b", "#fdf6e3"
+_FONT = "font-family:Arial,Helvetica,sans-serif"
+
+
+def text_of(body: str, utility: str) -> str:
+    """The plain part: the paragraphs, and who wrote them."""
+    return f"{body}\n\n-- \n{utility}\n"
+
+
+def html_of(subject: str, body: str, utility: str, language: str) -> str:
+    """The HTML part: tables and inline style only, because that is what mail programs agree on. No picture and nothing
+    to load: it costs the reader no megabyte, and nobody sees whether it was opened."""
+    paragraphs = "".join(
+        f'<p style="margin:0 0 14px;{_FONT};font-size:15px;line-height:1.5;color:#1b2233">{_lines(part)}</p>'
+        for part in body.split("\n\n")
+        if part.strip()
+    )
+    return (
+        f'<!doctype html><html lang="{escape(language)}"><head><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width"><title>{escape(subject)}</title></head>'
+        '<body style="margin:0;padding:0;background:#f2f2f4">'
+        '<table role="presentation" width="100%" cellpadding="0" cellspacing="0"><tr><td align="center">'
+        '<table role="presentation" width="100%" cellpadding="0" cellspacing="0" '
+        'style="max-width:560px;background:#ffffff">'
+        f'<tr><td style="background:{_INK};border-bottom:4px solid {_LAMP};padding:18px 24px;{_FONT};'
+        f'font-size:18px;font-weight:bold;color:#ffffff">{escape(utility)}</td></tr>'
+        f'<tr><td style="padding:24px 24px 8px">'
+        f'<h1 style="margin:0 0 16px;{_FONT};font-size:17px;line-height:1.4;color:{_INK}">{escape(subject)}</h1>'
+        f"{paragraphs}</td></tr>"
+        f'<tr><td style="background:{_PAPER};padding:12px 24px;{_FONT};font-size:12px;color:#5a6274">'
+        f"{escape(utility)}</td></tr></table></td></tr></table></body></html>"
+    )
+
+
+def _lines(paragraph: str) -> str:
+    return "<br>".join(escape(line) for line in paragraph.strip().split("\n"))
