@@ -1,4 +1,4 @@
-"""What an invoice was measured by, what a run could not be billed, and credit notes."""
+"""What an invoice was measured by, what a run could not bill, and credit notes."""
 
 from __future__ import annotations
 

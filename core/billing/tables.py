@@ -107,7 +107,8 @@ class InvoiceRow(Base):
 
 
 class InvoiceLineRow(Base):
-    """One line. `component`: what it charges (energy, standing, subscription, flat, levy); None where a person wrote it.
+    """One line. `component`: what it charges (energy, standing, subscription, flat, levy); None where a person wrote
+    it. `block`: the energy's block, from 1.
 
     `price`: the price in force as a decimal text in units of the currency, per kWh for energy, per month otherwise;
     for a levy its rate in per cent. `tariff_id`: the version it was taken from. `from_on` to `until_on`: its days.
