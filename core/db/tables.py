@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from core import outbox
 from core.agents import tables as agents
+from core.api_access import tables as api_access
 from core.billing import run_tables as billing_runs
 from core.billing import tables as billing
 from core.cases import tables as cases
@@ -13,6 +14,7 @@ from core.db.base import Base
 from core.documents import tables as documents
 from core.ledger import tables as ledger
 from core.notices import tables as notices
+from core.payments import counter_tables as counter_payments
 from core.payments import tables as payments
 from core.prepaid import tables as prepaid
 from core.promises import tables as promises
@@ -24,9 +26,11 @@ from core.turns import tables as turns
 
 MODULES = (
     agents,
+    api_access,
     billing,
     billing_runs,
     cases,
+    counter_payments,
     customers,
     documents,
     ledger,

@@ -89,6 +89,17 @@ class CashTaken(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BankMoney(Event):
+    """Money on the utility's own bank account, for a contract."""
+
+    kind: ClassVar[str] = "bank_money"
+    payment_id: str
+    contract_id: int
+    amount: Money
+    invoice_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CreditApplied(Event):
     """A contract's credit is put on its open invoices."""
 
@@ -270,6 +281,7 @@ EVENTS: tuple[type[Event], ...] = (
     UnplacedMoney,
     SuspensePlaced,
     CashTaken,
+    BankMoney,
     CreditApplied,
     AgentSale,
     FloatBought,

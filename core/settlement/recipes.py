@@ -14,6 +14,7 @@ from core.ledger.model import Account, Transfer, agent_float, credit, receivable
 from core.settlement.allocation import OpenInvoice, in_order, place
 from core.settlement.events import (
     AgentSale,
+    BankMoney,
     CashHandedOver,
     CashTaken,
     CreditApplied,
@@ -112,6 +113,11 @@ def _suspense_placed(event: SuspensePlaced, books: Books) -> list[Transfer]:
 
 def _cash_taken(event: CashTaken, books: Books) -> list[Transfer]:
     source = _from(Account("cash", event.cashier), event.payment_id)
+    return place(source, event.contract_id, event.amount, in_order(books.open_invoices, event.invoice_ids))
+
+
+def _bank_money(event: BankMoney, books: Books) -> list[Transfer]:
+    source = _from(Account("bank"), event.payment_id)
     return place(source, event.contract_id, event.amount, in_order(books.open_invoices, event.invoice_ids))
 
 
@@ -251,6 +257,7 @@ RECIPES: dict[type[Event], Callable[[Any, Books], list[Transfer]]] = {
     UnplacedMoney: _unplaced_money,
     SuspensePlaced: _suspense_placed,
     CashTaken: _cash_taken,
+    BankMoney: _bank_money,
     CreditApplied: _credit_applied,
     AgentSale: _agent_sale,
     FloatBought: _float_bought,

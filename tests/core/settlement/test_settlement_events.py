@@ -63,6 +63,12 @@ def cash_taken(w: Books, c: int) -> e.Event:
     return e.CashTaken(key="k", payment_id=p, cashier="4", contract_id=c, amount=francs(100))
 
 
+def bank_money(w: Books, c: int) -> e.Event:
+    w.invoice(c, francs(100))
+    p = w.payment(francs(130), wallet="bank", contract_id=c)
+    return e.BankMoney(key="k", payment_id=p, contract_id=c, amount=francs(130))
+
+
 def credit_applied(w: Books, c: int) -> e.Event:
     # Credit meets an open invoice only when something was corrected: here a paid one is credited.
     first = w.invoice(c, francs(100))
@@ -166,6 +172,7 @@ CASES: dict[type[e.Event], tuple[Callable[[Books, int], e.Event], dict[str, int]
     e.UnplacedMoney: (unplaced_money, {"receivable": 0, "credit": 0}),
     e.SuspensePlaced: (suspense_placed, {"receivable": 0, "credit": 2_000, "suspense": 0, "wallet_clearing": 12_000}),
     e.CashTaken: (cash_taken, {"receivable": 0, "cash": 10_000}),
+    e.BankMoney: (bank_money, {"receivable": 0, "credit": 3_000, "bank": 13_000}),
     e.CreditApplied: (credit_applied, {"receivable": 5_000, "credit": 0}),
     e.AgentSale: (agent_sale, {"receivable": 0, "agent_float": 40_000, "commission_payable": -200}),
     e.FloatBought: (float_bought, {"agent_float": 50_000, "wallet_clearing": 50_000}),
