@@ -1,7 +1,8 @@
-"""What a receipt is made of, and where the documents lie."""
+"""What a receipt is made of, where the documents lie, and what a code stands for."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -34,6 +35,14 @@ class Proof:
     payment: PaymentRow
     account: str
     zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """The bill that a verification code stands for."""
+
+    invoice: InvoiceRow
+    account: str
 
 
 def find_document(session: Session, kind: str, subject: str) -> DocumentRow | None:
@@ -134,3 +143,32 @@ def find_proof(session: Session, code: str) -> Proof | None:
         .where(PaymentRow.verification_code == code)
     ).first()
     return Proof(row[0], row[1] or "", row[2] or WEST) if row else None
+
+
+def find_bill(session: Session, code: str) -> Bill | None:
+    subject = session.scalar(select(DocumentRow.subject).where(DocumentRow.code == code, DocumentRow.kind == "invoice"))
+    if subject is None:
+        return None
+    row = session.execute(
+        select(InvoiceRow, ContractRow.account_number)
+        .join(ContractRow, ContractRow.id == InvoiceRow.contract_id)
+        .where(InvoiceRow.id == int(subject))
+    ).first()
+    return Bill(row[0], row[1]) if row else None
+
+
+def is_marked(session: Session, invoice_id: str) -> bool:
+    """Whether it is a draft or was cancelled: then its paper says so across the page."""
+    if not invoice_id.isdecimal():
+        return False
+    state = session.scalar(select(InvoiceRow.state).where(InvoiceRow.id == int(invoice_id)))
+    return state in ("draft", "cancelled")
+
+
+def unused_code(session: Session, make: Callable[[], str]) -> str:
+    """A code that stands for nothing yet, on no receipt and on no bill."""
+    while True:
+        code = make()
+        taken = session.scalar(select(PaymentRow.id).where(PaymentRow.verification_code == code))
+        if taken is None and session.scalar(select(DocumentRow.id).where(DocumentRow.code == code)) is None:
+            return code

@@ -1,4 +1,4 @@
-"""The queue `bulk`, documents: one receipt a row."""
+"""The queue `bulk`, documents: one PDF a row."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from core.kernel.errors import NotRecorded
 from core.outbox import Dead, Done, Leased, Outcome, Retry
-from core.services.documents import Documents
+from core.services.documents import DocumentKind, Documents
 
 # A full disk or a busy database mends itself within minutes, or a person does.
 _RETRY_S = 30
@@ -15,16 +15,21 @@ _RETRY_S = 30
 def handlers(documents: Documents) -> dict[str, Callable[[Leased], Outcome]]:
     """What this queue does with a row, by its kind. Running a row twice is harmless."""
 
-    def receipt(row: Leased) -> Outcome:
-        payment_id = row.body.get("payment_id")
-        if not isinstance(payment_id, str):
-            return Dead("no payment_id in the row")
-        try:
-            made = documents.make_receipt(payment_id)
-        except (NotRecorded, OSError) as error:
-            return Retry(_RETRY_S, f"{type(error).__name__}: {error}"[:200])
-        if made is None:
-            return Dead("no such payment, or it is not placed")
-        return Done(made.storage_key)
+    def making(kind: DocumentKind, field: str) -> Callable[[Leased], Outcome]:
+        def make(row: Leased) -> Outcome:
+            subject = row.body.get(field)
+            if not isinstance(subject, str | int) or not subject:
+                return Dead(f"no {field} in the row")
+            try:
+                made = documents.make(kind, str(subject))
+            except (NotRecorded, OSError) as error:
+                return Retry(_RETRY_S, f"{type(error).__name__}: {error}"[:200])
+            return Dead(f"there is no {kind} to make") if made is None else Done(made.storage_key)
 
-    return {"document.receipt": receipt}
+        return make
+
+    return {
+        "document.receipt": making("receipt", "payment_id"),
+        "document.invoice": making("invoice", "invoice_id"),
+        "document.payslip": making("payslip", "payslip_id"),
+    }
