@@ -17,6 +17,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
 
@@ -26,6 +27,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from core.kernel.errors import NotRecorded
+from core.readings.model import AFTER_OUTAGE, CLOCK_DOUBTFUL, MEASURED, Point
+from core.services.readings import Readings
 from core.services.supply import Supply
 from core.supply.model import LeasedCommand, MeterAck, MeterReport
 from meters.contract import (
@@ -55,6 +58,8 @@ PUBACK_WAIT_S = 10.0
 HEARTBEAT_S = 15.0
 PACE_MAX_S = 0.05
 DEAF_AFTER_S = 60.0
+# The year 2100, in seconds since 1970.
+_CLOCK_END = 4_102_444_800
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +91,14 @@ class _Published:
 
 
 class Bridge:
-    """One bridge. `run` blocks until `stop` is set. A second one waits until the first gives its lease up or dies."""
+    """One bridge. `run` blocks until `stop` is set. A second one waits until the first gives its lease up or dies.
 
-    def __init__(self, supply: Supply, config: BridgeConfig) -> None:
+    `readings` None: what registers say is counted and dropped.
+    """
+
+    def __init__(self, supply: Supply, config: BridgeConfig, readings: Readings | None = None) -> None:
         self._supply = supply
+        self._readings = readings
         self._config = config
         self._address = MqttAddress.parse(config.mqtt_url)
         self._topics = Topics(config.utility)
@@ -364,12 +373,21 @@ class Bridge:
                 self._count(self._supply.take_ack(meter_id, read))
             case MeterReport():
                 self._count(self._supply.take_reported(meter_id, read))
+                if read.energy_wh is not None:
+                    quality = MEASURED if read.clock_ok else CLOCK_DOUBTFUL
+                    self._keep(meter_id, [Point(_moment(read.at), read.energy_wh, quality)], "report")
             case Status(online, session_no):
                 self._count(self._supply.take_status(meter_id, online=online, session_no=session_no))
             case Reading():
-                # Kept by the readings feature, later; until then only a stranger's batch is worth counting.
                 self.counts["readings" if read.meter_id == meter_id else "foreign"] += 1
+                if read.meter_id == meter_id:
+                    self._keep(meter_id, [Point(_moment(p.t), p.wh, _quality(p.q)) for p in read.points], "mqtt")
         self._bell.set()
+
+    def _keep(self, meter_id: str, points: list[Point], source: str) -> None:
+        if self._readings is not None and points:
+            taken = self._readings.take(meter_id, points, source=source)
+            self.counts["readings_held"] += taken.held
 
     def _count(self, taken: str) -> None:
         self.counts[taken] += 1
@@ -397,6 +415,16 @@ def on_the_wire(command: LeasedCommand) -> Command:
         now=int(command.now.timestamp()),
         inv=command.invoice_number,
     )
+
+
+def _moment(seconds: int) -> datetime:
+    """The meter's clock. One that counts beyond all calendars is read as their end, and held for it."""
+    return datetime.fromtimestamp(min(seconds, _CLOCK_END), UTC)
+
+
+def _quality(claimed: int) -> int:
+    """What a meter may say of its own readings: measured, or after an outage. Anything else is doubtful."""
+    return claimed if claimed in (MEASURED, CLOCK_DOUBTFUL, AFTER_OUTAGE) else CLOCK_DOUBTFUL
 
 
 def _bridge_status(*, online: bool, holder: str) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -161,13 +162,31 @@ def _agencies(session: Session) -> dict[str, int]:
     return {code: row.id for code, row in rows.items()}
 
 
-def _tariffs(session: Session) -> dict[tuple[str, str], int]:
-    names = {
-        "monthly": ("Mensuel basse tension", {"fixed": 6_000}),
-        "consumption": ("Consommation basse tension", {"bands_wh": [[50_000, 90], [None, 140]]}),
-        "flat": ("Forfait social", {"fixed": 15_000}),
-        "prepaid": ("Prépayé", {"per_kwh": 145}),
+# Subscription, standing charge, flat price, and a kWh of each block.
+_PRICES = {
+    "CDF": ("6000", "3000", "15000", ("70", "140", "165")),
+    "USD": ("2.15", "1.10", "5.40", ("0.025", "0.05", "0.06")),
+}
+
+
+def _tariff_bodies(prices: tuple[str, str, str, tuple[str, str, str]]) -> dict[str, tuple[str, dict[str, Any]]]:
+    """kind → (name, body). VAT of 16 %, which the social block is free of; prepaid has prices of its own."""
+    subscription, standing, flat, (social, middle, high) = prices
+    vat = [{"code": "vat", "name": "TVA", "percent": "16", "spares_social": True}]
+    blocks = [
+        {"upto_kwh": 50, "per_kwh": social},
+        {"upto_kwh": 150, "per_kwh": middle},
+        {"per_kwh": high},
+    ]
+    return {
+        "monthly": ("Mensuel basse tension", {"subscription": subscription, "levies": vat}),
+        "consumption": ("Consommation basse tension", {"blocks": blocks, "standing": standing, "levies": vat}),
+        "flat": ("Forfait social", {"flat": flat, "levies": vat}),
+        "prepaid": ("Prépayé", {"unit": "day"}),
     }
+
+
+def _tariffs(session: Session) -> dict[tuple[str, str], int]:
     rows = {
         (kind, currency): TariffRow(
             code=f"{kind[:4].upper()}-{currency}",
@@ -177,8 +196,8 @@ def _tariffs(session: Session) -> dict[tuple[str, str], int]:
             valid_from=date(2024, 1, 1),
             body=body,
         )
-        for kind, (name, body) in names.items()
-        for currency in ("CDF", "USD")
+        for currency, prices in _PRICES.items()
+        for kind, (name, body) in _tariff_bodies(prices).items()
     }
     session.add_all(rows.values())
     session.flush()

@@ -82,7 +82,7 @@ def _write(session: Session, clock: Clock) -> None:
         kind="monthly",
         currency="KES",
         valid_from=date(2024, 1, 1),
-        body={"fixed": 1_250},
+        body={"subscription": "1250"},
     )
     session.add_all((customer, site, tariff))
     session.flush()

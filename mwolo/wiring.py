@@ -23,30 +23,39 @@ from mwolo import logs
 if TYPE_CHECKING:
     from redis import Redis
 
+    from channels.api import ApiParts
     from channels.sms.answering import Answering
     from channels.sms.gateway import SmsAggregator
     from channels.ussd.deeds import Deed
     from channels.ussd.sessions import SessionStore
     from channels.ussd.turns import UssdTurns
     from channels.wallets.sessions import SessionStore as WalletSessionStore
+    from core.notices.ports import EmailGateway
     from core.payments.ports import Wallet
     from core.sealing import Sealer
     from core.services.agents import Agents
+    from core.services.api_tokens import ApiTokens
     from core.services.billing import Billing
+    from core.services.billing_run import BillingRun
     from core.services.cases import Cases
+    from core.services.counter import Counter
+    from core.services.credit_notes import CreditNotes
     from core.services.customers import Customers
     from core.services.desk import Desk
     from core.services.documents import Documents
+    from core.services.emails import Emails
     from core.services.links import PhoneLinks
     from core.services.notices import Notices
     from core.services.payments import Payments
     from core.services.prepaid import Prepaid
     from core.services.promises import Promises
+    from core.services.readings import Readings
     from core.services.reconciliation import Reconciliation
     from core.services.refunds import Refunds
     from core.services.routing import Routing
     from core.services.staff import Staff
     from core.services.supply import Supply
+    from core.services.tariffs import Tariffs
     from core.services.turns import Turns
     from meters.bridge import Bridge
     from workers.dispatch import Dispatcher
@@ -75,6 +84,7 @@ class Wiring:
             *settings.ussd_secrets.split(","),
             *settings.sms_secrets.split(","),
             *settings.hook_secrets.split(","),
+            *settings.email_secrets.split(","),
         )
         logs.set_up(settings.log_level, settings.log_format, secrets)
         return cls(settings, busy_timeout_s=busy_timeout_s)
@@ -174,6 +184,31 @@ class Wiring:
             base_url=s.africastalking_base_url or None,
         )
         return {"africastalking": GATEWAYS["africastalking"](config, PartnerHttp("africastalking"))}
+
+    @cached_property
+    def email_gateway(self) -> EmailGateway | None:
+        """None where no mail server is set up."""
+        from channels.email.registry import GATEWAYS
+        from channels.email.smtp import SmtpConfig
+
+        s = self.settings
+        if not s.smtp_host:
+            return None
+        try:
+            config = SmtpConfig(
+                host=s.smtp_host,
+                sender=s.smtp_from,
+                port=s.smtp_port,
+                security=s.smtp_security,
+                user=s.smtp_user,
+                password=s.smtp_password.get_secret_value(),
+                bounces_to=s.smtp_bounces_to,
+                timeout_s=float(s.smtp_timeout_s),
+            )
+        except ValueError as error:
+            raise BadSetting(f"MWOLO_SMTP_* is wrong: {error}.") from error
+        gateway: EmailGateway = GATEWAYS["smtp"](config)
+        return gateway
 
     @cached_property
     def ussd_sessions(self) -> SessionStore:
@@ -316,6 +351,30 @@ class Wiring:
         return Billing(self.db, self.clock)
 
     @cached_property
+    def tariffs(self) -> Tariffs:
+        from core.services.tariffs import Tariffs
+
+        return Tariffs(self.db, self.clock)
+
+    @cached_property
+    def readings(self) -> Readings:
+        from core.services.readings import Readings
+
+        return Readings(self.db, self.clock)
+
+    @cached_property
+    def billing_run(self) -> BillingRun:
+        from core.services.billing_run import BillingRun
+
+        return BillingRun(self.db, self.clock, self.billing)
+
+    @cached_property
+    def credit_notes(self) -> CreditNotes:
+        from core.services.credit_notes import CreditNotes
+
+        return CreditNotes(self.db, self.clock)
+
+    @cached_property
     def supply(self) -> Supply:
         from core.services.supply import Supply, SupplySettings
         from core.settlement.dunning import off_still_due
@@ -335,6 +394,37 @@ class Wiring:
         from core.services.customers import Customers
 
         return Customers(self.db, self.clock)
+
+    @cached_property
+    def api_tokens(self) -> ApiTokens:
+        from core.services.api_tokens import ApiTokens
+
+        return ApiTokens(self.db, self.clock, self.staff.audit)
+
+    @cached_property
+    def counter(self) -> Counter:
+        from core.services.counter import Counter
+
+        return Counter(self.db, self.clock, self.staff.audit)
+
+    @property
+    def api_parts(self) -> ApiParts:
+        from channels.api import ApiParts
+        from core.services.invoice_papers import InvoicePapers
+        from core.services.register import Register
+
+        register = Register(self.db)
+        return ApiParts(
+            tokens=self.api_tokens,
+            register=register,
+            billing=self.billing,
+            counter=self.counter,
+            receipts=self.documents,
+            papers=InvoicePapers(self.db, self.clock, register, self.documents),
+            links=self.links,
+            readings=self.readings,
+            clock=self.clock,
+        )
 
     @cached_property
     def turns(self) -> Turns:
@@ -365,6 +455,15 @@ class Wiring:
             FolderStore(self.settings.documents_dir),
             verify_base_url=self.settings.public_url,
             utility=self.settings.utility_name,
+            short_code=self.settings.short_code,
+        )
+
+    @cached_property
+    def emails(self) -> Emails:
+        from core.services.emails import Emails
+
+        return Emails(
+            self.db, self.clock, self.email_gateway, self.documents.paper, utility=self.settings.utility_name
         )
 
     # -- processes
@@ -378,7 +477,7 @@ class Wiring:
     @cached_property
     def handlers(self) -> dict[str, Handler]:
         from workers import schedule
-        from workers.jobs import documents, notices, payments, prepaid, refunds, texts
+        from workers.jobs import documents, email, notices, payments, prepaid, refunds, texts
 
         return {
             **payments.handlers(self.payments),
@@ -387,6 +486,7 @@ class Wiring:
             **notices.handlers(self.notices),
             **texts.handlers(self.sms_answering),
             **documents.handlers(self.documents),
+            **email.handlers(self.emails),
             **schedule.handlers(self.db, self.clock, self.scheduled_runs),
         }
 
@@ -445,4 +545,5 @@ class Wiring:
     def bridge(self) -> Bridge:
         from meters.bridge import Bridge, BridgeConfig
 
-        return Bridge(self.supply, BridgeConfig(self.settings.mqtt_url, self.settings.utility_topic))
+        config = BridgeConfig(self.settings.mqtt_url, self.settings.utility_topic)
+        return Bridge(self.supply, config, self.readings)

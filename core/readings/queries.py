@@ -129,10 +129,17 @@ def meters_of_accounts(session: Session, accounts: Collection[str]) -> dict[str,
     return {account: meter_id for account, meter_id in rows if meter_id is not None}
 
 
-def with_held(session: Session, meter_ids: Collection[str]) -> set[str]:
-    """Those of the meters that have a reading a person must look at. Uses ix_reading_held."""
+def with_held(session: Session, meter_ids: Collection[str], *, until: datetime) -> set[str]:
+    """Those of the meters with a reading up to then that a person must look at. Uses ix_reading_held."""
     rows = session.scalars(
-        select(ReadingRow.meter_id).where(ReadingRow.meter_id.in_(meter_ids), ReadingRow.state == "held").distinct()
+        select(ReadingRow.meter_id)
+        .where(
+            ReadingRow.meter_id.in_(meter_ids),
+            ReadingRow.state == "held",
+            ReadingRow.register == TOTAL,
+            ReadingRow.at <= until,
+        )
+        .distinct()
     )
     return set(rows)
 

@@ -7,7 +7,7 @@ resolution and no money; a jump of more than five times the highest day of ninet
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 from core.readings.model import Judged, Known, Point
@@ -19,6 +19,8 @@ JUMP_FLOOR_WH_A_DAY = 20_000
 # Where nothing is known yet: three phases of 100 A for a whole day. More than that went through no meter of a house.
 FIRST_MAX_WH_A_DAY = 1_656_000
 CLOCK_OFF = timedelta(minutes=10)
+# A clock that lost its battery begins again decades ago.
+CLOCK_BEGINS = datetime(2020, 1, 1, tzinfo=UTC)
 _DAY = timedelta(days=1)
 
 
@@ -36,7 +38,7 @@ def judge(
     `before`, `after`: the accepted readings around it. `highest_day_wh`: the highest day of the ninety before; None
     where no day is known. `modulus_wh`: where the register begins again at nothing, if it is known to.
     """
-    if point.at > arrived_at + CLOCK_OFF:
+    if not CLOCK_BEGINS <= point.at <= arrived_at + CLOCK_OFF:
         return Judged(point.wh, "clock")
     if before is None:
         beyond = after is not None and point.wh > after.total_wh

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from core.billing import queries
 from core.billing.dunning import evaluate
 from core.billing.model import DunningVerdict, WhyNot
+from core.billing.numbering import invoice_number
 from core.billing.tables import DunningCycleRow, InvoiceLineRow, InvoiceRow, ReminderRow
 from core.customers.tables import ContractRow, CustomerRow, SiteRow
 from core.db import Database
@@ -21,6 +22,7 @@ from core.kernel.clock import EAST, WEST, Clock, local_date
 from core.kernel.errors import NotRecorded, StateConflict
 from core.kernel.ids import new_uuid
 from core.kernel.money import Money
+from core.services.credit_notes import shares, write_credit_note
 from core.settlement import offs, post
 from core.settlement.dunning import (
     NONPAYMENT,
@@ -32,7 +34,7 @@ from core.settlement.dunning import (
     off_policy,
     reevaluate,
 )
-from core.settlement.events import CreditNote, InvoiceSent
+from core.settlement.events import InvoiceSent
 from core.supply.commands import want_supply
 from core.supply.rules import HoldReason, window_on
 from core.supply.tables import CrewTaskRow
@@ -150,8 +152,7 @@ class Billing:
             if not Money(invoice.total_minor, invoice.currency).is_chargeable:
                 raise StateConflict(f"invoice {invoice.number} is not in whole francs")
             invoice.issued_on = self._today(session, contract)
-            year = invoice.issued_on.year
-            invoice.number = f"{year}-{queries.next_number(session, f'invoice:{year}'):06d}"
+            invoice.number = invoice_number(session, contract, invoice.issued_on.year)
             invoice.state = "validated"
             return invoice.number
 
@@ -188,9 +189,8 @@ class Billing:
             if invoice.paid_minor > 0:
                 raise StateConflict(f"money was put on invoice {invoice.number}: write a credit note")
             if invoice.state == "sent":
-                for note in _credit_in_full(session, invoice, contract, reason, by):
-                    post(session, note, clock=self._clock)
-                session.refresh(invoice)
+                parts = shares(session, invoice, invoice.total_minor)
+                write_credit_note(session, invoice, contract, parts, clock=self._clock, reason=reason, by=by)
             invoice.state = "cancelled"
 
     # Dunning.
@@ -383,36 +383,6 @@ class Billing:
     def _today(self, session: Session, contract: ContractRow) -> date:
         zone = session.scalars(select(SiteRow.time_zone).where(SiteRow.id == contract.site_id)).one()
         return local_date(self._clock.now(), zone)
-
-
-def _credit_in_full(
-    session: Session, invoice: InvoiceRow, contract: ContractRow, reason: str, by: str
-) -> list[CreditNote]:
-    """One credit note per levy with that tax, and one for the rest: each levy gets back what it was given."""
-    taxes: dict[str, int] = {}
-    lines = select(InvoiceLineRow).where(InvoiceLineRow.invoice_id == invoice.id, InvoiceLineRow.levy.is_not(None))
-    for line in session.scalars(lines):
-        taxes[str(line.levy)] = taxes.get(str(line.levy), 0) + line.amount_minor
-    if sum(taxes.values()) != invoice.tax_minor:
-        taxes = {"vat": invoice.tax_minor}
-
-    def note(name: str, minor: int, levy: str | None) -> CreditNote:
-        amount = Money(minor, invoice.currency)
-        key = f"invoice:{invoice.id}:cancelled:{name}"
-        return CreditNote(
-            key=key,
-            actor=by,
-            memo=reason,
-            invoice_id=invoice.id,
-            contract_id=contract.id,
-            amount=amount,
-            tax=amount if levy else None,
-            levy=levy or "vat",
-        )
-
-    notes = [note(levy, minor, levy) for levy, minor in sorted(taxes.items()) if minor > 0]
-    net = invoice.total_minor - sum(n.amount.minor for n in notes)
-    return [*notes, note("net", net, None)] if net > 0 else notes
 
 
 def _reminders(session: Session, contract_id: int) -> int:

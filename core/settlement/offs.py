@@ -19,6 +19,7 @@ from core.billing.tables import HoldRow
 from core.customers.tables import ContractRow, MeterRow, SiteRow
 from core.kernel.clock import Clock, local_time
 from core.payments.tables import AttemptRow
+from core.readings.queries import jumped
 from core.settlement.dunning import facts_of, off_policy
 from core.supply.rules import HoldReason, OffFacts, may_disconnect
 from core.supply.tables import MeterReportedRow, RelayCommandRow
@@ -118,14 +119,21 @@ def _off_facts(
     session: Session, facts: DunningFacts, verdict: DunningVerdict, now: datetime, real: datetime
 ) -> OffFacts:
     row = session.execute(
-        select(MeterRow.id, MeterRow.control_kind, SiteRow.agency_id, SiteRow.protected, MeterReportedRow.at)
+        select(
+            MeterRow.id,
+            MeterRow.control_kind,
+            ContractRow.kind,
+            SiteRow.agency_id,
+            SiteRow.protected,
+            MeterReportedRow.at,
+        )
         .select_from(ContractRow)
         .join(SiteRow, SiteRow.id == ContractRow.site_id)
         .join(MeterRow, MeterRow.id == ContractRow.meter_id)
         .outerjoin(MeterReportedRow, MeterReportedRow.meter_id == MeterRow.id)
         .where(ContractRow.id == facts.contract_id)
     ).one()
-    meter_id, control_kind, agency_id, protected, heard_at = row
+    meter_id, control_kind, kind, agency_id, protected, heard_at = row
     local = local_time(now, facts.zone)
     midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
     return OffFacts(
@@ -137,6 +145,8 @@ def _off_facts(
         report_age_h=None if heard_at is None else max(0, int((real - heard_at).total_seconds() // 3600)),
         offs_last_hour=_offs_since(session, agency_id, meter_id, now - timedelta(hours=1)),
         offs_today=_offs_since(session, agency_id, meter_id, midnight),
+        # What is billed by its readings is not cut while one of them waits for a person.
+        reading_jump=kind == "consumption" and jumped(session, meter_id),
     )
 
 

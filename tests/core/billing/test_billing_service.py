@@ -112,7 +112,7 @@ def test_draft_validate_send(any_db: Database, clock: FixedClock, billing: Billi
     clock.advance(hours=14, minutes=30)  # 23:30 in Kinshasa, half past midnight of the 11th in Lubumbashi
     lines = (Line("Energie", Money.units(24_000, "CDF")), Line("TVA", Money.units(4_500, "CDF"), levy="vat"))
     invoice_id = billing.draft_invoice(home.contract.id, period="2026-02", lines=lines)
-    assert billing.validate_invoice(invoice_id) == "2026-000001"
+    assert billing.validate_invoice(invoice_id) == "2026-AG001-000001"
     billing.send_invoice(invoice_id)
     with any_db.read() as session:
         invoice = session.get_one(InvoiceRow, invoice_id)
@@ -180,7 +180,7 @@ def test_invoice_numbers_have_no_gap_and_no_twin(any_db: Database, billing: Bill
     assert not failed
     with any_db.read() as session:
         numbers = sorted(session.scalars(select(InvoiceRow.number)))
-    assert numbers == [f"2026-{n:06d}" for n in range(1, 13)]
+    assert numbers == [f"2026-AG001-{n:06d}" for n in range(1, 13)]
 
 
 # The story of +14.

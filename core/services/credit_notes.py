@@ -1,0 +1,146 @@
+"""Credit notes: an invoice that was sent is corrected downwards, on a numbered paper."""
+
+from __future__ import annotations
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from core.billing.numbering import credit_note_number
+from core.billing.run_tables import CreditNoteRow
+from core.billing.tables import InvoiceLineRow, InvoiceRow
+from core.customers.tables import ContractRow, SiteRow
+from core.db import Database
+from core.kernel.clock import Clock, local_date
+from core.kernel.errors import StateConflict
+from core.kernel.money import Money
+from core.settlement import post
+from core.settlement.dunning import lock_contract
+from core.settlement.events import CreditNote
+
+
+class CreditNotes:
+    """Owns its transactions. `by` is a staff login."""
+
+    def __init__(self, db: Database, clock: Clock) -> None:
+        self._db = db
+        self._clock = clock
+
+    def credit(self, invoice_id: int, amount: Money, *, reason: str, by: str) -> str:
+        """Lower a sent invoice by `amount` (taxes in it); the credit note's number.
+
+        Each levy gets back its share. The open balance comes first; what was paid already becomes credit of the
+        contract. Raises StateConflict when the invoice is not sent, the amount cannot be charged, or all credit notes
+        together would be more than the invoice.
+        """
+        if not reason.strip():
+            raise StateConflict("a credit note says why")
+        with self._db.begin() as session:
+            invoice, contract = _locked(session, invoice_id)
+            if invoice.state != "sent":
+                raise StateConflict(f"invoice {invoice.number} is {invoice.state}, not sent")
+            if amount.currency != invoice.currency or not amount.is_chargeable:
+                raise StateConflict(f"{amount} cannot be credited on an invoice in {invoice.currency}")
+            before = session.scalar(
+                select(func.coalesce(func.sum(CreditNoteRow.amount_minor), 0)).where(
+                    CreditNoteRow.invoice_id == invoice_id
+                )
+            )
+            left = invoice.total_minor - int(before or 0)
+            if amount.minor > left:
+                raise StateConflict(f"only {Money(left, invoice.currency)} of invoice {invoice.number} is left")
+            return write_credit_note(
+                session,
+                invoice,
+                contract,
+                shares(session, invoice, amount.minor),
+                clock=self._clock,
+                reason=reason,
+                by=by,
+            )
+
+    def of_invoice(self, invoice_id: int) -> list[CreditNoteRow]:
+        """The credit notes of an invoice, oldest first."""
+        with self._db.read() as session:
+            rows = session.scalars(
+                select(CreditNoteRow).where(CreditNoteRow.invoice_id == invoice_id).order_by(CreditNoteRow.id)
+            )
+            return list(rows)
+
+
+def taxes_of(session: Session, invoice: InvoiceRow) -> dict[str, int]:
+    """levy → what of the invoice is this levy, in minor units; as VAT where the lines do not say."""
+    taxes: dict[str, int] = {}
+    lines = select(InvoiceLineRow).where(InvoiceLineRow.invoice_id == invoice.id, InvoiceLineRow.levy.is_not(None))
+    for line in session.scalars(lines):
+        taxes[str(line.levy)] = taxes.get(str(line.levy), 0) + line.amount_minor
+    if sum(taxes.values()) != invoice.tax_minor:
+        taxes = {"vat": invoice.tax_minor}
+    return taxes
+
+
+def shares(session: Session, invoice: InvoiceRow, minor: int) -> list[tuple[str | None, int]]:
+    """(levy or None for the rest, its part of `minor`), together exactly `minor`.
+
+    Each in whole steps of the currency; the whole invoice gives each levy back exactly what it was given.
+    """
+    step = Money(1, invoice.currency).rounded_up().minor
+    parts: list[tuple[str | None, int]] = [
+        (levy, tax if minor == invoice.total_minor else tax * minor // invoice.total_minor // step * step)
+        for levy, tax in sorted(taxes_of(session, invoice).items())
+    ]
+    rest = minor - sum(part for _, part in parts)
+    return [(levy, part) for levy, part in [*parts, (None, rest)] if part > 0]
+
+
+def write_credit_note(
+    session: Session,
+    invoice: InvoiceRow,
+    contract: ContractRow,
+    parts: list[tuple[str | None, int]],
+    *,
+    clock: Clock,
+    reason: str,
+    by: str,
+) -> str:
+    """Write the paper and post it, one event for each levy, in the caller's transaction. Returns its number."""
+    zone = session.scalars(select(SiteRow.time_zone).where(SiteRow.id == contract.site_id)).one()
+    today = local_date(clock.now(), zone)
+    number = credit_note_number(session, contract, today.year)
+    session.add(
+        CreditNoteRow(
+            number=number,
+            invoice_id=invoice.id,
+            currency=invoice.currency,
+            amount_minor=sum(part for _, part in parts),
+            tax_minor=sum(part for levy, part in parts if levy),
+            reason=reason,
+            issued_on=today,
+            issued_at=clock.now(),
+            issued_by=by,
+        )
+    )
+    session.flush()
+    for levy, part in parts:
+        amount = Money(part, invoice.currency)
+        note = CreditNote(
+            key=f"credit:{number}:{levy or 'net'}",
+            actor=by,
+            memo=reason,
+            invoice_id=invoice.id,
+            contract_id=contract.id,
+            amount=amount,
+            tax=amount if levy else None,
+            levy=levy or "vat",
+        )
+        post(session, note, clock=clock)
+    session.refresh(invoice)
+    return number
+
+
+def _locked(session: Session, invoice_id: int) -> tuple[InvoiceRow, ContractRow]:
+    contract_id = session.scalar(select(InvoiceRow.contract_id).where(InvoiceRow.id == invoice_id))
+    if contract_id is None:
+        raise StateConflict(f"there is no invoice {invoice_id}")
+    lock_contract(session, contract_id)
+    invoice = session.get_one(InvoiceRow, invoice_id, with_for_update={"key_share": True}, populate_existing=True)
+    return invoice, session.get_one(ContractRow, contract_id, populate_existing=True)
