@@ -55,6 +55,7 @@ class Settings(BaseSettings):
     ussd_secrets: str = Field("", description="secret path segments of the USSD callback, comma-separated")
     sms_secrets: str = Field("", description="secret path segments of the SMS callbacks, comma-separated")
     hook_secrets: str = Field("", description="secret path segments of the wallet callbacks, comma-separated")
+    email_secrets: str = Field("", description="secret path segments of the door for returned e-mails, comma-separated")
     hook_sources: str = Field(
         "", description="networks a wallet's callbacks may come from: `wallet=net|net,...`; a wallet not named: any"
     )
@@ -69,6 +70,18 @@ class Settings(BaseSettings):
     push_delay_s: float = Field(3.0, ge=0, le=30, description="seconds between the end of a turn and the request")
     query_scale: float = Field(1.0, gt=0, le=10, description="stretches every query and retry schedule; 1 is real")
     lease_scale: float = Field(1.0, gt=0, le=10, description="stretches every lease; 1 is real")
+
+    # E-mail
+    smtp_host: str = Field("", description="mail server that takes our e-mails on; empty: none are sent")
+    smtp_port: int = Field(587, ge=1, le=65535, description="its port: 587 with starttls, 465 with tls")
+    smtp_security: Literal["starttls", "tls", "none"] = Field(
+        "starttls", description="`none` only where nobody can listen; a password is refused with it"
+    )
+    smtp_user: str = Field("", description="name to log in with; empty: without logging in")
+    smtp_password: SecretStr = Field(SecretStr(""), description="its password")
+    smtp_from: str = Field("", description="who writes: `Name <address>`")
+    smtp_bounces_to: str = Field("", description="address for reports of non-delivery; empty: that of the sender")
+    smtp_timeout_s: int = Field(30, ge=1, le=50, description="how long one answer of the mail server may take")
 
     # Partners
     africastalking_username: str = Field("", description="Africa's Talking user name; `sandbox` for theirs")
@@ -280,7 +293,7 @@ class Settings(BaseSettings):
         """currency → decimals."""
         return {currency: int(decimals) for currency, decimals in _pairs(self.pawapay_decimals).items()}
 
-    def secrets_for(self, door: Literal["ussd", "sms", "hook"]) -> tuple[str, ...]:
+    def secrets_for(self, door: Literal["ussd", "sms", "hook", "email"]) -> tuple[str, ...]:
         """The secrets valid at a door. Raises BadSetting when there is none: an open door is a mistake."""
         found = _comma_list(getattr(self, f"{door}_secrets"))
         if not found:

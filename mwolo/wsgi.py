@@ -16,6 +16,7 @@ from admin.blueprint import admin_blueprint
 from admin.cases import CaseParts
 from admin.money import MoneyParts
 from admin.short_code import ShortCodeParts
+from channels.email.views import email_blueprint
 from channels.sms.views import sms_blueprint
 from channels.ussd.registry import GATEWAYS as USSD_GATEWAYS
 from channels.ussd.sessions import RedisSessionEnds
@@ -32,7 +33,7 @@ from mwolo.refreshing import Refresher
 from mwolo.wiring import Wiring
 
 # Aggregators and wallets carry no cookie: a session is neither opened nor looked at for them (45 us of a turn).
-_MACHINES = ("/ussd/", "/sms/", "/hooks/")
+_MACHINES = ("/ussd/", "/sms/", "/hooks/", "/email/")
 
 
 class _PeoplesSessions(SecureCookieSessionInterface):
@@ -130,6 +131,10 @@ def _add_doors(app: Flask, wiring: Wiring, metrics: Metrics) -> None:
             sms_blueprint(
                 wiring.notices, aggregators, dict.fromkeys(aggregators, sms_secrets), count=metrics.counter("sms")
             )
+        )
+    if settings.email_secrets:
+        app.register_blueprint(
+            email_blueprint(wiring.emails, settings.secrets_for("email"), count=metrics.counter("email"))
         )
     if wiring.wallets:
         app.register_blueprint(

@@ -9,7 +9,7 @@ from typing import Protocol
 from channels.sms.keywords import Heard
 from core.customers.model import ContractView, Snapshot
 from core.payments.model import BeginRefused, Begun, Offer, PaymentRequest
-from core.services.documents import NotFound, Verified
+from core.services.documents import NotFound, Verified, VerifiedBill
 from core.services.inbox import Answer, Message
 
 
@@ -24,7 +24,7 @@ class PaymentDoor(Protocol):
 class Verifier(Protocol):
     """The part of `core.services.documents.Documents` that a check of a receipt needs."""
 
-    def verify(self, typed: str) -> Verified | NotFound: ...
+    def verify(self, typed: str) -> Verified | VerifiedBill | NotFound: ...
 
 
 @dataclass(frozen=True, slots=True)

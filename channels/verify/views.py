@@ -1,4 +1,4 @@
-"""The public page that says whether a receipt is real. Small enough for the browser of a keypad phone; no script.
+"""The public page that says whether a receipt or a bill is real. Small enough for a keypad phone's browser; no script.
 
 Whoever guesses codes is slowed down: ten digits of which nine are random, and a bucket per address.
 """
@@ -14,7 +14,7 @@ from core.kernel.clock import Clock, SystemClock
 from core.kernel.digits import grouped, normalise
 from core.kernel.errors import NotRecorded
 from core.rate import TokenBuckets
-from core.services.documents import NotFound, Verified
+from core.services.documents import NotFound, Verified, VerifiedBill
 
 # A person checks a handful of receipts. With a million receipts out, one guess in a thousand hits: at this pace one in
 # three hours, and what it tells is worth nothing to somebody who does not hold the paper.
@@ -26,7 +26,7 @@ _CSP = (
 
 
 class Verifier(Protocol):
-    def verify(self, typed: str) -> Verified | NotFound: ...
+    def verify(self, typed: str) -> Verified | VerifiedBill | NotFound: ...
 
 
 def verify_blueprint(documents: Verifier, *, utility: str, clock: Clock | None = None) -> Blueprint:
@@ -40,7 +40,7 @@ def verify_blueprint(documents: Verifier, *, utility: str, clock: Clock | None =
         def say(text: str, **blanks: str) -> str:
             return translate(text, language, **blanks)
 
-        found = {"asked": "", "answer": None, "mistyped": False, "slow": False, "busy": False, **values}
+        found = {"asked": "", "answer": None, "bill": None, "mistyped": False, "slow": False, "busy": False, **values}
         return make_response(
             render_template(
                 "verify/page.html", _=say, day=day, grouped=grouped, lang=language, languages=OWN_NAMES,
@@ -68,6 +68,8 @@ def verify_blueprint(documents: Verifier, *, utility: str, clock: Clock | None =
             return show(503, asked=code, busy=True)
         if isinstance(answer, NotFound):
             return show(404, asked=code, mistyped=answer.mistyped, answer=None)
+        if isinstance(answer, VerifiedBill):
+            return show(200, asked=code, bill=answer)
         return show(200, asked=code, answer=answer)
 
     @verify.after_request

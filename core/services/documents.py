@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Literal
+from typing import Literal, cast
 
 import structlog
 from sqlalchemy.exc import IntegrityError
@@ -25,6 +25,7 @@ from core.kernel.clock import Clock, local_date
 from core.kernel.digits import grouped, is_account_number, normalise
 from core.kernel.ids import verification_code
 from core.kernel.money import Money
+from core.notices.ports import Attachment
 
 _log = structlog.get_logger("documents")
 
@@ -164,6 +165,19 @@ class Documents:
 
     def payslip_pdf(self, payslip_id: str) -> bytes | None:
         return self.pdf("payslip", payslip_id)
+
+    def paper(self, kind: str, subject: str) -> Attachment | None:
+        """A document as it goes out with an e-mail; None when there is none to send."""
+        if kind not in ("receipt", "invoice", "payslip"):
+            return None
+        content = self.pdf(cast(DocumentKind, kind), subject)
+        if content is None:
+            return None
+        with self._db.read() as session:
+            found = queries.find_document(session, kind, subject)
+        # The store's own name, without the hash of its content.
+        name = found.storage_key.rpartition("/")[2].rpartition("-")[0] if found else "draft"
+        return Attachment(f"{kind}-{name}.pdf", content)
 
     def verify(self, typed: str) -> Verified | VerifiedBill | NotFound:
         """What stands behind a verification code, as somebody typed it."""

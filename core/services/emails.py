@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
@@ -34,16 +33,8 @@ _PAUSE = timedelta(seconds=60)
 NEVER_TWICE = "unknown: it may have gone, and is never sent twice"
 
 
-@dataclass(frozen=True, slots=True)
-class Paper:
-    """A document as it goes out. `name`: the file's."""
-
-    name: str
-    content: bytes
-
-
 # kind and id of a document → the paper; None when there is no such thing.
-Papers = Callable[[str, str], Paper | None]
+Papers = Callable[[str, str], Attachment | None]
 
 
 class Emails:
@@ -139,7 +130,7 @@ class Emails:
         paper = self._papers(kind, subject)
         if paper is None:
             return Dead(f"there is no {kind} {subject}")
-        return (Attachment(paper.name, paper.content),)
+        return (paper,)
 
     def _claim(self, notice_id: int, attachments: tuple[Attachment, ...]) -> OutboundEmail | Outcome:
         with self._db.begin() as session:

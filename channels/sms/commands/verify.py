@@ -5,7 +5,7 @@ from __future__ import annotations
 from channels.sms.command import Asked, Command, Doors
 from core.i18n import day
 from core.kernel.digits import grouped
-from core.services.documents import NotFound
+from core.services.documents import Verified
 from core.services.inbox import Answer
 
 _NAME = "verify"
@@ -18,7 +18,8 @@ def _answer(asked: Asked, doors: Doors) -> Answer:
         return Answer("sms.verify.how", {}, _NAME)
     found = doors.receipts.verify(code)
     blanks = {"verification": grouped(code)}
-    if isinstance(found, NotFound):
+    # A bill has a code of this kind too; it is no proof that anything was paid.
+    if not isinstance(found, Verified):
         return Answer("sms.verify.none", blanks, _NAME)
     blanks |= {"amount": found.amount.text, "receipt": found.receipt_number}
     if found.reversed_on is not None:
