@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from core.kernel.errors import ServiceError
+from mwolo.api_commands import api
 from mwolo.menu_tools import menu
 from mwolo.prepaid_commands import prepaid
 from mwolo.wallet_commands import wallets
@@ -41,6 +42,7 @@ def main() -> None:
 main.add_command(wallets)
 main.add_command(prepaid)
 main.add_command(menu)
+main.add_command(api)
 
 
 @main.command()

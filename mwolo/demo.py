@@ -226,6 +226,7 @@ def _wiring(plan: Plan, env: Mapping[str, str]) -> Wiring:
 
 
 def _prepare_database(plan: Plan, wiring: Wiring) -> tuple[SeedReport, dict[str, str]]:
+    from core.api_access.rules import SCOPES
     from core.clock_offset import write_offset
     from core.db.upgrade import upgrade
     from mwolo.scenarios import TOWNS, starting_offset
@@ -245,9 +246,17 @@ def _prepare_database(plan: Plan, wiring: Wiring) -> tuple[SeedReport, dict[str,
         wiring.staff.create_user("admin", plan.kept["admin_password"], name="Demo", role="admin")
         # Money that goes back, or is placed by hand, needs a second person.
         wiring.staff.create_user("finance", plan.kept["finance_password"], name="Demo Finance", role="finance")
+    if not wiring.api_tokens.all_tokens():
+        wiring.api_tokens.create("demo", SCOPES, days=730, secret=_api_token(plan))
     keys = _meter_keys(plan, wiring, [str(m["id"]) for m in _rows(report.meters)])
     _step(f"town: {len(report.customers)} customers, {len(report.agents)} agents, {len(report.meters)} meters")
     return report, keys
+
+
+def _api_token(plan: Plan) -> str:
+    from core.api_access.rules import PREFIX
+
+    return PREFIX + plan.kept["api_token"]
 
 
 def _meter_keys(plan: Plan, wiring: Wiring, meter_ids: list[str]) -> dict[str, str]:
@@ -309,7 +318,7 @@ def _ready(plan: Plan, report: SeedReport) -> dict[str, Any]:
         "sms_delivery": f"{plan.web}/sms/africastalking/{kept['sms']}/delivery",
         "admin": {"url": f"{plan.web}/admin/", "user": "admin", "password": kept["admin_password"]},
         "finance": {"url": f"{plan.web}/admin/", "user": "finance", "password": kept["finance_password"]},
-        "api": None,
+        "api": {"url": f"{plan.web}/api/v1", "token": _api_token(plan)},
         "sandbox": plan.sandbox,
         "wallets": list(callbacks(plan)),
         "customers": [{name: row.get(name) for name in fields} for row in customers],
@@ -332,6 +341,7 @@ Mwolo is up.
   Agents     {agents}
   Console    {admin["url"]}        user {admin["user"]}, password {admin["password"]}
                                        a second person: {finance["user"]}, password {finance["password"]}
+  API        {ready["web"]}/api/docs      its token is in ready.json
   Health     {ready["web"]}/readyz, {ready["web"]}/metrics
 
   Ctrl-C stops everything. What you do is kept for the next start.

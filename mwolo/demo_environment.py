@@ -20,6 +20,7 @@ SECRETS = (
     "hook",
     "admin_password",
     "finance_password",
+    "api_token",
     "at_key",
     "vodacom_key",
     "pawapay_token",

@@ -462,9 +462,7 @@ class Wiring:
     def emails(self) -> Emails:
         from core.services.emails import Emails
 
-        return Emails(
-            self.db, self.clock, self.email_gateway, self.documents.paper, utility=self.settings.utility_name
-        )
+        return Emails(self.db, self.clock, self.email_gateway, self.documents.paper, utility=self.settings.utility_name)
 
     # -- processes
 

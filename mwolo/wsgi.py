@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from importlib.metadata import version
 
 from flask import Flask, Request, Response, jsonify, redirect
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
@@ -16,6 +17,7 @@ from admin.blueprint import admin_blueprint
 from admin.cases import CaseParts
 from admin.money import MoneyParts
 from admin.short_code import ShortCodeParts
+from channels.api import api_blueprint
 from channels.email.views import email_blueprint
 from channels.sms.views import sms_blueprint
 from channels.ussd.registry import GATEWAYS as USSD_GATEWAYS
@@ -33,7 +35,7 @@ from mwolo.refreshing import Refresher
 from mwolo.wiring import Wiring
 
 # Aggregators and wallets carry no cookie: a session is neither opened nor looked at for them (45 us of a turn).
-_MACHINES = ("/ussd/", "/sms/", "/hooks/", "/email/")
+_MACHINES = ("/ussd/", "/sms/", "/hooks/", "/email/", "/api/")
 
 
 class _PeoplesSessions(SecureCookieSessionInterface):
@@ -84,6 +86,7 @@ def create_app(wiring: Wiring | None = None) -> Flask:
         )
     )
     app.register_blueprint(verify_blueprint(wiring.documents, utility=settings.utility_name))
+    app.register_blueprint(api_blueprint(wiring.api_parts, version=version("mwolo")))
     _add_machine_pages(app, wiring, metrics)
     if settings.sandbox_url:
         from mwolo.sandbox.mount import sandbox_blueprint

@@ -42,7 +42,7 @@ from core.services.register_columns import (
 Record = Mapping[str, Any]
 Key = tuple[Any, ...]
 # Jobs that whoever asked for them may follow; all other effects are nobody's business outside.
-FOLLOWED = ("document.invoice", "document.receipt")
+FOLLOWED = ("document.invoice",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,9 @@ class Register:
         if customer_id is not None:
             wanted = wanted.where(PhoneLinkRow.customer_id == customer_id)
         return self._page(wanted, PhoneLinkRow.id, where)
+
+    def phone_link(self, customer_id: int, link_id: int) -> Record | None:
+        return self._one(PHONE_LINKS.where(PhoneLinkRow.id == link_id, PhoneLinkRow.customer_id == customer_id))
 
     # -- places, meters, contracts -----------------------------------------------------------------------------------
 
@@ -252,7 +255,7 @@ class Register:
 
 
 def _records(session: Session, wanted: Select[*tuple[Any, ...]]) -> list[Record]:
-    return [dict(row) for row in session.execute(wanted).mappings()]  # type: ignore[arg-type]
+    return [dict(row) for row in session.execute(wanted).mappings()]
 
 
 def _read(
