@@ -46,6 +46,7 @@ class Plan:
     vodacom_mode: str
     scenario: str | None = None
     sandbox_port: int = 0
+    smtp_port: int = 0
     # Other commands for some of the processes: tests put a worker here that dies at a chosen point.
     commands: Mapping[str, Sequence[str]] = field(default_factory=dict)
     kept: dict[str, str] = field(default_factory=dict)
@@ -137,7 +138,7 @@ def prepare_folder(plan: Plan) -> None:
         raise BadSetting(
             f"The folder {plan.data} cannot be written ({error.strerror}): choose one with --data."
         ) from None
-    plan.sandbox_port = _free_port()
+    plan.sandbox_port, plan.smtp_port = _free_port(), _free_port()
 
 
 def start(plan: Plan, supervisor: Supervisor, runtime: Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from mwolo.sandbox.errands import Errands
 from mwolo.sandbox.faults import Faults
 from mwolo.sandbox.keypads import Keypads
 from mwolo.sandbox.ledger import OperatorLedger
+from mwolo.sandbox.mail import MailNetwork
 from mwolo.sandbox.operators.airtel import AirtelOperator
 from mwolo.sandbox.operators.daraja import DarajaOperator
 from mwolo.sandbox.operators.keys import OperatorKeys
@@ -37,16 +38,18 @@ MOST_BYTES = 8 * 1024 * 1024
 class Sandbox:
     """What must be closed when the box is: waiting calls are let go, errands under way are finished."""
 
-    def __init__(self, store: Store, errands: Errands, ussd: UssdNetwork, box: api.Box) -> None:
+    def __init__(self, store: Store, errands: Errands, ussd: UssdNetwork, mail: MailNetwork, box: api.Box) -> None:
         self.store = store
         self.errands = errands
         self.box = box
+        self.mail = mail
         self._ussd = ussd
 
     def close(self) -> None:
         self.store.bell.close()
         self.errands.stop()
         self._ussd.close()
+        self.mail.close()
         self.store.close()
 
 
@@ -67,6 +70,7 @@ def create_app(
     ledger = OperatorLedger(store, errands, now, prompt_lifetime_s=config.prompt_lifetime_s, ahead=ahead)
     ussd = UssdNetwork(config, store, faults, errands, outbound, now)
     sms = SmsNetwork(config, store, faults, errands, outbound, now)
+    mail = MailNetwork(config, store, faults, errands, outbound, now)
     vodacom = VodacomOperator(config, store, ledger, faults, errands, outbound, keys, now)
     pawapay = PawapayOperator(config, store, ledger, faults, errands, outbound, keys, now)
     airtel = AirtelOperator(config, store, ledger, faults, errands, outbound, keys, now)
@@ -83,14 +87,17 @@ def create_app(
     app.json.sort_keys = False  # type: ignore[attr-defined]
     for pages in (vodacom.blueprint(), pawapay.blueprint(), airtel.blueprint(), sms.blueprint(), api.blueprint(box)):
         app.register_blueprint(pages)
+    app.register_blueprint(mail.blueprint())
     app.register_blueprint(orange_soap.blueprint())
     app.register_blueprint(orange_b2b.blueprint())
     # Also at the root, for clients that join Daraja's paths to the host alone.
     for name, prefix in (("daraja", "/daraja"), ("daraja_at_root", "")):
         app.register_blueprint(daraja.blueprint(name, prefix))
     _add_pages(app)
-    app.extensions["sandbox"] = Sandbox(store, errands, ussd, box)
+    app.extensions["sandbox"] = Sandbox(store, errands, ussd, mail, box)
     errands.start()
+    if config.smtp_port:
+        mail.serve(config.smtp_port)
     return app
 
 

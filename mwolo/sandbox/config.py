@@ -22,6 +22,7 @@ class SandboxConfig:
     `prompt_lifetime_s`: how long a PIN prompt stays on a phone. `session_warmup_s`: how long a new Vodacom session
     takes to become live (up to 30 s in the real world), `session_lifetime_s`: when it expires. `ussd_session_s`: when
     the network closes a USSD session. `callback_retry_s`: pause before a callback is repeated, doubled each time.
+    `smtp_port`: where e-mails are taken on; 0: nowhere.
     """
 
     data_dir: Path
@@ -30,6 +31,7 @@ class SandboxConfig:
     ussd_end_url: str = ""
     sms_delivery_url: str = ""
     sms_inbound_url: str = ""
+    email_inbound_url: str = ""
     vodacom_callback_url: str = ""
     pawapay_callback_url: str = ""
     airtel_callback_url: str = ""
@@ -70,6 +72,7 @@ class SandboxConfig:
     callback_retry_s: float = 1.0
     delivery_delay_s: float = 0.3
     scenario: str | None = None
+    smtp_port: int = 0
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> SandboxConfig:
@@ -111,6 +114,10 @@ def _read(name: str, field: str, text: str) -> object:
         if not 0 <= seconds < 10**7:
             raise BadSandboxSetting(f"{name} must be a number of seconds, 0 or more, not {text!r}.")
         return seconds
+    if field == "smtp_port":
+        if not (text.isdecimal() and int(text) <= 65535):
+            raise BadSandboxSetting(f"{name} must be a port, not {text!r}.")
+        return int(text)
     if field in _CHOICES and text not in _CHOICES[field]:
         raise BadSandboxSetting(f"{name} must be one of {', '.join(_CHOICES[field])}, not {text!r}.")
     return text

@@ -55,6 +55,8 @@ KNOWN: Mapping[str, tuple[str, ...]] = {
         "ussd_duplicate",
         "ussd_no_end",
     ),
+    # Said by `mail.py` again, which plays them.
+    "email": ("refuse", "temporary", "slow", "lost_answer", "bounce"),
     "meters": ("drop", "duplicate", "delay", "replay"),
 }
 

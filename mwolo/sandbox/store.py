@@ -87,6 +87,17 @@ texts = Table(
     Column("status", Text, nullable=False),
     Index("ix_sms_recipient", "recipient", "id"),
 )
+letters = Table(
+    "letter",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("at", Float, nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("recipient", Text, nullable=False),
+    Column("raw", LargeBinary, nullable=False),
+    Column("status", Text, nullable=False),
+    Index("ix_letter_recipient", "recipient", "id"),
+)
 # What an operator knows about one request to pay. `minor` is what it asks the payer for.
 entries = Table(
     "entry",
