@@ -1,0 +1,260 @@
+"""What a billing run reads and writes, a chunk of contracts at a time: a fixed number of statements for each."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import date
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, select
+from sqlalchemy.orm import Session, aliased
+
+from core.billing.labels import label_of
+from core.billing.run_model import LeftOut, Measure, Month, Planned, Previous, Subject
+from core.billing.run_tables import InvoiceMeasureRow, LeftOutRow
+from core.billing.tables import InvoiceLineRow, InvoiceRow, TariffRow
+from core.customers.tables import ContractRow, CustomerRow, SiteRow
+from core.kernel.ids import new_uuid
+
+BILLED_KINDS = ("monthly", "consumption", "flat")
+
+
+def unbilled(month: Month, *, agency_id: int | None, contract_id: int | None) -> ColumnElement[bool]:
+    """Which contracts a run has to look at. Join of contract and site.
+
+    A cancelled invoice of a run keeps the next run away: whoever cancelled it says when it is made anew, by naming the
+    contract. One that a person wrote for the same month keeps it away too.
+    """
+    mine = and_(InvoiceRow.contract_id == ContractRow.id, InvoiceRow.period == month.text)
+    if contract_id is not None:
+        mine = and_(mine, InvoiceRow.state != "cancelled")
+    found = and_(
+        ContractRow.state == "active",
+        ContractRow.kind.in_(BILLED_KINDS),
+        ContractRow.opened_on < month.after,
+        ~exists().where(mine),
+    )
+    if agency_id is not None:
+        found = and_(found, SiteRow.agency_id == agency_id)
+    return found if contract_id is None else and_(found, ContractRow.id == contract_id)
+
+
+def count(session: Session, wanted: ColumnElement[bool]) -> int:
+    """How many contracts are left."""
+    found = select(func.count()).select_from(ContractRow).join(SiteRow, SiteRow.id == ContractRow.site_id)
+    return int(session.scalar(found.where(wanted)) or 0)
+
+
+def page(session: Session, wanted: ColumnElement[bool], *, after: int, limit: int) -> list[Subject]:
+    """The next contracts by id, without their past and their registers."""
+    rows = session.execute(
+        select(
+            ContractRow.id, ContractRow.account_number, ContractRow.kind, ContractRow.currency, ContractRow.opened_on,
+            CustomerRow.language, SiteRow.time_zone, ContractRow.meter_id, TariffRow.code,
+        )
+        .join(CustomerRow, CustomerRow.id == ContractRow.customer_id)
+        .join(SiteRow, SiteRow.id == ContractRow.site_id)
+        .outerjoin(TariffRow, TariffRow.id == ContractRow.tariff_id)
+        .where(wanted, ContractRow.id > after)
+        .order_by(ContractRow.id)
+        .limit(limit)
+    )  # fmt: skip
+    return [Subject(*row) for row in rows]
+
+
+def previous(session: Session, contract_ids: Collection[int], month: Month) -> dict[int, Previous]:
+    """contract → its newest invoice of a month before, as a run made it and nobody cancelled it."""
+    one = aliased(InvoiceRow)
+    newest = (
+        select(one.id)
+        .where(
+            one.contract_id == ContractRow.id,
+            one.period < month.text,
+            one.run_id.is_not(None),
+            one.state != "cancelled",
+            one.from_on.is_not(None),
+        )
+        .order_by(one.period.desc())
+        .limit(1)
+        .correlate(ContractRow)
+        .scalar_subquery()
+    )
+    rows = session.execute(
+        select(InvoiceRow, InvoiceMeasureRow)
+        .outerjoin(InvoiceMeasureRow, InvoiceMeasureRow.invoice_id == InvoiceRow.id)
+        .where(InvoiceRow.id.in_(select(newest).select_from(ContractRow).where(ContractRow.id.in_(contract_ids))))
+    )
+    return {invoice.contract_id: _previous(invoice, measure) for invoice, measure in rows}
+
+
+def billed_already(session: Session, contract_ids: Collection[int], month: Month) -> set[int]:
+    """Those that got an invoice since they were read: by another run, or by a person."""
+    rows = session.scalars(
+        select(InvoiceRow.contract_id).where(
+            InvoiceRow.contract_id.in_(contract_ids), InvoiceRow.period == month.text, InvoiceRow.state != "cancelled"
+        )
+    )
+    return set(rows)
+
+
+def write(session: Session, planned: Sequence[Planned], month: Month, *, run_id: int, issued_on: date) -> None:
+    """Drafts with their lines and measures: three statements."""
+    if not planned:
+        return
+    ids = session.scalars(
+        insert(InvoiceRow).returning(InvoiceRow.id, sort_by_parameter_order=True),
+        [_invoice(one, month, run_id, issued_on) for one in planned],
+    ).all()
+    session.execute(
+        insert(InvoiceLineRow),
+        [line for invoice_id, one in zip(ids, planned, strict=True) for line in _lines(invoice_id, one)],
+    )
+    measures = [
+        _measure(invoice_id, one.measure)
+        for invoice_id, one in zip(ids, planned, strict=True)
+        if one.measure is not None
+    ]
+    if measures:
+        session.execute(insert(InvoiceMeasureRow), measures)
+
+
+def note_left_out(
+    session: Session, left_out: Sequence[LeftOut], billed: Collection[int], month: Month, *, run_id: int
+) -> None:
+    """Write down who could not be billed; whoever was billed now is on the list no more."""
+    gone = [*billed, *(one.contract_id for one in left_out)]
+    session.execute(delete(LeftOutRow).where(LeftOutRow.period == month.text, LeftOutRow.contract_id.in_(gone)))
+    if left_out:
+        session.execute(
+            insert(LeftOutRow),
+            [
+                {
+                    "contract_id": one.contract_id,
+                    "period": month.text,
+                    "run_id": run_id,
+                    "reason": one.reason,
+                    "detail": one.detail[:160],
+                }
+                for one in left_out
+            ],
+        )
+
+
+def in_state(
+    session: Session,
+    month: Month,
+    state: str,
+    *,
+    agency_id: int | None,
+    contract_id: int | None,
+    after: int,
+    limit: int,
+) -> list[int]:
+    """Invoices that runs made for a month and that are in a state, by id, above `after`."""
+    found = (
+        select(InvoiceRow.id)
+        .join(ContractRow, ContractRow.id == InvoiceRow.contract_id)
+        .join(SiteRow, SiteRow.id == ContractRow.site_id)
+        .where(
+            InvoiceRow.period == month.text,
+            InvoiceRow.run_id.is_not(None),
+            InvoiceRow.state == state,
+            InvoiceRow.id > after,
+        )
+    )
+    if agency_id is not None:
+        found = found.where(SiteRow.agency_id == agency_id)
+    if contract_id is not None:
+        found = found.where(InvoiceRow.contract_id == contract_id)
+    return list(session.scalars(found.order_by(InvoiceRow.id).limit(limit)))
+
+
+def left_out(session: Session, month: Month, *, after: int, limit: int) -> list[tuple[LeftOut, str, str]]:
+    """(who could not be billed and why, account number, customer), by contract, above `after`."""
+    rows = session.execute(
+        select(LeftOutRow, ContractRow.account_number, CustomerRow.name)
+        .join(ContractRow, ContractRow.id == LeftOutRow.contract_id)
+        .join(CustomerRow, CustomerRow.id == ContractRow.customer_id)
+        .where(LeftOutRow.period == month.text, LeftOutRow.contract_id > after)
+        .order_by(LeftOutRow.contract_id)
+        .limit(limit)
+    )
+    return [(LeftOut(row.contract_id, row.reason, row.detail), account, name) for row, account, name in rows]  # type: ignore[arg-type]
+
+
+def _previous(invoice: InvoiceRow, measure: InvoiceMeasureRow | None) -> Previous:
+    assert invoice.from_on is not None
+    assert invoice.until_on is not None
+    return Previous(
+        month=Month.read(invoice.period),
+        from_on=invoice.from_on,
+        until_on=invoice.until_on,
+        total_minor=invoice.total_minor,
+        estimated=invoice.estimated,
+        measure=None
+        if measure is None
+        else Measure(
+            measure.meter_id,
+            measure.from_at,
+            measure.until_at,
+            measure.from_wh,
+            measure.until_wh,
+            measure.until_measured_wh,
+            measure.estimated,
+        ),
+    )
+
+
+def _invoice(one: Planned, month: Month, run_id: int, issued_on: date) -> dict[str, Any]:
+    return {
+        # A number of its own until it is validated; the series has no gaps for drafts that are dropped.
+        "number": f"DRAFT-{new_uuid().replace('-', '')[:18]}",
+        "contract_id": one.subject.contract_id,
+        "period": month.text,
+        "currency": one.subject.currency,
+        "total_minor": one.total_minor,
+        "tax_minor": one.tax_minor,
+        "paid_minor": 0,
+        "state": "draft",
+        "issued_on": issued_on,
+        "cycle": 1,
+        "disputed": False,
+        "estimated": one.estimated,
+        "run_id": run_id,
+        "from_on": one.use.from_on,
+        "until_on": one.use.until_on,
+        "explained": list(one.explained) if one.explained is not None else None,
+    }
+
+
+def _lines(invoice_id: int, one: Planned) -> list[dict[str, Any]]:
+    return [
+        {
+            "invoice_id": invoice_id,
+            "position": position,
+            "label": label_of(line, one.subject.language, blocks=one.blocks),
+            "quantity": line.quantity,
+            "amount_minor": line.amount_minor,
+            "levy": line.levy,
+            "component": line.component,
+            "block": line.block,
+            "price": line.price,
+            "tariff_id": line.tariff_id,
+            "from_on": line.from_on,
+            "until_on": line.until_on,
+        }
+        for position, line in enumerate(one.charges, start=1)
+    ]
+
+
+def _measure(invoice_id: int, measure: Measure) -> dict[str, Any]:
+    return {
+        "invoice_id": invoice_id,
+        "meter_id": measure.meter_id,
+        "from_at": measure.from_at,
+        "until_at": measure.until_at,
+        "from_wh": measure.from_wh,
+        "until_wh": measure.until_wh,
+        "until_measured_wh": measure.until_measured_wh,
+        "estimated": measure.estimated,
+    }
