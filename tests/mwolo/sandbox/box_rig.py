@@ -123,6 +123,7 @@ class Box:
             ussd_end_url=product.url("/ussd/end"),
             sms_delivery_url=product.url("/sms/delivery"),
             sms_inbound_url=product.url("/sms/inbound"),
+            email_inbound_url=product.url("/email/s/inbound"),
             vodacom_callback_url=product.url("/hooks/vodacom"),
             pawapay_callback_url=product.url("/hooks/pawapay"),
             session_warmup_s=0.0,

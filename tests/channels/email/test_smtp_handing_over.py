@@ -1,0 +1,198 @@
+"""Our side of SMTP, judged by a mail server nobody here wrote; and the door for what comes back."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+from typing import Any, cast
+
+import pytest
+from aiosmtpd.controller import Controller
+from flask import Flask
+
+from channels.email.smtp import Smtp, SmtpConfig
+from channels.email.views import MAX_BODY_BYTES, email_blueprint
+from core.kernel.errors import NotRecorded, PartnerDown, PartnerRefused
+from core.notices.errors import BadRecipient, NotTaken, RouteRefused
+from core.notices.ports import Attachment, OutboundEmail
+
+PDF = b"%PDF-1.4\n" + bytes(range(256)) * 40 + b"\n.\r\n.hidden\n"
+EMAIL = OutboundEmail(
+    to="marie@example.cd",
+    subject="Votre facture d'électricité 02/2026, compte 100 000 001 8 – déjà",
+    text="Bonjour Marie,\n\n.une ligne qui commence par un point\n\nFacture : 28 500 FC é\n",
+    html="<p>Bonjour</p>",
+    reference="0f8c3c52-6c8f-4a70-9a64-000000000001",
+    attachments=(Attachment("invoice-2026-000417.pdf", PDF),),
+    unwanted=True,
+)
+
+
+class Mailbox:
+    """What the server of a library has taken on. `replies`: what it says instead, by command."""
+
+    def __init__(self) -> None:
+        self.letters: list[tuple[str, list[str], bytes]] = []
+        self.replies: dict[str, str] = {}
+
+    async def handle_MAIL(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:
+        envelope.mail_from = address
+        return self.replies.get("MAIL", "250 OK")
+
+    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:
+        reply = self.replies.get("RCPT", "250 OK")
+        if reply.startswith("2"):
+            envelope.rcpt_tos.append(address)
+        return reply
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+        self.letters.append((envelope.mail_from, list(envelope.rcpt_tos), bytes(envelope.content)))
+        return self.replies.get("DATA", "250 2.0.0 queued as 77")
+
+
+@pytest.fixture
+def mailbox() -> Mailbox:
+    return Mailbox()
+
+
+@pytest.fixture
+def server(mailbox: Mailbox) -> Iterator[int]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    controller = Controller(mailbox, hostname="127.0.0.1", port=port)
+    controller.start()
+    yield port
+    controller.stop()
+
+
+def smtp(port: int, **more: Any) -> Smtp:
+    return Smtp(SmtpConfig("127.0.0.1", "Lampe Électrique <bills@mwolo.cd>", port, "none", timeout_s=5.0, **more))
+
+
+def test_the_letter_arrives_as_it_was_written(server: int, mailbox: Mailbox) -> None:
+    receipt = smtp(server, bounces_to="bounces@mwolo.cd").send(EMAIL)
+    assert receipt.reference == "2.0.0 queued as 77"
+    [(sender, recipients, raw)] = mailbox.letters
+    assert (sender, recipients) == ("bounces@mwolo.cd", ["marie@example.cd"])
+    letter = cast(EmailMessage, message_from_bytes(raw, policy=default))
+    assert letter["Subject"] == EMAIL.subject
+    assert letter["From"].addresses[0].display_name == "Lampe Électrique"
+    assert letter["Message-ID"] == f"<{EMAIL.reference}@mwolo.cd>"
+    assert letter["Auto-Submitted"] == "auto-generated"
+    assert letter["List-Unsubscribe"] == "<mailto:bounces@mwolo.cd?subject=STOP>"
+    plain, html = letter.get_body(("plain",)), letter.get_body(("html",))
+    assert plain is not None
+    assert html is not None
+    assert plain.get_content().replace("\r\n", "\n") == EMAIL.text
+    assert "<p>Bonjour</p>" in html.get_content()
+    [pdf] = letter.iter_attachments()
+    assert (pdf.get_filename(), pdf.get_content_type()) == ("invoice-2026-000417.pdf", "application/pdf")
+    assert pdf.get_content() == PDF, "byte for byte"
+    assert max(map(len, raw.split(b"\r\n"))) <= 998
+    raw.decode("ascii")
+
+
+@pytest.mark.parametrize(
+    ("command", "reply", "error", "code"),
+    [
+        ("RCPT", "550 5.1.1 no such user", BadRecipient, "5.1.1"),
+        ("RCPT", "550 no such user", BadRecipient, "550"),
+        ("RCPT", "552 5.2.2 mailbox full", PartnerRefused, "5.2.2"),
+        ("RCPT", "451 4.7.1 greylisted", NotTaken, "4.7.1"),
+        ("RCPT", "550 5.7.1 relaying denied", PartnerRefused, "5.7.1"),
+        ("MAIL", "553 5.1.8 who are you", RouteRefused, "5.1.8"),
+        ("MAIL", "421 4.3.2 closing", NotTaken, "4.3.2"),
+        ("DATA", "554 5.7.1 looks like spam", PartnerRefused, "5.7.1"),
+        ("DATA", "451 4.3.0 disk is full", NotTaken, "4.3.0"),
+    ],
+)
+def test_each_refusal(
+    server: int, mailbox: Mailbox, command: str, reply: str, error: type[PartnerRefused], code: str
+) -> None:
+    mailbox.replies[command] = reply
+    with pytest.raises(error) as refusal:
+        smtp(server).send(EMAIL)
+    assert type(refusal.value) is error
+    assert refusal.value.code == code
+
+
+def test_nobody_there_has_certainly_sent_nothing() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    with pytest.raises(PartnerDown) as down:
+        smtp(port).send(EMAIL)
+    assert not down.value.sent
+
+
+def _cut_after(replies: list[bytes], *, take_letter: bool) -> int:
+    """A server that says these and hangs up; returns its port."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with listener, listener.accept()[0] as line, line.makefile("rb") as heard:
+            line.sendall(b"220 hello\r\n")
+            for reply in replies:
+                heard.readline()
+                line.sendall(reply)
+            while take_letter and heard.readline() not in (b".\r\n", b""):
+                pass
+
+    threading.Thread(target=serve, daemon=True).start()
+    return int(listener.getsockname()[1])
+
+
+def test_a_line_cut_before_the_letter_has_sent_nothing_and_after_it_nobody_knows() -> None:
+    ok = [b"250 x\r\n", b"250 x\r\n", b"250 x\r\n"]
+    with pytest.raises(PartnerDown) as before:
+        smtp(_cut_after(ok[:2], take_letter=False)).send(EMAIL)
+    with pytest.raises(PartnerDown) as after:
+        smtp(_cut_after([*ok, b"354 go\r\n"], take_letter=True)).send(EMAIL)
+    assert (before.value.sent, after.value.sent) == (False, True)
+
+
+def test_a_server_that_cannot_encrypt_gets_no_password(server: int) -> None:
+    careful = Smtp(SmtpConfig("127.0.0.1", "a@b.cd", server, "starttls", user="u", password="p", timeout_s=5.0))
+    with pytest.raises(RouteRefused):
+        careful.send(EMAIL)
+
+
+@pytest.mark.parametrize("wrong", [{"sender": "nobody"}, {"password": "p", "security": "none"}])
+def test_wrong_settings_are_said_at_once(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError):
+        SmtpConfig(**{"host": "h", "sender": "a@b.cd", **wrong})
+
+
+class Intake:
+    def __init__(self) -> None:
+        self.took: list[bytes] = []
+        self.error: Exception | None = None
+
+    def take_mail(self, raw: bytes) -> str:
+        if self.error:
+            raise self.error
+        self.took.append(raw)
+        return "bounce"
+
+
+def test_the_door_for_what_comes_back() -> None:
+    intake, counted = Intake(), list[str]()
+    app = Flask("email_under_test")
+    app.register_blueprint(email_blueprint(intake, ("old", "new"), count=counted.append))
+    client = app.test_client()
+    assert client.post("/email/new/inbound", data=b"raw\r\n\x00").status_code == 200
+    assert client.post("/email/wrong/inbound", data=b"x").status_code == 404
+    assert client.post("/email/old/inbound", data=b"x" * (MAX_BODY_BYTES + 1)).status_code == 413
+    intake.error = NotRecorded("busy")
+    assert client.post("/email/old/inbound", data=b"x").status_code == 503
+    intake.error = KeyError("a bug")
+    assert client.post("/email/old/inbound", data=b"x").status_code == 200
+    assert intake.took == [b"raw\r\n\x00"]
+    assert counted == ["bounce", "refused", "too_large", "not_recorded", "nothing"]
+    with pytest.raises(ValueError):
+        email_blueprint(intake, ())
