@@ -10,6 +10,7 @@ import click
 
 from core.kernel.errors import ServiceError
 from mwolo.api_commands import api
+from mwolo.billing_commands import bill, readings, tariffs
 from mwolo.menu_tools import menu
 from mwolo.prepaid_commands import prepaid
 from mwolo.wallet_commands import wallets
@@ -42,6 +43,9 @@ def main() -> None:
 main.add_command(wallets)
 main.add_command(prepaid)
 main.add_command(menu)
+main.add_command(bill)
+main.add_command(tariffs)
+main.add_command(readings)
 main.add_command(api)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import date
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, select
+from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, insert, select
 from sqlalchemy.orm import Session, aliased
 
 from core.billing.labels import label_of
@@ -151,22 +151,16 @@ def in_state(
     limit: int,
 ) -> list[int]:
     """Invoices that runs made for a month and that are in a state, by id, above `after`."""
-    found = (
-        select(InvoiceRow.id)
-        .join(ContractRow, ContractRow.id == InvoiceRow.contract_id)
-        .join(SiteRow, SiteRow.id == ContractRow.site_id)
-        .where(
-            InvoiceRow.period == month.text,
-            InvoiceRow.run_id.is_not(None),
-            InvoiceRow.state == state,
-            InvoiceRow.id > after,
-        )
-    )
-    if agency_id is not None:
-        found = found.where(SiteRow.agency_id == agency_id)
-    if contract_id is not None:
-        found = found.where(InvoiceRow.contract_id == contract_id)
-    return list(session.scalars(found.order_by(InvoiceRow.id).limit(limit)))
+    found = _made(select(InvoiceRow.id), month, state, agency_id, contract_id)
+    return list(session.scalars(found.where(InvoiceRow.id > after).order_by(InvoiceRow.id).limit(limit)))
+
+
+def count_in_state(
+    session: Session, month: Month, state: str, *, agency_id: int | None, contract_id: int | None
+) -> int:
+    """How many there are."""
+    found = _made(select(func.count()).select_from(InvoiceRow), month, state, agency_id, contract_id)
+    return int(session.scalar(found) or 0)
 
 
 def left_out(session: Session, month: Month, *, after: int, limit: int) -> list[tuple[LeftOut, str, str]]:
@@ -180,6 +174,17 @@ def left_out(session: Session, month: Month, *, after: int, limit: int) -> list[
         .limit(limit)
     )
     return [(LeftOut(row.contract_id, row.reason, row.detail), account, name) for row, account, name in rows]  # type: ignore[arg-type]
+
+
+def _made(what: Select[int], month: Month, state: str, agency_id: int | None, contract_id: int | None) -> Select[int]:
+    found = (
+        what.join(ContractRow, ContractRow.id == InvoiceRow.contract_id)
+        .join(SiteRow, SiteRow.id == ContractRow.site_id)
+        .where(InvoiceRow.period == month.text, InvoiceRow.run_id.is_not(None), InvoiceRow.state == state)
+    )
+    if agency_id is not None:
+        found = found.where(SiteRow.agency_id == agency_id)
+    return found if contract_id is None else found.where(InvoiceRow.contract_id == contract_id)
 
 
 def _previous(invoice: InvoiceRow, measure: InvoiceMeasureRow | None) -> Previous:

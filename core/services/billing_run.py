@@ -255,14 +255,18 @@ class BillingRun:
         tally.slowest_s = max(tally.slowest_s, spent)
         _count(tally, fresh)
         self._leave_a_gap(time.monotonic() - began)
-        if spent > WRITE_S * 0.7:
+        if spent > WRITE_S * 0.5:
             return max(_CHUNK_MIN, chunk // 2)
-        return min(_CHUNK_MAX, chunk + chunk // 4 + 1) if spent < WRITE_S * 0.35 else chunk
+        return min(_CHUNK_MAX, chunk + chunk // 4 + 1) if spent < WRITE_S * 0.25 else chunk
 
     def _move(
         self, scope: _Scope, state: str, act: Callable[[int], object], watch: Callable[[Progress], None]
     ) -> Moved:
         moved, refused, after, seen = 0, list[tuple[int, str]](), 0, 0
+        with self._db.read() as session:
+            of = queries.count_in_state(
+                session, scope.month, state, agency_id=scope.agency_id, contract_id=scope.contract_id
+            )
         while True:
             with self._db.read() as session:
                 ids = queries.in_state(
@@ -284,7 +288,7 @@ class BillingRun:
                     refused.append((invoice_id, str(error)))
                 self._leave_a_gap(time.monotonic() - began)
                 seen += 1
-                watch(Progress(seen, seen))
+                watch(Progress(seen, max(of, seen)))
             if not ids:
                 return Moved(moved, tuple(refused))
             after = ids[-1]
