@@ -26,7 +26,9 @@ from core.kernel.money import Money
 from core.ledger.model import receivable
 from core.ledger.queries import balance
 from core.notices.tables import NoticeRow
+from core.readings.model import Point
 from core.services.billing import Billing, Line
+from core.services.readings import Readings
 from core.settlement import offs, post
 from core.settlement.dunning import lock_contract, off_still_due
 from core.settlement.events import OperatorReversed, WalletMoney
@@ -224,6 +226,17 @@ def test_a_payment_a_moment_before_the_batch_is_seen(any_db: Database, clock: Fi
     settle(any_db, clock, home)
     assert billing.cut_batch(WEST).cut == ()
     assert desired(any_db, home) is None
+
+
+def test_nobody_is_cut_while_a_reading_waits_for_a_person(db: Database, clock: FixedClock) -> None:
+    billing, readings = Billing(db, clock), Readings(db, clock)
+    home, _ = debtor(db, billing, kind="consumption")
+    to_the_morning_of_the_cut(db, clock, billing, home)
+    readings.take(home.meter.id, [Point(clock.now(), 1_000_000)], source="mqtt")
+    readings.take(home.meter.id, [Point(clock.now() + timedelta(minutes=1), 1_000)], source="mqtt")
+    assert billing.cut_batch(WEST).held == ((home.contract.id, ("reading_jump",)),)
+    readings.reject(readings.held()[0].reading.id, by="jeanne", reason="another meter's")
+    assert billing.cut_batch(WEST).cut == (home.contract.id,)
 
 
 def test_part_of_the_money_brings_the_light_back_only_below_the_threshold(
