@@ -11,6 +11,7 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from core import outbox
 from core.billing import queries
 from core.billing.dunning import evaluate
 from core.billing.model import DunningVerdict, WhyNot
@@ -141,7 +142,7 @@ class Billing:
             return invoice.id
 
     def validate_invoice(self, invoice_id: int) -> str:
-        """Fix a draft: from now on it is never edited, only credited or cancelled. Returns its number.
+        """Fix a draft: from now on it is never edited, only credited or cancelled. Its PDF is made. Returns its number.
 
         Raises StateConflict for what is no draft, or an amount that cannot be charged (CDF in whole francs).
         """
@@ -154,6 +155,9 @@ class Billing:
             invoice.issued_on = self._today(session, contract)
             invoice.number = invoice_number(session, contract, invoice.issued_on.year)
             invoice.state = "validated"
+            key, body = f"document.invoice:{invoice.id}", {"invoice_id": invoice.id}
+            # After what people wait for: a month has many.
+            outbox.stage(session, kind="document.invoice", key=key, body=body, clock=self._clock, priority=8)
             return invoice.number
 
     def send_invoice(self, invoice_id: int, *, by: str = "system") -> None:

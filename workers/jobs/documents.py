@@ -22,6 +22,8 @@ def handlers(documents: Documents) -> dict[str, Callable[[Leased], Outcome]]:
                 return Dead(f"no {field} in the row")
             try:
                 made = documents.make(kind, str(subject))
+                if made is None and documents.pdf(kind, str(subject)) is not None:
+                    return Done("a draft: drawn whenever it is asked for, and not kept")
             except (NotRecorded, OSError) as error:
                 return Retry(_RETRY_S, f"{type(error).__name__}: {error}"[:200])
             return Dead(f"there is no {kind} to make") if made is None else Done(made.storage_key)

@@ -14,15 +14,19 @@ from core.kernel.clock import FixedClock
 from core.kernel.digits import with_check
 from core.kernel.errors import NotRecorded
 from core.kernel.money import Money
-from core.services.documents import NotFound, Verified
+from core.services.documents import NotFound, Verified, VerifiedBill
 
 GOOD, GONE, BUSY = with_check("204817365"), with_check("100000000"), with_check("500000000")
+BILL, DROPPED = with_check("300000000"), with_check("400000000")
 
 
 class Papers:
-    def verify(self, typed: str) -> Verified | NotFound:
+    def verify(self, typed: str) -> Verified | VerifiedBill | NotFound:
         if typed == BUSY:
             raise NotRecorded("busy")
+        if typed in (BILL, DROPPED):
+            amount, day = Money.units(28_500, "CDF"), date(2026, 3, 1)
+            return VerifiedBill(amount, day, "*** *** 001 8", "2026-KIN-000417", cancelled=typed == DROPPED)
         if typed not in (GOOD, GONE):
             return NotFound(mistyped=len(typed) != 10)
         gone = date(2026, 3, 12) if typed == GONE else None
@@ -44,6 +48,14 @@ def test_a_real_receipt(client: FlaskClient) -> None:
     assert len(answer.data) < 4_000, "a keypad phone loads it"
     assert "<script" not in answer.text
     assert "Lampe &lt;b&gt;" in answer.text
+
+
+def test_a_bill_and_one_that_was_cancelled(client: FlaskClient) -> None:
+    text = client.get(f"/verify/{BILL}?lang=en").text
+    for part in ("This bill is genuine.", "28 500 FC", "01/03/2026", "*** *** 001 8", "2026-KIN-000417"):
+        assert part in text
+    assert "receipt number" not in text
+    assert "This bill was cancelled. Do not pay it." in client.get(f"/verify/{DROPPED}?lang=en").text
 
 
 def test_a_payment_taken_back(client: FlaskClient) -> None:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from pypdf import PdfReader
 from sqlalchemy import select
 
+from core.billing.tables import InvoiceRow
 from core.db import Database
+from core.documents.payslip import PayLine, PayslipFacts
 from core.documents.store import DocumentMissing, FolderStore
 from core.documents.tables import DocumentRow
 from core.kernel.clock import FixedClock
 from core.kernel.digits import with_check
 from core.kernel.money import Money
-from core.outbox import Dead, Done, Leased, Retry
+from core.outbox import Dead, Done, Leased, OutboxRow, Retry
 from core.payments.tables import PaymentRow
-from core.services.documents import Documents, NotFound, Verified
+from core.services.billing import Billing, Line
+from core.services.documents import Documents, NotFound, Verified, VerifiedBill
 from core.settlement.events import InvoiceSent, WalletMoney
 from core.settlement.post import post
 from tests import town
@@ -207,3 +213,85 @@ def test_receipts_on_both_databases(any_db: Database, clock: FixedClock, store: 
     made = service.make_receipt(payment_id)
     assert made == service.make_receipt(payment_id)
     assert isinstance(service.verify(CODE), Verified)
+
+
+def billed(db: Database, clock: FixedClock, *, validate: bool = True) -> int:
+    billing = Billing(db, clock)
+    with db.begin() as session:
+        home = town.home(session)
+        contract_id = home.contract.id
+    lines = [
+        Line("Energie", Money.units(24_569, "CDF"), "140 kWh"),
+        Line("TVA 16 %", Money.units(3_931, "CDF"), levy="vat"),
+    ]
+    invoice_id = billing.draft_invoice(contract_id, period="2026-02", lines=lines)
+    if validate:
+        billing.validate_invoice(invoice_id)
+    return invoice_id
+
+
+def test_a_bill_is_made_once_and_anybody_can_check_it(any_db: Database, clock: FixedClock, store: FolderStore) -> None:
+    documents = Documents(any_db, clock, store, verify_base_url="https://mwolo.test/", short_code="*777#")
+    invoice_id = billed(any_db, clock)
+    with any_db.read() as session:
+        [errand] = session.scalars(select(OutboxRow).where(OutboxRow.kind == "document.invoice")).all()
+    run = jobs.handlers(documents)["document.invoice"]
+    assert isinstance(run(leased(errand.body, clock)), Done)
+    pdf = documents.invoice_pdf(invoice_id)
+    assert pdf is not None
+    assert isinstance(run(leased(errand.body, clock)), Done)
+    with any_db.read() as session:
+        [row] = session.scalars(select(DocumentRow)).all()
+    assert row.code
+    assert (row.kind, row.subject) == ("invoice", str(invoice_id))
+    text = PdfReader(BytesIO(pdf)).pages[0].extract_text()
+    assert "28 500 FC" in text
+    assert "*777#" in text
+    assert documents.verify(row.code) == VerifiedBill(
+        Money.units(28_500, "CDF"), date(2026, 3, 10), "*** *** 001 8", _number(any_db, invoice_id), cancelled=False
+    )
+    store.put(row.storage_key, b"altered")
+    assert documents.invoice_pdf(invoice_id) == pdf, "the same code, the same bytes"
+    Billing(any_db, clock).cancel_invoice(invoice_id, reason="wrong meter")
+    found = documents.verify(row.code)
+    assert isinstance(found, VerifiedBill)
+    assert found.cancelled
+    assert documents.invoice_pdf(invoice_id) != pdf, "and its paper says so"
+
+
+def _number(db: Database, invoice_id: int) -> str:
+    with db.read() as session:
+        return session.get_one(InvoiceRow, invoice_id).number
+
+
+def test_a_draft_is_drawn_and_not_kept(db: Database, clock: FixedClock, documents: Documents, tmp_path: Path) -> None:
+    invoice_id = billed(db, clock, validate=False)
+    assert documents.invoice_pdf(invoice_id)
+    assert documents.make("invoice", str(invoice_id)) is None
+    assert isinstance(jobs.handlers(documents)["document.invoice"](leased({"invoice_id": invoice_id}, clock)), Done)
+    assert not list(tmp_path.rglob("*.pdf"))
+    for nobody in ("0", "999", "x", ""):
+        assert documents.pdf("invoice", nobody) is None
+    assert isinstance(jobs.handlers(documents)["document.invoice"](leased({"invoice_id": 999}, clock)), Dead)
+
+
+def test_payslips_come_from_whoever_knows_them(db: Database, clock: FixedClock, store: FolderStore) -> None:
+    slip = PayslipFacts(
+        "x", "P-1", "2026-02", date(2026, 2, 27), "Ilunga", "E-1", "Agent", "Kinshasa",
+        (PayLine("Salaire", Money.units(650_000, "CDF")),), (), "CDF",
+    )  # fmt: skip
+    known = {"closed": (slip, "fr"), "open": (replace(slip, closed_on=None), "fr")}
+    documents = Documents(
+        db, clock, store, verify_base_url="https://mwolo.test", utility="Lampe", payslips=lambda _, i: known.get(i)
+    )
+    run = jobs.handlers(documents)["document.payslip"]
+    assert isinstance(run(leased({"payslip_id": "closed"}, clock)), Done)
+    assert documents.payslip_pdf("closed") == documents.payslip_pdf("closed")
+    assert documents.payslip_pdf("open")
+    assert documents.payslip_pdf("nobody") is None
+    assert documents.make("payslip", "open") is None
+    assert isinstance(run(leased({"payslip_id": "nobody"}, clock)), Dead)
+    paper = documents.paper("payslip", "closed")
+    assert paper is not None
+    assert paper.name == "payslip-p-1.pdf"
+    assert documents.paper("photo", "closed") is None
