@@ -6,7 +6,7 @@ import re
 from datetime import UTC, date, datetime
 from typing import Annotated, Generic, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from core.kernel.money import Money
 
@@ -19,34 +19,44 @@ _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[
 PLAIN = r"^[^\x00-\x1f\x7f]*$"
 
 
-def _strictly(pattern: re.Pattern[str], what: str) -> BeforeValidator:
-    """Texts of an address must be written as the document says, not in all the ways that a parser understands."""
+def _whole(value: object) -> object:
+    """An address spells numbers in plain digits, not in all the ways that a parser understands."""
+    if isinstance(value, str) and _DIGITS.fullmatch(value) is None:
+        raise ValueError("a whole number")
+    return value
 
-    def check(value: object) -> object:
-        if isinstance(value, str) and pattern.fullmatch(value) is None:
-            raise ValueError(what)
+
+def _number(value: object) -> object:
+    """JSON has one kind of number: `216.0` is the integer 216. Exact, for nothing here comes near 2**53."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _day(value: object) -> object:
+    if isinstance(value, date):
         return value
+    if not isinstance(value, str) or _DAY.fullmatch(value) is None:
+        raise ValueError("a day as 2026-03-31")
+    return date.fromisoformat(value)
 
-    return BeforeValidator(check)
 
-
-def _utc(value: datetime) -> datetime:
+def _moment(value: object) -> object:
+    if isinstance(value, datetime):
+        return value
+    if not isinstance(value, str) or _MOMENT.fullmatch(value) is None:
+        raise ValueError("a moment with its zone, as 2026-03-31T08:00:00Z")
     try:
-        return value.astimezone(UTC)
+        return datetime.fromisoformat(value).astimezone(UTC)
     except OverflowError:
         raise ValueError("a moment outside the calendar") from None
 
 
-Id = Annotated[int, _strictly(_DIGITS, "a whole number"), Field(ge=1, le=_ID_MAX)]
-Limit = Annotated[int, _strictly(_DIGITS, "a whole number"), Field(ge=1, le=100, description="Records a page.")]
+# The bounds stand first: behind a check of the text they would not reach the document.
+Id = Annotated[int, Field(ge=1, le=_ID_MAX), BeforeValidator(_whole)]
+Limit = Annotated[int, Field(ge=1, le=100, description="Records a page."), BeforeValidator(_whole)]
 Cursor = Annotated[str, Field(max_length=300, pattern=r"^[A-Za-z0-9_-]+$", description="`next` of the page before.")]
-Day = Annotated[date, _strictly(_DAY, "a day as 2026-03-31")]
-Moment = Annotated[
-    datetime,
-    _strictly(_MOMENT, "a moment with its zone, as 2026-03-31T08:00:00Z"),
-    AfterValidator(_utc),
-    WithJsonSchema({"type": "string", "format": "date-time"}),
-]
+Day = Annotated[date, BeforeValidator(_day)]
+Moment = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
+JSON_INTEGER = BeforeValidator(_number)
 Phone = Annotated[str, Field(pattern=r"^\+[1-9][0-9]{7,14}$", description="E.164 with the plus.")]
 AccountNumber = Annotated[
     str, Field(pattern=r"^[0-9]{10}$", description="What customers type: nine digits and a check digit.")

@@ -9,10 +9,10 @@ Problem
 ├── 405 method-not-allowed
 ├── 409 state-conflict         not in a state that allows this; nothing was changed
 ├── 409 key-in-hand            the same request is being carried out at this moment
+├── 409 key-reused             the idempotency key came before with another content
 ├── 413 too-large
 ├── 415 not-json
 ├── 422 invalid-input          `errors` says where and what
-├── 422 key-reused             the idempotency key came before with another content
 ├── 429 too-many-requests
 ├── 500 internal               ours; it is logged under `trace`
 └── 503 not-recorded           the database is busy; nothing was changed, try again
@@ -53,7 +53,7 @@ KEY_IN_HAND = Kind("key-in-hand", 409, "The same request is being carried out at
 TOO_LARGE = Kind("too-large", 413, "The request is too large.")
 NOT_JSON = Kind("not-json", 415, "The content must be application/json.")
 INVALID_INPUT = Kind("invalid-input", 422, "Something in the request is not valid.")
-KEY_REUSED = Kind("key-reused", 422, "This idempotency key came before with another content.")
+KEY_REUSED = Kind("key-reused", 409, "This idempotency key came before with another content.")
 TOO_MANY_REQUESTS = Kind("too-many-requests", 429, "Too many requests.")
 INTERNAL = Kind("internal", 500, "Something is wrong on our side.")
 NOT_RECORDED = Kind("not-recorded", 503, "The database is busy; nothing was changed. Try again.")
@@ -67,10 +67,10 @@ KINDS = (
     METHOD_NOT_ALLOWED,
     STATE_CONFLICT,
     KEY_IN_HAND,
+    KEY_REUSED,
     TOO_LARGE,
     NOT_JSON,
     INVALID_INPUT,
-    KEY_REUSED,
     TOO_MANY_REQUESTS,
     INTERNAL,
     NOT_RECORDED,

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from channels.api import paging
-from channels.api.fields import Asked, Id, Listed, MeterId, Moment, Nothing, PageAsked
+from channels.api.fields import JSON_INTEGER, Asked, Id, Listed, MeterId, Moment, Nothing, PageAsked
 from channels.api.operation import AnyOperation, Call, Operation
 from channels.api.problems import NOT_FOUND, Refusal
 from core.api_access.rules import Scope
@@ -73,8 +73,8 @@ class NewReading(Asked):
     """`wh`: what the register showed, cumulative, in whole watt-hours. `at`: when, by the meter's own time."""
 
     at: Moment
-    wh: Annotated[int, Field(ge=0, le=10**15)]
-    quality: Annotated[int, Field(ge=0, le=3)] = 0
+    wh: Annotated[int, Field(ge=0, le=10**15), JSON_INTEGER]
+    quality: Annotated[int, Field(ge=0, le=3), JSON_INTEGER] = 0
 
 
 class NewReadings(Asked):

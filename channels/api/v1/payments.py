@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from channels.api import paging
 from channels.api.fields import (
+    JSON_INTEGER,
     PLAIN,
     AccountNumber,
     Amount,
@@ -76,7 +77,7 @@ class ByUuid(Asked):
 class AmountAsked(Asked):
     """Whole minor units: 28 500 francs are 2 850 000. Francs are charged whole."""
 
-    minor: Annotated[int, Field(ge=1, le=10**13)]
+    minor: Annotated[int, Field(ge=1, le=10**13), JSON_INTEGER]
     currency: CurrencyCode
 
 
