@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pytest
 from sqlalchemy import select
 from werkzeug.test import TestResponse
@@ -43,11 +41,8 @@ def test_no_token_a_wrong_one_a_revoked_one_and_an_old_one_look_the_same(api: Ap
     assert api.get("/customers", secret=old).status_code == 200
     api.tokens.revoke("revoked")
     clock.advance(days=2)
-    answers = {
-        api.get("/customers", secret=secret).text
-        for secret in ("-", "mwolo_wrong", revoked, old, "x" * 5_000, "mwolo_é")
-    }
-    assert len(answers) == 1
+    secrets = ("-", "mwolo_wrong", revoked, old, "x" * 5_000, "mwolo_é")
+    assert len({api.get("/customers", secret=secret).text for secret in secrets}) == 1
     answer = api.get("/customers", secret="-")
     assert problem(answer) == (401, "not-authenticated")
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
@@ -141,7 +136,7 @@ def test_a_problem_says_where_and_never_repeats_what_was_sent(api: Api) -> None:
     assert [fault["at"] for fault in answer.json["errors"]] == ["reference"]
     assert "x" * 41 not in answer.text
     assert problem(api.get("/customers", limit="1e1")) == (422, "invalid-input")
-    assert problem(api.get("/customers?limit=1&limit=2")) == (422, "invalid-input")
+    assert problem(api.get("/customers", limit=["1", "2"])) == (422, "invalid-input")
     assert problem(api.get("/payments", since="1772000000")) == (422, "invalid-input")
     assert problem(api.get("/payments", since="0001-01-01T00:00:00+14:00")) == (422, "invalid-input")
 
@@ -216,9 +211,10 @@ def test_a_request_that_died_is_taken_up_again_and_makes_nothing_twice(
     def dies(*_: object) -> None:
         raise SystemExit
 
-    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+    with monkeypatch.context() as patch:
         patch.setattr(api.tokens, "keep", dies)
-        api.post("/payments", body, key="k")
+        with pytest.raises(SystemExit):
+            api.post("/payments", body, key="k")
     assert problem(api.post("/payments", body, key="k")) == (409, "key-in-hand")
     clock.advance(minutes=3)
     assert api.post("/payments", body, key="k").status_code == 201
@@ -249,7 +245,6 @@ def test_answers_are_forgotten_after_two_days(api: Api, db: Database, clock: Fix
     api.post("/invoices/2/validate", key="two")
     with db.read() as session:
         assert list(session.scalars(select(ApiRequestRow.key))) == ["two"]
-    assert clock.now() - timedelta(hours=49) < clock.now()
 
 
 # -- the page and the document -------------------------------------------------------------------------------------
