@@ -248,6 +248,7 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
         "exchanged_money": N_("money arrived"),
         "suspense_placed": N_("money was placed"),
         "cash_taken": N_("cash was taken"),
+        "bank_money": N_("money came to the bank"),
         "credit_applied": N_("credit was used"),
         "agent_sale": N_("an agent sold"),
         "credit_note": N_("a credit note"),
