@@ -20,6 +20,7 @@ from mwolo.seed_agents import pin_hashes, write_agents, write_rules
 from mwolo.seed_data.places import CITIES
 from mwolo.seed_data.plan import Person, people, sellers
 from mwolo.seed_history import live
+from mwolo.seed_readings import write_readings
 
 # Rows of `number_series` that say how far a seed came: its size when the people are written, 1 when history is.
 _PEOPLE, _HISTORY = "seed:people", "seed:history"
@@ -213,7 +214,14 @@ def _person(
 ) -> None:
     now = clock.now()
     since = now - timedelta(days=400)
-    customer = CustomerRow(name=person.name, kind=person.kind, language=person.language, created_at=since)
+    customer = CustomerRow(
+        name=person.name,
+        kind=person.kind,
+        language=person.language,
+        # One in five has an address; the first of the town is one of them.
+        email=f"client{person.number}@exemple.cd" if person.number % 5 == 1 else None,
+        created_at=since,
+    )
     site = SiteRow(
         agency_id=agencies[person.city.code],
         address=person.address,
@@ -252,6 +260,8 @@ def _person(
         )
     )
     session.flush()
+    if person.contract_kind == "consumption":
+        write_readings(session, person, now)
 
 
 # The report.

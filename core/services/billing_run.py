@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 # SQLite has one writer, and a customer at a phone waits 2 s for it: a chunk is to take less than this.
 WRITE_S = 0.05
-_CHUNK_FIRST, _CHUNK_MIN, _CHUNK_MAX = 40, 5, 400
+_CHUNK_FIRST, _CHUNK_MIN, _CHUNK_MAX = 40, 20, 400
 # How far back an estimate looks.
 _HISTORY = timedelta(days=120)
 _SHOWN = 20

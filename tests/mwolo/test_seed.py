@@ -11,6 +11,7 @@ from sqlalchemy import func, inspect, select
 
 from core.agents.rules import is_weak_pin
 from core.agents.tables import AgentRow
+from core.billing.run_tables import InvoiceMeasureRow
 from core.billing.tables import InvoiceRow, ReminderRow
 from core.customers.tables import ContractRow, SiteRow
 from core.db import Database
@@ -23,6 +24,7 @@ from core.phone_numbers import brand_of, parse_e164
 from core.services.agents import Agents
 from core.services.agents.desk import AgentDesk
 from core.services.billing import Billing
+from core.services.billing_run import BillingRun
 from core.services.staff import Staff
 from core.supply.tables import RelayCommandRow
 from mwolo import seed as seed_module
@@ -201,3 +203,16 @@ def test_agents_sell_from_cash_that_was_counted_and_earn_their_share(db: Databas
     assert shares > 0
     assert [rule.currency for rule in agents.commission_rules()] == ["USD", "KES", "CDF"]
     assert agents.write_first_rules() == []
+
+
+def test_a_seeded_town_can_be_billed(db: Database, clock: FixedClock) -> None:
+    """Every tariff can be charged by, every register goes on where the simulated meter begins."""
+    seed(db, clock, size=SIZE)
+    clock.advance(days=31)
+    ran = BillingRun(db, clock, Billing(db, clock)).run("2026-03")
+    assert ran.made > SIZE // 2
+    assert ran.left_out == ()
+    with db.read() as session:
+        measured = session.scalars(select(InvoiceMeasureRow)).all()
+    assert measured
+    assert all(row.until_wh > row.from_wh for row in measured)
