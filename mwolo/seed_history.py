@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select, update
+from sqlalchemy import case, select, update
 
 from core.billing.tables import InvoiceRow, ReminderRow
 from core.customers.tables import ContractRow, MeterRow
@@ -22,6 +22,8 @@ from core.db import Database
 from core.kernel.clock import EAST, WEST, Clock, local_date
 from core.kernel.ids import verification_code
 from core.kernel.money import Money
+from core.notices.mailing import email_key
+from core.notices.staging import errand_key
 from core.notices.tables import NoticeRow
 from core.outbox import OutboxRow
 from core.payments.tables import PaymentRow
@@ -38,7 +40,7 @@ from mwolo.seed_data.plan import Errand, Person, Seller, errands, sellers
 _SWEPT_DAYS, _CUT_DAYS = 20, 7
 _NAMESPACE = uuid.UUID("5b1d0a3e-6f0e-4a50-9a3c-6d776f6c6f00")
 # Receipts of the newest counter payments are rendered when the workers start; the rest of the past has none.
-_RECEIPTS_KEPT = 10
+_PAPERS_KEPT = 10
 
 
 @dataclass
@@ -82,7 +84,7 @@ def live(db: Database, clock: Clock, town: list[Person]) -> None:
         act.do()
     then.at = end
     past.settle_notices(end)
-    past.forget_old_receipts()
+    past.forget_old_papers()
 
 
 class _Past:
@@ -213,7 +215,7 @@ class _Past:
                     reports.take_report(session, clock=self._then, meter_id=row.meter_id, report=report)
 
     def settle_notices(self, at: datetime) -> None:
-        """Every notice that was to leave by now has left and arrived. Nothing is handed to a gateway."""
+        """Every notice that was to leave by now has left and arrived. No gateway, no mail server hears of it."""
         with self._db.begin() as session:
             due = select(NoticeRow.id).where(NoticeRow.state == "queued", NoticeRow.not_before <= at)
             ids = list(session.scalars(due))
@@ -223,12 +225,16 @@ class _Past:
                 update(NoticeRow)
                 .where(NoticeRow.id.in_(ids))
                 .values(
-                    state="delivered", gateway="seed", sent_at=NoticeRow.not_before, delivered_at=NoticeRow.not_before
+                    # Of an e-mail nobody hears more than that it was taken on.
+                    state=case((NoticeRow.channel == "email", "sent"), else_="delivered"),
+                    gateway="seed",
+                    sent_at=NoticeRow.not_before,
+                    delivered_at=case((NoticeRow.channel == "sms", NoticeRow.not_before)),
                 )
             )
             session.execute(
                 update(OutboxRow)
-                .where(OutboxRow.key.in_([f"notice:{i}" for i in ids]))
+                .where(OutboxRow.key.in_([key for i in ids for key in (errand_key(i), email_key(i))]))
                 .values(state="done", done_at=self._then.real_now(), last_error="seeded")
             )
             session.execute(
@@ -237,10 +243,11 @@ class _Past:
                 .values(delivered_at=ReminderRow.leaves_at, evidence="report")
             )
 
-    def forget_old_receipts(self) -> None:
+    def forget_old_papers(self) -> None:
         with self._db.begin() as session:
-            waiting = select(OutboxRow.id).where(OutboxRow.kind == "document.receipt", OutboxRow.state == "pending")
-            ids = list(session.scalars(waiting.order_by(OutboxRow.id)))[:-_RECEIPTS_KEPT]
+            papers = ("document.receipt", "document.invoice")
+            waiting = select(OutboxRow.id).where(OutboxRow.kind.in_(papers), OutboxRow.state == "pending")
+            ids = list(session.scalars(waiting.order_by(OutboxRow.id)))[:-_PAPERS_KEPT]
             session.execute(
                 update(OutboxRow)
                 .where(OutboxRow.id.in_(ids))

@@ -81,7 +81,7 @@ def test_nobody_is_written_to_because_of_a_seed(db: Database, clock: FixedClock)
     seed(db, clock, size=SIZE)
     with db.read() as session:
         waiting = session.scalars(select(OutboxRow.kind).where(OutboxRow.state == "pending")).all()
-        assert set(waiting) <= {"document.receipt"}
+        assert set(waiting) <= {"document.receipt", "document.invoice"}
         open_steps = session.scalar(
             select(func.count()).where(ReminderRow.delivered_at.is_(None), ReminderRow.notice_id.is_not(None))
         )
