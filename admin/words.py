@@ -309,6 +309,7 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
     },
     "notice": {
         "invoice.sent": N_("invoice"),
+        "payslip.ready": N_("payslip"),
         "dunning.reminder": N_("reminder"),
         "dunning.warning": N_("warning with the date"),
         "dunning.announcement": N_("announcement of the cut"),
@@ -341,6 +342,9 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
         "refund.push": N_("give money back"),
         "refund.query": N_("ask what became of a refund"),
         "notice.send": N_("send a message"),
+        "email.send": N_("send an e-mail"),
+        "document.invoice": N_("make a bill"),
+        "document.payslip": N_("make a payslip"),
         "sms.answer": N_("answer a message"),
         "document.receipt": N_("make a receipt"),
         "schedule.run": N_("scheduled work"),

@@ -82,6 +82,7 @@ def create_app(wiring: Wiring | None = None) -> Flask:
             agents=AgentParts(wiring.agents, AgentDesk(wiring.db, wiring.clock)),
             links=wiring.links,
             cases=CaseParts(wiring.cases, wiring.promises),
+            emails=wiring.emails,
             code=ShortCodeParts(MenuUse(wiring.db, wiring.clock), _menu_map),
         )
     )

@@ -15,6 +15,7 @@ from core.desk.model import ContractHead, CustomerHead, PhoneHead
 from core.kernel.clock import WEST
 from core.kernel.money import Money
 from core.ledger.tables import AccountRow
+from core.notices.tables import EmailAddressRow
 from core.supply.tables import MeterDesiredRow, MeterReportedRow
 
 
@@ -34,8 +35,14 @@ def customer_head(session: Session, customer_id: int, *, now: datetime, limit: i
         now=now,
         contracts=contracts,
         phones=_phones(session, customer_id, now, limit),
+        email_dead=_dead(session, row.email),
         link_requests=len(open_requests(session, customer_id, now=now, limit=limit)),
     )
+
+
+def _dead(session: Session, email: str | None) -> bool:
+    known = session.get(EmailAddressRow, email.strip().lower()) if email else None
+    return known is not None and known.bounced_at is not None
 
 
 def _contracts(session: Session, customer_id: int, limit: int) -> tuple[ContractHead, ...]:

@@ -189,6 +189,8 @@ class CustomerHead:
     phones: tuple[PhoneHead, ...]
     # Phones that ask to be linked.
     link_requests: int
+    # Nothing arrives at the e-mail address.
+    email_dead: bool = False
 
     @property
     def dues(self) -> tuple[Money, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
@@ -12,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from core import outbox
 from core.billing.tables import InvoiceRow
+from core.customers.tables import CustomerRow
 from core.db.engine import Database, assert_outside_transaction
 from core.kernel.clock import Clock
 from core.kernel.errors import PartnerDown, PartnerError, PartnerRefused, StateConflict
@@ -30,7 +32,32 @@ _log = structlog.get_logger("emails")
 _BACKOFF_S, _BACKOFF_CAP_S = 60, 3600
 # A server that does not answer is not asked for each of a thousand bills.
 _PAUSE = timedelta(seconds=60)
+_MAY_REPEAT = ("unknown", "failed", "expired", "suppressed")
 NEVER_TWICE = "unknown: it may have gone, and is never sent twice"
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One e-mail, as the console shows it. `may_repeat`: a person may have it sent once more."""
+
+    id: int
+    at: datetime
+    kind: str
+    subject: str
+    state: str
+    detail: str
+    may_repeat: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """A customer's address, what we know of it, and the newest e-mails to the customer, newest first."""
+
+    address: str | None
+    bounced_at: datetime | None
+    bounce: str
+    opted_out_at: datetime | None
+    letters: tuple[Letter, ...]
 
 
 # kind and id of a document → the paper; None when there is no such thing.
@@ -78,11 +105,14 @@ class Emails:
             answer = error
         return self._record(notice_id, answer)
 
-    def send_again(self, notice_id: int, *, by: str) -> None:
-        """A person sends one once more: after doubt, a refusal, or when it was too late. Raises StateConflict."""
+    def send_again(self, notice_id: int, *, customer_id: int, by: str) -> None:
+        """A person sends one of a customer's e-mails once more: after doubt, a refusal, or when it was too late.
+
+        Raises StateConflict for any other.
+        """
         with self._db.begin() as session:
             row = queries.locked(session, notice_id)
-            if row is None or row.channel != "email" or row.state not in ("unknown", "failed", "expired"):
+            if row is None or row.channel != "email" or row.customer_id != customer_id or row.state not in _MAY_REPEAT:
                 raise StateConflict("only an e-mail that failed, or may have, is sent again")
             row.state, row.detail = "queued", f"again, by {by}"[:120]
             row.expires_at = self._clock.now() + EMAILS[row.kind].rule.ttl
@@ -107,14 +137,40 @@ class Emails:
                 _log.info("emails.nothing_of_ours", why=why)
                 return "nothing"
 
-    def clear_address(self, address: str) -> bool:
-        """A person has looked: the address may be tried again. False when nothing was marked."""
+    def clear_address(self, customer_id: int, *, by: str) -> None:
+        """A person has looked: the address may be tried again. Raises StateConflict when it is not marked."""
         with self._db.begin() as session:
-            row = session.get(EmailAddressRow, address.lower())
+            customer = session.get(CustomerRow, customer_id)
+            address = (customer.email or "").strip().lower() if customer else ""
+            row = session.get(EmailAddressRow, address, with_for_update={"key_share": True})
             if row is None or row.bounced_at is None:
-                return False
+                raise StateConflict("this address is not marked")
+            _log.info("emails.address_cleared", by=by, code=row.bounce_code)
             row.bounced_at, row.bounce_code, row.bounce_reason = None, "", ""
-            return True
+
+    def mailbox(self, customer_id: int, *, limit: int = 20) -> Mailbox | None:
+        """What the console shows; None when there is no such customer."""
+        with self._db.read() as session:
+            customer = session.get(CustomerRow, customer_id)
+            if customer is None:
+                return None
+            known = session.get(EmailAddressRow, (customer.email or "").strip().lower())
+            rows = session.scalars(
+                select(NoticeRow)
+                .where(NoticeRow.customer_id == customer_id, NoticeRow.channel == "email")
+                .order_by(NoticeRow.id.desc())
+                .limit(limit)
+            )
+            return Mailbox(
+                address=customer.email,
+                bounced_at=known.bounced_at if known else None,
+                bounce=f"{known.bounce_code} {known.bounce_reason}".strip() if known else "",
+                opted_out_at=known.opted_out_at if known else None,
+                letters=tuple(
+                    Letter(r.id, r.created_at, r.kind, r.subject, r.state, r.detail, r.state in _MAY_REPEAT)
+                    for r in rows
+                ),
+            )
 
     # -- before the call
 

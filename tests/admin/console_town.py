@@ -29,6 +29,7 @@ from core.services.agents import Agents
 from core.services.agents.desk import AgentDesk
 from core.services.cases import Cases
 from core.services.desk import Desk
+from core.services.emails import Emails
 from core.services.links import PhoneLinks
 from core.services.menu_use import MenuUse
 from core.services.promises import Promises
@@ -77,6 +78,7 @@ class Console:
     links: PhoneLinks
     cases: CaseParts
     code: ShortCodeParts
+    emails: Emails
 
 
 def build(
@@ -99,8 +101,9 @@ def build(
     links = PhoneLinks(db, clock, staff.audit)
     cases = CaseParts(Cases(db, clock), Promises(db, clock))
     code = ShortCodeParts(MenuUse(db, clock), _menu_map)
-    app = app_of(clock, staff, desk, money, agents, links, cases, code, secure=secure, receipts=receipts)
-    return Console(app, staff, desk, money, agents, links, cases, code)
+    emails = Emails(db, clock, None, lambda _kind, _subject: None, utility="Lampe")
+    app = app_of(clock, staff, desk, money, agents, links, cases, code, emails, secure=secure, receipts=receipts)
+    return Console(app, staff, desk, money, agents, links, cases, code, emails)
 
 
 def _menu_map(language: str) -> str:
@@ -118,6 +121,7 @@ def app_of(
     links: PhoneLinks,
     cases: CaseParts,
     code: ShortCodeParts,
+    emails: Emails,
     *,
     secure: bool = False,
     receipts: NoReceipts | None = None,
@@ -136,6 +140,7 @@ def app_of(
             agents=agents,
             links=links,
             cases=cases,
+            emails=emails,
             code=code,
         )
     )

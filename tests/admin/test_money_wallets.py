@@ -38,7 +38,15 @@ def test_a_brand_that_nobody_collects_for_is_said(db: Database, clock: FixedCloc
     other = dataclasses.replace(
         console,
         app=console_town.app_of(
-            clock, console.staff, console.desk, money, console.agents, console.links, console.cases, console.code
+            clock,
+            console.staff,
+            console.desk,
+            money,
+            console.agents,
+            console.links,
+            console.cases,
+            console.code,
+            console.emails,
         ),
         money=money,
     )
