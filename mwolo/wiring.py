@@ -410,6 +410,7 @@ class Wiring:
     @property
     def api_parts(self) -> ApiParts:
         from channels.api import ApiParts
+        from core.services.enrolment import Enrolment
         from core.services.invoice_papers import InvoicePapers
         from core.services.register import Register
 
@@ -419,6 +420,7 @@ class Wiring:
             register=register,
             billing=self.billing,
             counter=self.counter,
+            enrolment=Enrolment(self.db, self.clock, self.staff.audit),
             receipts=self.documents,
             papers=InvoicePapers(self.db, self.clock, register, self.documents),
             links=self.links,

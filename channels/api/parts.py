@@ -9,6 +9,7 @@ from core.kernel.clock import Clock
 from core.services.api_tokens import ApiTokens
 from core.services.billing import Billing
 from core.services.counter import Counter
+from core.services.enrolment import Enrolment
 from core.services.invoice_papers import InvoicePapers
 from core.services.links import PhoneLinks
 from core.services.readings import Readings
@@ -35,6 +36,7 @@ class ApiParts:
     register: Register
     billing: Billing
     counter: Counter
+    enrolment: Enrolment
     receipts: Receipts
     papers: InvoicePapers
     links: PhoneLinks

@@ -50,3 +50,17 @@ class ApiRequestRow(Base):
     status: Mapped[int | None]
     content_type: Mapped[str | None] = mapped_column(String(40))
     answer: Mapped[str | None] = mapped_column(Text)
+
+
+class MadeRow(Base):
+    """What a request made: written in the transaction that made it, so that the same request again finds it.
+
+    `id`: made from the token and the key of the request; `subject`: the id of what it made.
+    """
+
+    __tablename__ = "api_made"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(12))
+    subject: Mapped[str] = mapped_column(String(40))
+    made_at: Mapped[datetime] = mapped_column(UtcDateTime)

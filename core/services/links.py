@@ -23,7 +23,7 @@ from core.i18n import DEFAULT_LANGUAGE, LANGUAGES, N_
 from core.kernel.clock import Clock
 from core.kernel.digits import grouped, is_account_number
 from core.notices.staging import stage_notice
-from core.phone_numbers import masked
+from core.phone_numbers import masked, parse_e164
 from core.turns import deeds
 from core.turns.deeds import Kept, Say
 
@@ -33,6 +33,7 @@ _HOLDERS_TOLD = 3
 _LIST_LIMIT = 20
 
 _NOT_OPEN = N_("This request is not open any more. Load the page again.")
+_NO_NUMBER = N_("This is no phone number in use.")
 _NO_LINK = N_("This phone is not linked any more. Load the page again.")
 
 
@@ -192,6 +193,23 @@ class PhoneLinks:
             self._note_and_tell(session, link, what, _staff(by), now)
             told = f"{masked(link.phone)}, {role}" if was == role else f"{masked(link.phone)}, {was} to {role}"
             self._audit(session, by, f"link.{what}", f"customer {customer_id}", told)
+
+    def office_links(self, customer_id: int, phone: str, *, role: str, by: str) -> int:
+        """Link a phone (E.164), confirmed at once: the office has seen who it is. One that is linked is confirmed; the
+        same again tells nobody twice. The link's id. Raises LinkRefused (no number in use), NotRecorded, ValueError."""
+        if role not in ROLES:
+            raise ValueError(f"no such role: {role!r}")
+        if parse_e164(phone) != phone:
+            raise LinkRefused(_NO_NUMBER)
+        now = self._clock.now()
+        with self._db.begin() as session:
+            known = queries.link_of(session, phone, customer_id, lock=True)
+            if known and known.role == role and links.is_fresh(known.confirmed_at, known.fresh_until, now):
+                return known.id
+            link = queries.confirm(session, phone=phone, customer_id=customer_id, role=role, now=now)
+            self._note_and_tell(session, link, "confirmed", _staff(by), now)
+            self._audit(session, by, "link.confirmed", f"customer {customer_id}", f"{masked(phone)}, {role}")
+            return link.id
 
     def office_removes(self, customer_id: int, link_id: int, *, by: str) -> None:
         """Take a phone off a customer. Raises LinkRefused, NotRecorded."""

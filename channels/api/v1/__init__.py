@@ -11,10 +11,10 @@ def operations(parts: ApiParts) -> list[AnyOperation]:
     """Everything that version 1 can do, in the order of its page."""
     return [
         *agencies.operations(parts.register),
-        *customers.operations(parts.register, parts.links),
-        *sites.operations(parts.register),
-        *meters.operations(parts.register, parts.readings),
-        *contracts.operations(parts.register),
+        *customers.operations(parts.register, parts.links, parts.enrolment),
+        *sites.operations(parts.register, parts.enrolment),
+        *meters.operations(parts.register, parts.readings, parts.enrolment),
+        *contracts.operations(parts.register, parts.enrolment),
         *invoices.operations(parts.register, parts.billing, parts.papers),
         *payments.operations(parts.register, parts.counter, parts.receipts),
         *agents.operations(parts.register),

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from channels.api import paging
-from channels.api.fields import AccountNumber, Amount, ById, Id, Listed, MeterId, Nothing, PageAsked
+from channels.api.fields import (
+    JSON_INTEGER,
+    AccountNumber,
+    Amount,
+    Asked,
+    ById,
+    Day,
+    Id,
+    Listed,
+    MeterId,
+    Nothing,
+    PageAsked,
+)
 from channels.api.operation import AnyOperation, Call, Operation
-from channels.api.problems import NOT_FOUND, Refusal
+from channels.api.problems import NOT_FOUND, STATE_CONFLICT, Refusal
 from core.api_access.rules import Scope
+from core.services.enrolment import Enrolment, NewContract, Unknown
 from core.services.register import Record, Register
 
 _TAG = "Contracts"
@@ -45,13 +58,62 @@ class ContractsAsked(PageAsked):
     state: Literal["active", "closed"] | None = None
 
 
+class NewContractAsked(Asked):
+    """The account number is made here. `opened_on`: today, if left out. Consumption and prepaid have a meter."""
+
+    customer_id: Annotated[int, Field(ge=1, le=2**53 - 1), JSON_INTEGER]
+    site_id: Annotated[int, Field(ge=1, le=2**53 - 1), JSON_INTEGER]
+    meter_id: MeterId | None = None
+    kind: Literal["monthly", "consumption", "flat", "prepaid"]
+    currency: Literal["CDF", "USD"]
+    tariff_id: Annotated[int, Field(ge=1, le=2**53 - 1), JSON_INTEGER] | None = None
+    opened_on: Day | None = None
+
+
 def _shown(record: Record) -> Contract:
     currency = record["currency"]
     amounts = {"due": Amount.of(record["due_minor"], currency), "credit": Amount.of(record["credit_minor"], currency)}
     return Contract.model_validate({**record, **amounts})
 
 
-def operations(register: Register) -> list[AnyOperation]:
+def operations(register: Register, enrolment: Enrolment) -> list[AnyOperation]:
+    return [*_reading(register), _new(register, enrolment)]
+
+
+def _new(register: Register, enrolment: Enrolment) -> AnyOperation:
+    def add(call: Call[Nothing, Nothing, NewContractAsked]) -> Contract:
+        said = call.body
+        new = NewContract(
+            said.customer_id, said.site_id, said.meter_id, said.kind, said.currency, said.tariff_id, said.opened_on
+        )
+        try:
+            made = enrolment.add_contract(call.new_id(), new, by=call.actor)
+        except Unknown as error:
+            raise Refusal(NOT_FOUND, str(error)) from None
+        found = register.contract(int(made))
+        if found is None:
+            raise Refusal(NOT_FOUND)
+        return _shown(found)
+
+    return Operation(
+        id="addContract",
+        method="POST",
+        path="/contracts",
+        tag=_TAG,
+        summary="A new contract, with an account number of its own",
+        scope=Scope.CONTRACTS_WRITE,
+        ids=Nothing,
+        query=Nothing,
+        body=NewContractAsked,
+        answer=Contract,
+        carry_out=add,
+        status=201,
+        key_needed=True,
+        problems=(NOT_FOUND, STATE_CONFLICT),
+    )
+
+
+def _reading(register: Register) -> list[AnyOperation]:
     def every(call: Call[Nothing, ContractsAsked, Nothing]) -> ContractList:
         asked = call.query
         page = register.contracts(

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from channels.api import paging
-from channels.api.fields import AccountNumber, Asked, ById, Id, Listed, Nothing, PageAsked, Phone
+from channels.api.fields import PLAIN, AccountNumber, Asked, ById, Id, Listed, Nothing, PageAsked, Phone
 from channels.api.operation import AnyOperation, Call, Operation
 from channels.api.problems import NOT_FOUND, STATE_CONFLICT, Refusal
 from core.api_access.rules import Scope
 from core.customers.links import LinkRefused
+from core.services.enrolment import Enrolment, NewCustomer
 from core.services.links import PhoneLinks
 from core.services.register import Register
 
@@ -70,8 +71,25 @@ class LinkRole(Asked):
     role: Literal["holder", "member", "payer"]
 
 
-def operations(register: Register, links: PhoneLinks) -> list[AnyOperation]:
-    return [*_customers(register), *_phones(register), *_changes(register, links)]
+class NewCustomerAsked(Asked):
+    """`language`: the one SMS and papers come in."""
+
+    name: Annotated[str, Field(min_length=1, max_length=120, pattern=PLAIN)]
+    kind: Literal["household", "business", "public"] = "household"
+    language: Literal["fr", "sw", "ln", "kg", "lua", "en"] = "fr"
+    email: (
+        Annotated[str, Field(max_length=160, pattern=r"^[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,80}\.[A-Za-z]{2,10}$")]
+        | None
+    ) = None
+
+
+class NewPhoneLink(Asked):
+    phone: Phone
+    role: Literal["holder", "member", "payer"]
+
+
+def operations(register: Register, links: PhoneLinks, enrolment: Enrolment) -> list[AnyOperation]:
+    return [*_customers(register), _new_customer(register, enrolment), *_phones(register), *_changes(register, links)]
 
 
 def _customers(register: Register) -> list[AnyOperation]:
@@ -116,6 +134,31 @@ def _customers(register: Register) -> list[AnyOperation]:
             carry_out=one,
         ),
     ]
+
+
+def _new_customer(register: Register, enrolment: Enrolment) -> AnyOperation:
+    def add(call: Call[Nothing, Nothing, NewCustomerAsked]) -> Customer:
+        said = call.body
+        new = NewCustomer(said.name, said.kind, said.language, said.email)
+        made = enrolment.add_customer(call.new_id(), new, by=call.actor)
+        return Customer.model_validate(register.customer(int(made)))
+
+    return Operation(
+        id="addCustomer",
+        method="POST",
+        path="/customers",
+        tag=_TAG,
+        summary="A new customer",
+        scope=Scope.CUSTOMERS_WRITE,
+        ids=Nothing,
+        query=Nothing,
+        body=NewCustomerAsked,
+        answer=Customer,
+        carry_out=add,
+        status=201,
+        key_needed=True,
+        problems=(STATE_CONFLICT,),
+    )
 
 
 def _phones(register: Register) -> list[AnyOperation]:
@@ -177,7 +220,31 @@ def _changes(register: Register, links: PhoneLinks) -> list[AnyOperation]:
             raise Refusal(STATE_CONFLICT, "The link was confirmed and taken away in the same moment.")
         return PhoneLink.model_validate(found)
 
+    def link(call: Call[ById, Nothing, NewPhoneLink]) -> PhoneLink:
+        if register.customer(call.path.id) is None:
+            raise Refusal(NOT_FOUND)
+        try:
+            made = links.office_links(call.path.id, call.body.phone, role=call.body.role, by=call.actor)
+        except LinkRefused as refused:
+            raise Refusal(STATE_CONFLICT, refused.text) from None
+        return PhoneLink.model_validate(register.phone_link(call.path.id, made))
+
     return [
+        Operation(
+            id="addPhoneLink",
+            method="POST",
+            path="/customers/{id}/phone-links",
+            tag=_TAG,
+            summary="Link a phone to a customer, confirmed at once",
+            description="Whoever asks has seen who it is. A link that is there is confirmed. The phone gets an SMS.",
+            scope=Scope.CUSTOMERS_WRITE,
+            ids=ById,
+            query=Nothing,
+            body=NewPhoneLink,
+            answer=PhoneLink,
+            carry_out=link,
+            problems=(STATE_CONFLICT,),
+        ),
         Operation(
             id="confirmPhoneLink",
             method="POST",

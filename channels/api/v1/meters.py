@@ -8,11 +8,12 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from channels.api import paging
-from channels.api.fields import JSON_INTEGER, Asked, Id, Listed, MeterId, Moment, Nothing, PageAsked
+from channels.api.fields import JSON_INTEGER, Asked, Day, Id, Listed, MeterId, Moment, Nothing, PageAsked
 from channels.api.operation import AnyOperation, Call, Operation
-from channels.api.problems import NOT_FOUND, Refusal
+from channels.api.problems import NOT_FOUND, STATE_CONFLICT, Refusal
 from core.api_access.rules import Scope
 from core.readings.model import TOTAL, Point
+from core.services.enrolment import Enrolment, NewMeter, Unknown
 from core.services.readings import Readings
 from core.services.register import Register
 
@@ -92,8 +93,46 @@ class TakenReadings(BaseModel):
     repeated: int
 
 
-def operations(register: Register, readings: Readings) -> list[AnyOperation]:
-    return [*_meters(register), *_readings(register), _new_readings(readings)]
+class NewMeterAsked(Asked):
+    """`control_kind`: how its supply is switched."""
+
+    id: MeterId
+    site_id: Annotated[int, Field(ge=1, le=2**53 - 1), JSON_INTEGER]
+    control_kind: Literal["mqtt_relay", "openpaygo_token", "sts_token", "manual", "none"]
+    installed_on: Day
+
+
+def operations(register: Register, readings: Readings, enrolment: Enrolment) -> list[AnyOperation]:
+    return [*_meters(register), _new_meter(register, enrolment), *_readings(register), _new_readings(readings)]
+
+
+def _new_meter(register: Register, enrolment: Enrolment) -> AnyOperation:
+    def add(call: Call[Nothing, Nothing, NewMeterAsked]) -> Meter:
+        said = call.body
+        new = NewMeter(said.id, said.site_id, said.control_kind, said.installed_on)
+        try:
+            made = enrolment.add_meter(call.new_id(), new, by=call.actor)
+        except Unknown as error:
+            raise Refusal(NOT_FOUND, str(error)) from None
+        return Meter.model_validate(register.meter(made))
+
+    return Operation(
+        id="addMeter",
+        method="POST",
+        path="/meters",
+        tag=_TAG,
+        summary="A new meter at a site",
+        description="Its key is provisioned apart, by whoever holds the device.",
+        scope=Scope.CONTRACTS_WRITE,
+        ids=Nothing,
+        query=Nothing,
+        body=NewMeterAsked,
+        answer=Meter,
+        carry_out=add,
+        status=201,
+        key_needed=True,
+        problems=(NOT_FOUND, STATE_CONFLICT),
+    )
 
 
 def _meters(register: Register) -> list[AnyOperation]:

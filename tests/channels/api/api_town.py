@@ -17,6 +17,7 @@ from core.kernel.clock import Clock
 from core.services.api_tokens import ApiTokens
 from core.services.billing import Billing
 from core.services.counter import Counter
+from core.services.enrolment import Enrolment
 from core.services.invoice_papers import InvoicePapers
 from core.services.links import PhoneLinks
 from core.services.readings import Readings
@@ -78,6 +79,7 @@ def build(db: Database, clock: Clock, *, pace: Pace = NO_HURRY) -> Api:
         register=register,
         billing=Billing(db, clock),
         counter=Counter(db, clock, staff.audit),
+        enrolment=Enrolment(db, clock, staff.audit),
         receipts=papers,
         papers=InvoicePapers(db, clock, register, papers),
         links=PhoneLinks(db, clock, staff.audit),

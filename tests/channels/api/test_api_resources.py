@@ -10,6 +10,7 @@ from sqlalchemy import select
 from core.agents.tables import AgentRow
 from core.db import Database
 from core.kernel.clock import FixedClock
+from core.kernel.digits import is_account_number
 from core.kernel.money import Money
 from core.ledger.tables import JournalRow
 from core.notices.tables import NoticeRow
@@ -303,3 +304,66 @@ def test_readings_are_taken_once_and_listed_in_their_order(api: Api, db: Databas
     assert len(walk(api, path, since="2026-03-02T00:00:00Z")) == 2
     assert api.post("/meters/NOBODY/readings", batch).status_code == 404
     assert api.get("/meters/NOBODY/readings").status_code == 404
+
+
+def test_a_program_enrols_a_customer_from_the_name_to_the_contract(any_db: Database, clock: FixedClock) -> None:
+    api = api_town.build(any_db, clock)
+    with any_db.begin() as session:
+        agency = town.agency(session)
+    person = api.post("/customers", {"name": "Ngalula", "language": "lua", "email": "n@example.cd"}, key="c")
+    assert person.status_code == 201
+    place = {"agency_id": agency.id, "address": "3 avenue Lumumba", "commune": "Lemba", "city": "Kinshasa"}
+    site = api.post("/sites", {**place, "time_zone": "Africa/Kinshasa"}, key="s").json
+    device = {"id": "MW-77", "site_id": site["id"], "control_kind": "manual", "installed_on": "2026-03-01"}
+    assert api.post("/meters", device, key="m").status_code == 201
+    wanted = {"customer_id": person.json["id"], "site_id": site["id"], "meter_id": "MW-77", "kind": "consumption"}
+    contract = api.post("/contracts", {**wanted, "currency": "CDF"}, key="k").json
+    assert (contract["state"], contract["opened_on"], contract["due"]["minor"]) == ("active", "2026-03-10", 0)
+    assert is_account_number(contract["account_number"])
+    phone = api.post(f"/customers/{person.json['id']}/phone-links", {"phone": "+243815550123", "role": "holder"})
+    assert phone.json["confirmed_at"] is not None
+    assert [c["id"] for c in walk(api, "/customers", phone="+243815550123")] == [person.json["id"]]
+    # The same again, each: nothing new.
+    assert api.post("/contracts", {**wanted, "currency": "CDF"}, key="k").json == contract
+    again = api.post(f"/customers/{person.json['id']}/phone-links", {"phone": "+243815550123", "role": "holder"})
+    assert again.json == phone.json
+    for name in ("customers", "sites", "meters", "contracts", "phone-links"):
+        assert len(walk(api, f"/{name}")) == 1, name
+
+
+def test_what_cannot_be_enrolled(api: Api, db: Database) -> None:
+    (home,) = api_town.homes(db, 1)
+    site, customer, meter = home.site.id, home.customer.id, home.meter.id
+    place = {"address": "x", "commune": "x", "city": "x", "time_zone": "Africa/Kinshasa"}
+    device = {"control_kind": "none", "installed_on": "2026-03-01"}
+    contract = {"customer_id": customer, "site_id": site, "kind": "flat", "currency": "CDF"}
+    refused = [
+        ("/sites", {**place, "agency_id": 99}, 404),
+        ("/meters", {**device, "id": "M1", "site_id": 99}, 404),
+        ("/meters", {**device, "id": meter, "site_id": site}, 409),
+        ("/contracts", {**contract, "customer_id": 99}, 404),
+        ("/contracts", {**contract, "site_id": 99}, 404),
+        ("/contracts", {**contract, "meter_id": "NONE"}, 404),
+        ("/contracts", {**contract, "meter_id": meter}, 409),
+        ("/contracts", {**contract, "kind": "prepaid"}, 409),
+        ("/contracts", {**contract, "tariff_id": 99}, 404),
+        (f"/customers/{customer}/phone-links", {"phone": "+2431234567", "role": "payer"}, 409),
+        ("/customers/99/phone-links", {"phone": home.phone, "role": "payer"}, 404),
+    ]
+    for number, (path, body, status) in enumerate(refused):
+        assert api.post(path, body, key=f"k{number}").status_code == status, (path, body)
+
+
+def test_a_process_that_dies_after_enrolling_enrols_nobody_twice(
+    api: Api, db: Database, clock: FixedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*_: object) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(api.tokens, "keep", dies)
+        with pytest.raises(SystemExit):
+            api.post("/customers", {"name": "Ngalula"}, key="c")
+    clock.advance(minutes=3)
+    assert api.post("/customers", {"name": "Ngalula"}, key="c").json["id"] == 1
+    assert len(walk(api, "/customers")) == 1
