@@ -62,6 +62,7 @@ AccountNumber = Annotated[
     str, Field(pattern=r"^[0-9]{10}$", description="What customers type: nine digits and a check digit.")
 ]
 MeterId = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,20}$")]
+Email = Annotated[str, Field(pattern=r"^[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,80}\.[A-Za-z]{2,10}$")]
 Uuid = Annotated[
     str, Field(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$", description="A UUID.")
 ]

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from channels.api import paging
-from channels.api.fields import PLAIN, AccountNumber, Asked, ById, Id, Listed, Nothing, PageAsked, Phone
+from channels.api.fields import PLAIN, AccountNumber, Asked, ById, Email, Id, Listed, Nothing, PageAsked, Phone
 from channels.api.operation import AnyOperation, Call, Operation
 from channels.api.problems import NOT_FOUND, STATE_CONFLICT, Refusal
 from core.api_access.rules import Scope
@@ -77,10 +77,7 @@ class NewCustomerAsked(Asked):
     name: Annotated[str, Field(min_length=1, max_length=120, pattern=PLAIN)]
     kind: Literal["household", "business", "public"] = "household"
     language: Literal["fr", "sw", "ln", "kg", "lua", "en"] = "fr"
-    email: (
-        Annotated[str, Field(max_length=160, pattern=r"^[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,80}\.[A-Za-z]{2,10}$")]
-        | None
-    ) = None
+    email: Email | None = None
 
 
 class NewPhoneLink(Asked):
