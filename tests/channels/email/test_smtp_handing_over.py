@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from flask import Flask
 
 from channels.email.smtp import Smtp, SmtpConfig
 from channels.email.views import MAX_BODY_BYTES, email_blueprint
 from core.kernel.errors import NotRecorded, PartnerDown, PartnerRefused
 from core.notices.errors import BadRecipient, NotTaken, RouteRefused
-from core.notices.ports import Attachment, OutboundEmail
+from core.notices.ports import Attachment, OutboundEmail, Receipt
 
 PDF = b"%PDF-1.4\n" + bytes(range(256)) * 40 + b"\n.\r\n.hidden\n"
 EMAIL = OutboundEmail(
@@ -196,3 +205,63 @@ def test_the_door_for_what_comes_back() -> None:
     assert counted == ["bounce", "refused", "too_large", "not_recorded", "nothing"]
     with pytest.raises(ValueError):
         email_blueprint(intake, ())
+
+
+def _certificate(folder: Path) -> tuple[Path, Path]:
+    """(certificate, key) of 127.0.0.1, signed by itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    certificate, secret = folder / "cert.pem", folder / "key.pem"
+    certificate.write_bytes(made.public_bytes(Encoding.PEM))
+    secret.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return certificate, secret
+
+
+def test_a_password_goes_over_an_encrypted_line_to_whom_it_is_meant_for(
+    mailbox: Mailbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, secret = _certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, secret)
+
+    def knows(_server: Any, _session: Any, _envelope: Any, _mechanism: str, data: Any) -> AuthResult:
+        return AuthResult(success=data.password == b"right", handled=False)
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    controller = Controller(
+        mailbox, hostname="127.0.0.1", port=port, tls_context=context, require_starttls=True, auth_required=True,
+        authenticator=knows,
+    )  # fmt: skip
+    controller.start()
+    try:
+
+        def sent_with(password: str) -> Receipt:
+            config = SmtpConfig("127.0.0.1", "a@b.cd", port, "starttls", user="u", password=password, timeout_s=5.0)
+            return Smtp(config).send(EMAIL)
+
+        with pytest.raises(PartnerDown) as stranger:
+            sent_with("right")
+        assert not stranger.value.sent, "a certificate that nobody vouches for gets neither password nor letter"
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        with pytest.raises(RouteRefused) as wrong:
+            sent_with("wrong")
+        assert (wrong.value.code, wrong.value.pause_s) == ("5.7.8", 600)
+        assert mailbox.letters == []
+        assert sent_with("right").reference == "2.0.0 queued as 77"
+        assert len(mailbox.letters) == 1
+    finally:
+        controller.stop()
