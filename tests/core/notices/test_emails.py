@@ -169,11 +169,17 @@ def test_an_address_where_nothing_arrives_gets_nothing_more_until_a_person_has_l
 ) -> None:
     server = FakeServer(BadRecipient("smtp", "5.1.1", "no such user"))
     emails = service(db, clock, server)
-    run(emails, stage(db, clock), clock)
-    second = stage(db, clock, key="k2")
+    with db.begin() as session:
+        customer_id = town.customer(session, email=TO).id
+    run(emails, stage(db, clock, customer_id=customer_id), clock)
+    second = stage(db, clock, key="k2", customer_id=customer_id)
     assert (row(db, second).state, row(db, second).detail) == ("suppressed", "nothing arrives at this address")
-    assert emails.clear_address(TO)
-    assert not emails.clear_address(TO)
+    box = emails.mailbox(customer_id)
+    assert box is not None
+    assert (box.address, box.bounce, len(box.letters)) == (TO, "5.1.1 no such user", 2)
+    emails.clear_address(customer_id, by="kabila")
+    with pytest.raises(StateConflict):
+        emails.clear_address(customer_id, by="kabila")
     third = stage(db, clock, key="k3")
     assert isinstance(run(emails, third, clock), Done)
     assert len(server.sent) == 2
@@ -232,14 +238,16 @@ def test_reminders_wait_for_the_morning_and_receipts_do_not(db: Database) -> Non
 
 def test_too_late_is_expired_and_a_person_may_send_it_again(db: Database, clock: FixedClock) -> None:
     server = FakeServer()
-    emails, notice_id = service(db, clock, server), stage(db, clock)
+    with db.begin() as session:
+        customer_id = town.customer(session, email=TO).id
+    emails, notice_id = service(db, clock, server), stage(db, clock, customer_id=customer_id)
     clock.advance(days=4)
     assert run(emails, notice_id, clock) == Done("expired")
-    emails.send_again(notice_id, by="kabila")
+    emails.send_again(notice_id, customer_id=customer_id, by="kabila")
     assert isinstance(run(emails, notice_id, clock), Done)
     assert len(server.sent) == 1
     with pytest.raises(StateConflict):
-        emails.send_again(notice_id, by="kabila")
+        emails.send_again(notice_id, customer_id=customer_id, by="kabila")
 
 
 def test_without_a_mail_server_nothing_hangs(db: Database, clock: FixedClock) -> None:
