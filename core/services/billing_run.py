@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 # SQLite has one writer, and a customer at a phone waits 2 s for it: a chunk is to take less than this.
 WRITE_S = 0.05
-_CHUNK_FIRST, _CHUNK_MIN, _CHUNK_MAX = 40, 20, 400
+_CHUNK_FIRST, _CHUNK_MIN, _CHUNK_MAX = 60, 40, 400
 # How far back an estimate looks.
 _HISTORY = timedelta(days=120)
 _SHOWN = 20
@@ -255,9 +255,9 @@ class BillingRun:
         tally.slowest_s = max(tally.slowest_s, spent)
         _count(tally, fresh)
         self._leave_a_gap(time.monotonic() - began)
-        if spent > WRITE_S * 0.5:
+        if spent > WRITE_S * 0.8:
             return max(_CHUNK_MIN, chunk // 2)
-        return min(_CHUNK_MAX, chunk + chunk // 4 + 1) if spent < WRITE_S * 0.25 else chunk
+        return min(_CHUNK_MAX, chunk + chunk // 4 + 1) if spent < WRITE_S * 0.4 else chunk
 
     def _move(
         self, scope: _Scope, state: str, act: Callable[[int], object], watch: Callable[[Progress], None]

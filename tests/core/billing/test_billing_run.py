@@ -31,6 +31,7 @@ from core.services.tariffs import TariffRefused, Tariffs
 from core.settlement import post
 from core.settlement.events import CashTaken
 from tests import town
+from tests.core.statements import statements_of
 
 VAT = [{"code": "vat", "name": "TVA", "percent": "16", "spares_social": True}]
 BLOCKS = [{"upto_kwh": 50, "per_kwh": "70"}, {"per_kwh": "140"}]
@@ -296,6 +297,20 @@ def test_two_runs_at_once_make_one_invoice_each(utility: Utility) -> None:
     assert utility.runs.validate_all("2026-02").moved == 45
     numbers = sorted(utility.invoices(home)[0].number for home in homes[:45])
     assert numbers == [f"2026-AG001-{n:06d}" for n in range(1, 46)]
+
+
+def test_a_chunk_costs_the_same_statements_whatever_its_size(utility: Utility) -> None:
+    def cost() -> int:
+        with statements_of(utility.db) as said:
+            utility.runs.run("2026-02", dry_run=True)
+        return sum(one.lstrip().upper().startswith(("SELECT", "WITH")) for one in said)
+
+    homes = [utility.home() for _ in range(2)]
+    few = cost()
+    homes += [utility.home() for _ in range(30)] + [utility.home("flat") for _ in range(10)]
+    for home in homes:
+        utility.reads(home, end_of(2026, 1), 10)
+    assert cost() == few < 20
 
 
 def test_a_run_that_was_stopped_goes_on(small: Utility) -> None:
