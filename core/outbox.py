@@ -61,8 +61,9 @@ KINDS = {
     "document.receipt": KindPolicy("bulk", 20, 60, 8, 10),
     "document.invoice": KindPolicy("bulk", 20, 60, 8, 10),
     "document.payslip": KindPolicy("bulk", 20, 60, 8, 10),
-    # A mail server may be slow: texts have a queue of their own, so that nobody's SMS waits for somebody's e-mail.
-    "email.send": KindPolicy("bulk", 5, 300, 8, 55),
+    # A mail server may be slow in each of its answers: texts have a queue of their own, so that nobody's SMS waits for
+    # somebody's e-mail.
+    "email.send": KindPolicy("bulk", 5, 300, 8, 200),
     "schedule.run": KindPolicy("bulk", 1, 600, 5, 60),
 }
 QUEUES = ("push", "settle", "notices", "bulk")

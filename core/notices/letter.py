@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 
 _INK, _LAMP, _PAPER = "#101a33", "#f6b93b", "#fdf6e3"
+# Numbers in groups, and their currency, are not torn apart at the end of a line.
+_GROUPED = re.compile(r"(?<=\d) (?=\d|FC\b|USD\b)")
 _FONT = "font-family:Arial,Helvetica,sans-serif"
 
 
@@ -31,7 +34,7 @@ def html_of(subject: str, body: str, utility: str, language: str) -> str:
         f'<tr><td style="background:{_INK};border-bottom:4px solid {_LAMP};padding:18px 24px;{_FONT};'
         f'font-size:18px;font-weight:bold;color:#ffffff">{escape(utility)}</td></tr>'
         f'<tr><td style="padding:24px 24px 8px">'
-        f'<h1 style="margin:0 0 16px;{_FONT};font-size:17px;line-height:1.4;color:{_INK}">{escape(subject)}</h1>'
+        f'<h1 style="margin:0 0 16px;{_FONT};font-size:17px;line-height:1.4;color:{_INK}">{_whole(subject)}</h1>'
         f"{paragraphs}</td></tr>"
         f'<tr><td style="background:{_PAPER};padding:12px 24px;{_FONT};font-size:12px;color:#5a6274">'
         f"{escape(utility)}</td></tr></table></td></tr></table></body></html>"
@@ -39,4 +42,8 @@ def html_of(subject: str, body: str, utility: str, language: str) -> str:
 
 
 def _lines(paragraph: str) -> str:
-    return "<br>".join(escape(line) for line in paragraph.strip().split("\n"))
+    return "<br>".join(_whole(line) for line in paragraph.strip().split("\n"))
+
+
+def _whole(text: str) -> str:
+    return _GROUPED.sub("&#160;", escape(text))
