@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from sqlalchemy import select
 from werkzeug.test import TestResponse
@@ -245,6 +247,20 @@ def test_answers_are_forgotten_after_two_days(api: Api, db: Database, clock: Fix
     api.post("/invoices/2/validate", key="two")
     with db.read() as session:
         assert list(session.scalars(select(ApiRequestRow.key))) == ["two"]
+
+
+def test_one_request_sent_many_times_at_once_is_carried_out_once(any_db: Database, clock: FixedClock) -> None:
+    """A program's retries overtake each other: one makes the thing, the others wait their turn or hear its answer."""
+    api = api_town.build(any_db, clock)
+    (home,) = api_town.homes(any_db, 1)
+    body = {**CASH, "account_number": home.account_number}
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda _: api.post("/payments", body, key="k"), range(12)))
+    said = [problem(answer)[1] for answer in answers if answer.status_code != 201]
+    assert set(said) <= {"key-in-hand", "not-recorded"}
+    assert len({answer.data for answer in answers if answer.status_code == 201}) == 1
+    with any_db.read() as session:
+        assert len(session.scalars(select(DeclaredPaymentRow.id)).all()) == 1
 
 
 # -- the page and the document -------------------------------------------------------------------------------------
