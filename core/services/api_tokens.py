@@ -19,6 +19,7 @@ from core.api_access.rules import Scope
 from core.api_access.tables import ApiRequestRow, ApiTokenRow
 from core.db import Database
 from core.kernel.clock import Clock
+from core.kernel.errors import NotRecorded
 
 _LIST_LIMIT = 200
 _SWEPT_AT_ONCE = 200
@@ -146,8 +147,12 @@ class ApiTokens:
         return Program(row.id, row.name, frozenset(row.scopes))
 
     def _note_use(self, token_id: int, now: datetime) -> None:
-        with self._db.begin() as session:
-            session.execute(update(ApiTokenRow).where(ApiTokenRow.id == token_id).values(last_used_at=now))
+        try:
+            with self._db.begin() as session:
+                session.execute(update(ApiTokenRow).where(ApiTokenRow.id == token_id).values(last_used_at=now))
+        except NotRecorded:
+            # Who only looks must not be refused for that; the next request notes it.
+            return
 
     # -- one answer per key ------------------------------------------------------------------------------------------
 

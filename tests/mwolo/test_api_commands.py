@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from core import outbox
 from core.api_access.rules import SCOPES
 from core.settings import Settings
 from mwolo.cli import main
@@ -45,6 +46,16 @@ def test_a_token_is_made_shown_once_listed_and_revoked(url: str) -> None:
     assert "revoked" in run(main, ["api", "token", "list"]).output
 
 
+def _work(wiring: Wiring) -> None:
+    """What the worker of `bulk` would do."""
+    with wiring.db.begin() as session:
+        rows = outbox.lease(session, queue="bulk", clock=wiring.clock, limit=20)
+    for row in rows:
+        done = wiring.handlers[row.kind](row)
+        with wiring.db.begin() as session:
+            outbox.finish(session, row, done, clock=wiring.clock)
+
+
 def test_the_product_serves_the_api_without_cookies_and_forms(url: str, tmp_path: Path) -> None:
     """A POST needs no form token of the console; an invoice's way goes through the real services."""
     settings = Settings(
@@ -65,6 +76,11 @@ def test_the_product_serves_the_api_without_cookies_and_forms(url: str, tmp_path
         answer = client.post(f"/api/v1/invoices/1/{step}", headers=headers)
         assert answer.status_code == status, answer.text
         assert "Set-Cookie" not in answer.headers
+    job = f"/api/v1/jobs/{answer.json['id']}"
+    assert client.get(job, headers=headers).json["state"] == "waiting"
+    _work(wiring)
+    done = client.get(job, headers=headers).json
+    assert (done["state"], done["result"]) == ("done", "/api/v1/invoices/1/pdf")
     pdf = client.get("/api/v1/invoices/1/pdf", headers=headers)
     assert pdf.data.startswith(b"%PDF")
     assert client.get("/api/docs").status_code == 200
