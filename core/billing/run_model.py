@@ -22,6 +22,7 @@ Reason = Literal[
     "reading_held",
     "no_reading",
     "month_not_over",
+    "billed_later",
     "nothing_to_bill",
 ]
 _PERIOD = re.compile(r"20\d\d-(0[1-9]|1[0-2])")
@@ -110,7 +111,7 @@ class Registers:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A contract that is to be billed."""
+    """A contract that is to be billed. `billed_from`: where the first invoice of a later month begins to measure."""
 
     contract_id: int
     account_number: str
@@ -123,6 +124,7 @@ class Subject:
     tariff_code: str | None = None
     previous: Previous | None = None
     registers: Registers = field(default_factory=Registers)
+    billed_from: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

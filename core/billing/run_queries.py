@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Any, cast
 
 from sqlalchemy import ColumnElement, Select, Table, and_, delete, exists, func, insert, select
@@ -90,6 +90,19 @@ def previous(session: Session, contract_ids: Collection[int], month: Month) -> d
         .where(InvoiceRow.id.in_(select(newest).select_from(ContractRow).where(ContractRow.id.in_(contract_ids))))
     )
     return {invoice.contract_id: _previous(invoice, measure) for invoice, measure in rows}
+
+
+def billed_from(session: Session, contract_ids: Collection[int], month: Month) -> dict[int, datetime]:
+    """contract → from when on its later invoices measure: what they have billed is not billed once more."""
+    rows = session.execute(
+        select(InvoiceRow.contract_id, func.min(InvoiceMeasureRow.from_at).label("first"))
+        .join(InvoiceMeasureRow, InvoiceMeasureRow.invoice_id == InvoiceRow.id)
+        .where(
+            InvoiceRow.contract_id.in_(contract_ids), InvoiceRow.period > month.text, InvoiceRow.state != "cancelled"
+        )
+        .group_by(InvoiceRow.contract_id)
+    )
+    return {row.contract_id: row.first for row in rows}
 
 
 def billed_already(session: Session, contract_ids: Collection[int], month: Month) -> set[int]:

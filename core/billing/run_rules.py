@@ -86,6 +86,9 @@ def _measure(subject: Subject, month: Month, *, over: bool) -> Measure | LeftOut
         closing = _estimated(subject, month)
         if closing is None or closing.at <= opening.at:
             return _left_out(subject, "no_reading", subject.meter_id)
+    if subject.billed_from is not None and subject.billed_from < closing.at:
+        # Its month was cancelled, or run after the next one, which has begun further back.
+        return _left_out(subject, "billed_later", f"from {nearest_day(subject.billed_from, subject.zone).isoformat()}")
     return Measure(
         meter_id=subject.meter_id,
         from_at=opening.at,

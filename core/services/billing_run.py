@@ -202,10 +202,12 @@ class BillingRun:
         return local_date(self._clock.now(), zone) >= month.after
 
     def _subjects(self, session: Session, scope: _Scope, after: int, limit: int) -> list[Subject]:
-        """The next contracts with their past and their registers. At most fourteen statements, whatever `limit`."""
+        """The next contracts with their past and their registers. At most fifteen statements, whatever `limit`."""
         wanted = queries.unbilled(scope.month, agency_id=scope.agency_id, contract_id=scope.contract_id)
         found = queries.page(session, wanted, after=after, limit=limit)
-        past = queries.previous(session, [one.contract_id for one in found], scope.month) if found else {}
+        ids = [one.contract_id for one in found]
+        past = queries.previous(session, ids, scope.month) if ids else {}
+        later = queries.billed_from(session, ids, scope.month) if ids else {}
         metered = [one for one in found if one.kind == "consumption" and one.meter_id is not None]
         registers = _registers(session, metered, scope.month)
         return [
@@ -213,6 +215,7 @@ class BillingRun:
                 one,
                 previous=past.get(one.contract_id),
                 registers=registers.get(one.meter_id or "", Registers()),
+                billed_from=later.get(one.contract_id),
             )
             for one in found
         ]

@@ -268,6 +268,29 @@ def test_what_was_cancelled_is_made_anew_only_by_name(utility: Utility) -> None:
     assert [row.state for row in utility.invoices(home)] == ["cancelled", "draft"]
 
 
+def test_energy_that_a_later_invoice_has_is_not_billed_again(small: Utility) -> None:
+    """February was cancelled, March took its energy over: February cannot be made anew before March is cancelled."""
+    home = small.home()
+    small.reads(home, end_of(2025, 12), 40)
+    for month, kwh in ((1, 100), (2, 150)):
+        small.reads(home, end_of(2026, month), kwh)
+        small.runs.run(f"2026-0{month}")
+    small.billing.cancel_invoice(small.invoices(home)[-1].id, reason="wrong", by="jeanne")
+    small.next_month()
+    small.reads(home, end_of(2026, 3), 220)
+    small.runs.run("2026-03")
+    assert small.runs.run("2026-02", account=home.account_number).left_out == (("billed_later", 1),)
+    march = small.invoices(home)[-1]
+    assert (march.from_on, march.until_on) == (date(2026, 2, 1), date(2026, 4, 1))
+    small.billing.cancel_invoice(march.id, reason="both anew", by="jeanne")
+    for period in ("2026-02", "2026-03"):
+        assert small.runs.run(period, account=home.account_number).made == 1
+    with small.db.read() as session:
+        alive = select(InvoiceMeasureRow).join(InvoiceRow, InvoiceRow.id == InvoiceMeasureRow.invoice_id)
+        rows = session.scalars(alive.where(InvoiceRow.state == "draft").order_by(InvoiceRow.period)).all()
+    assert [(row.from_wh, row.until_wh) for row in rows][1:] == [(100_000, 150_000), (150_000, 220_000)]
+
+
 def at_once(count: int, act: Callable[[], Ran]) -> list[Ran]:
     """The same run on so many threads, begun together."""
     gate, done = threading.Barrier(count), list[Ran]()
