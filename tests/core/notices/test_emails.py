@@ -325,3 +325,24 @@ def test_which_refusals_end_an_address() -> None:
     assert isinstance(read(report), Bounce)
     assert isinstance(read(report.replace(b"Action: failed", b"Action: delayed")), Nothing)
     assert read(b"From: X <x@y.cd>\r\nSubject: ARRET\r\n\r\n") == Stop("x@y.cd")
+
+
+def test_a_report_that_brings_the_whole_letter_along() -> None:
+    """As Exim and Exchange write them: capitals, folded lines, our letter whole instead of its headers."""
+    raw = (
+        b"From: <>\r\nMessage-ID: <11111111-2222-4333-8444-555555555555@mx.example.cd>\r\n"
+        b'Content-Type: multipart/report;\r\n\treport-type="delivery-status"; boundary=b\r\n\r\n'
+        b"--b\r\nContent-Type: text/plain\r\n\r\nSorry.\r\n"
+        b"--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns;mx.example.cd\r\n\r\n"
+        b"Action: Failed\r\nFinal-Recipient: RFC822;Marie@Example.cd\r\nStatus: 5.1.10\r\n"
+        b"Diagnostic-Code: smtp;550 5.1.10 RESOLVER.ADR.RecipientNotFound;\r\n Recipient not found\r\n\r\n"
+        b"--b\r\nContent-Type: message/rfc822\r\n\r\n"
+        b"Message-ID:\r\n <0f8c3c52-6c8f-4a70-9a64-000000000001@mwolo.cd>\r\nSubject: x\r\n\r\nbody\r\n--b--\r\n"
+    )
+    found = read(raw)
+    assert isinstance(found, Bounce)
+    assert (found.reference, found.recipient, found.status) == (
+        "0f8c3c52-6c8f-4a70-9a64-000000000001", TO, "5.1.10",
+    )  # fmt: skip
+    assert found.why == "550 5.1.10 RESOLVER.ADR.RecipientNotFound; Recipient not found"
+    assert found.dead_address
