@@ -86,7 +86,13 @@ class NewPhoneLink(Asked):
 
 
 def operations(register: Register, links: PhoneLinks, enrolment: Enrolment) -> list[AnyOperation]:
-    return [*_customers(register), _new_customer(register, enrolment), *_phones(register), *_changes(register, links)]
+    return [
+        *_customers(register),
+        _new_customer(register, enrolment),
+        *_phones(register),
+        *_changes(register, links),
+        _removal(register, links),
+    ]
 
 
 def _customers(register: Register) -> list[AnyOperation]:
@@ -258,3 +264,30 @@ def _changes(register: Register, links: PhoneLinks) -> list[AnyOperation]:
             problems=(STATE_CONFLICT,),
         ),
     ]
+
+
+def _removal(register: Register, links: PhoneLinks) -> AnyOperation:
+    def remove(call: Call[LinkOfCustomer, Nothing, Nothing]) -> PhoneLink:
+        found = register.phone_link(call.path.id, call.path.link_id)
+        if found is None:
+            raise Refusal(NOT_FOUND)
+        try:
+            links.office_removes(call.path.id, call.path.link_id, by=call.actor)
+        except LinkRefused:
+            raise Refusal(NOT_FOUND) from None
+        return PhoneLink.model_validate(found)
+
+    return Operation(
+        id="removePhoneLink",
+        method="DELETE",
+        path="/customers/{id}/phone-links/{link_id}",
+        tag=_TAG,
+        summary="Take a phone off a customer",
+        description="Answers with the link as it was. From its next dial on the phone sees nothing.",
+        scope=Scope.CUSTOMERS_WRITE,
+        ids=LinkOfCustomer,
+        query=Nothing,
+        body=Nothing,
+        answer=PhoneLink,
+        carry_out=remove,
+    )

@@ -290,6 +290,11 @@ def test_a_phone_link_is_confirmed_by_who_has_seen_the_person(api: Api, db: Data
     assert (confirmed["role"], confirmed["confirmed_at"] is not None) == ("member", True)
     assert api.post("/customers/99/phone-links/1/confirm", {"role": "member"}).status_code == 404
     assert api.post(path, {"role": "owner"}).status_code == 422
+    headers = {"Authorization": f"Bearer {api.secret}"}
+    removed = api.app.test_client().delete("/api/v1" + path.removesuffix("/confirm"), headers=headers)
+    assert removed.json == confirmed
+    again = api.app.test_client().delete("/api/v1" + path.removesuffix("/confirm"), headers=headers)
+    assert again.status_code == 404
 
 
 def test_readings_are_taken_once_and_listed_in_their_order(api: Api, db: Database) -> None:
