@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
+from typing import TypeVar
 
 import structlog
 from sqlalchemy import select
@@ -21,16 +23,18 @@ from core.billing.tariff_queries import versions
 from core.customers.tables import AgencyRow, ContractRow
 from core.db import Database
 from core.kernel.clock import EAST, WEST, Clock, local_date
-from core.kernel.errors import StateConflict
+from core.kernel.errors import NotRecorded, StateConflict
 from core.kernel.money import Money
 from core.readings import queries as readings
 from core.services.billing import Billing
 
 log = structlog.get_logger(__name__)
+T = TypeVar("T")
 
 # SQLite has one writer, and a customer at a phone waits 2 s for it: a chunk is to take less than this.
 WRITE_S = 0.05
 _CHUNK_FIRST, _CHUNK_MIN, _CHUNK_MAX = 60, 40, 400
+_PAUSES_S = (0.1, 0.5, 2.0)
 # How far back an estimate looks.
 _HISTORY = timedelta(days=120)
 _SHOWN = 20
@@ -237,12 +241,24 @@ class BillingRun:
 
     def _write(self, month: Month, run_id: int, results: Sequence[Planned | LeftOut], tally: _Tally, chunk: int) -> int:
         """Write one chunk; how large the next one should be, so that it holds the writer for less than WRITE_S."""
-        issued_on = local_date(self._clock.now(), WEST)
         began = time.monotonic()
+        fresh, spent = _patiently(lambda: self._write_once(month, run_id, results))
+        tally.slowest_s = max(tally.slowest_s, spent)
+        _count(tally, fresh)
+        self._leave_a_gap(time.monotonic() - began)
+        if spent > WRITE_S * 0.8:
+            return max(_CHUNK_MIN, chunk // 2)
+        return min(_CHUNK_MAX, chunk + chunk // 4 + 1) if spent < WRITE_S * 0.4 else chunk
+
+    def _write_once(
+        self, month: Month, run_id: int, results: Sequence[Planned | LeftOut]
+    ) -> tuple[list[Planned | LeftOut], float]:
+        """One transaction: (what nobody else had done meanwhile, for how many seconds the writer was held)."""
+        issued_on = local_date(self._clock.now(), WEST)
         with self._db.begin() as session:
-            held_from = time.monotonic()
             # One run at a time writes this month; what the other wrote meanwhile is seen below.
             next_number(session, f"billing:{month.text}")
+            held_from = time.monotonic()
             already = queries.billed_already(session, [_contract_of(one) for one in results], month)
             fresh = [one for one in results if _contract_of(one) not in already]
             planned = [one for one in fresh if isinstance(one, Planned)]
@@ -254,13 +270,7 @@ class BillingRun:
                 month,
                 run_id=run_id,
             )
-        spent = time.monotonic() - held_from
-        tally.slowest_s = max(tally.slowest_s, spent)
-        _count(tally, fresh)
-        self._leave_a_gap(time.monotonic() - began)
-        if spent > WRITE_S * 0.8:
-            return max(_CHUNK_MIN, chunk // 2)
-        return min(_CHUNK_MAX, chunk + chunk // 4 + 1) if spent < WRITE_S * 0.4 else chunk
+        return fresh, time.monotonic() - held_from
 
     def _move(
         self, scope: _Scope, state: str, act: Callable[[int], object], watch: Callable[[Progress], None]
@@ -284,7 +294,7 @@ class BillingRun:
             for invoice_id in ids:
                 began = time.monotonic()
                 try:
-                    act(invoice_id)
+                    _patiently(partial(act, invoice_id))
                     moved += 1
                 except StateConflict as error:
                     # Another run took it, or its contract was closed: the others go on.
@@ -324,6 +334,16 @@ def _registers(session: Session, subjects: Sequence[Subject], month: Month) -> d
         meter: Registers(opening.get(meter), first.get(meter), closing.get(meter), oldest.get(meter), meter in held)
         for meter in zones
     }
+
+
+def _patiently(act: Callable[[], T]) -> T:
+    """A busy database has recorded nothing: a run waits for it, a little longer each time. Raises NotRecorded."""
+    for pause_s in _PAUSES_S:
+        try:
+            return act()
+        except NotRecorded:
+            time.sleep(pause_s)
+    return act()
 
 
 def _contract_of(result: Planned | LeftOut) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from core.billing import run_queries
 from core.billing.explained import in_words
 from core.billing.run_model import BadPeriod, nearest_day
 from core.billing.run_tables import InvoiceMeasureRow
@@ -18,11 +19,12 @@ from core.billing.tables import BillingRunRow, InvoiceLineRow, InvoiceRow
 from core.customers.tables import ContractRow
 from core.db import Database
 from core.kernel.clock import EAST, WEST, FixedClock
-from core.kernel.errors import StateConflict
+from core.kernel.errors import NotRecorded, StateConflict
 from core.kernel.money import Money
 from core.ledger.model import credit, receivable
 from core.ledger.queries import balance
 from core.readings.model import Point
+from core.services import billing_run
 from core.services.billing import Billing
 from core.services.billing_run import BillingRun, Ran
 from core.services.credit_notes import CreditNotes
@@ -334,6 +336,21 @@ def test_a_chunk_costs_the_same_statements_whatever_its_size(utility: Utility) -
     for home in homes:
         utility.reads(home, end_of(2026, 1), 10)
     assert cost() == few < 20
+
+
+def test_a_busy_database_is_waited_for(small: Utility, monkeypatch: pytest.MonkeyPatch) -> None:
+    home, failures = small.home("flat"), [NotRecorded("busy"), NotRecorded("busy")]
+    write = run_queries.write
+
+    def once_busy(*given: Any, **named: Any) -> None:
+        write(*given, **named)
+        if failures:
+            raise failures.pop()
+
+    monkeypatch.setattr(run_queries, "write", once_busy)
+    monkeypatch.setattr(billing_run, "_PAUSES_S", (0.0, 0.0, 0.0))
+    assert small.runs.run("2026-02").made == 1
+    assert len(small.invoices(home)) == 1
 
 
 def test_a_run_that_was_stopped_goes_on(small: Utility) -> None:
