@@ -21,6 +21,8 @@ _LEFT, _RIGHT = _MARGIN, _WIDTH - _MARGIN
 _QR_SIDE = 92.0
 # So many invoices have a line of their own; the rest share one.
 _LINES_MAX = 7
+# Money that no wallet tells of: the way it came, in the customer's language. Names of wallets are the same in all.
+_WAYS = {"cash": N_("Cash"), "bank": N_("Bank transfer")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ class _Page:
             (self._say(N_("Receipt")), facts.number),
             (self._say(N_("Account")), grouped(facts.account)),
             (self._say(N_("Paid by")), facts.payer),
-            (self._say(N_("Paid with")), facts.wallet),
+            (self._say(N_("Paid with")), self._say(_WAYS[facts.wallet]) if facts.wallet in _WAYS else facts.wallet),
             (self._say(N_("Operator's transaction")), facts.provider_txn_id),
         ]
         return [row for row in rows if row[1]]

@@ -50,6 +50,11 @@ def test_everything_that_proves_the_payment_stands_on_it() -> None:
         assert part in text, part
 
 
+@pytest.mark.parametrize(("way", "word"), [("cash", "Cash"), ("bank", "Bank transfer")])
+def test_money_that_no_wallet_tells_of_is_named_in_words(way: str, word: str) -> None:
+    assert f"Paid with {word}" in text_of(render_receipt(replace(FACTS, wallet=way, provider_txn_id=""), "en"))
+
+
 def test_the_day_is_the_day_at_the_site() -> None:
     assert "11/03/2026 at 00:30" in text_of(render_receipt(replace(FACTS, zone=EAST), "en"))
 
