@@ -61,6 +61,17 @@ class From:
     after: Key | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """Which payments. `until` itself is not among them; None: all."""
+
+    contract_id: int | None = None
+    account_number: str | None = None
+    wallet: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
 class Register:
     """Every method is one page or one record (None: there is none)."""
 
@@ -182,36 +193,19 @@ class Register:
             lines = _records(session, LINES.where(InvoiceLineRow.invoice_id == invoice_id))
         return {**_with_state(found[0]), "lines": lines}
 
-    def payments(
-        self,
-        where: From,
-        *,
-        contract_id: int | None = None,
-        account_number: str | None = None,
-        wallet: str | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-    ) -> Page:
-        """Money that is booked, in the order it came. `until` itself is not among them."""
-        wanted = PAYMENTS
-        if contract_id is not None:
-            wanted = wanted.where(PaymentRow.contract_id == contract_id)
-        if account_number is not None:
-            wanted = wanted.where(PaymentRow.contract_id.in_(_of_account(ContractRow.id, account_number)))
-        if wallet is not None:
-            wanted = wanted.where(PaymentRow.wallet == wallet)
-        if since is not None:
-            wanted = wanted.where(PaymentRow.received_at >= since)
-        if until is not None:
-            wanted = wanted.where(PaymentRow.received_at < until)
+    def payments(self, where: From, sought: Sought) -> Page:
+        """Money that is booked, in the order it came."""
+        wanted = _sought(PAYMENTS, sought, PaymentRow.contract_id, PaymentRow.wallet, PaymentRow.received_at)
         with self._db.read() as session:
             page = _read(session, wanted, (PaymentRow.received_at, PaymentRow.id), where)
         return Page([_booked(row) for row in page.items], page.after)
 
-    def declared_payments(self, where: From) -> Page:
-        """Cash and bank money that waits for its confirmation."""
-        open_ones = DECLARED.where(text("declared_payment.state = 'declared'"))
-        return self._page(open_ones, DeclaredPaymentRow.seq, where, key="seq")
+    def declared_payments(self, where: From, sought: Sought) -> Page:
+        """Cash and bank money that waits for its confirmation, in the order it was declared."""
+        declared = DeclaredPaymentRow
+        wanted = _sought(DECLARED, sought, declared.contract_id, declared.way, declared.declared_at)
+        open_ones = wanted.where(text("declared_payment.state = 'declared'"))
+        return self._page(open_ones, declared.seq, where, key="seq")
 
     def payment(self, payment_id: str) -> Record | None:
         """Booked, or declared and not confirmed yet."""
@@ -283,6 +277,22 @@ def _behind(by: tuple[Any, ...], after: Key) -> ColumnElement[bool]:
     if len(by) == 1:
         return by[0] > after[0]  # type: ignore[no-any-return]
     return and_(by[0] >= after[0], or_(by[0] > after[0], by[1] > after[1]))
+
+
+def _sought(
+    wanted: Select[*tuple[Any, ...]], sought: Sought, contract: Any, wallet: Any, at: Any
+) -> Select[*tuple[Any, ...]]:
+    if sought.contract_id is not None:
+        wanted = wanted.where(contract == sought.contract_id)
+    if sought.account_number is not None:
+        wanted = wanted.where(contract.in_(_of_account(ContractRow.id, sought.account_number)))
+    if sought.wallet is not None:
+        wanted = wanted.where(wallet == sought.wallet)
+    if sought.since is not None:
+        wanted = wanted.where(at >= sought.since)
+    if sought.until is not None:
+        wanted = wanted.where(at < sought.until)
+    return wanted
 
 
 def _of_account(column: Any, account_number: str) -> Select[*tuple[Any, ...]]:

@@ -29,7 +29,7 @@ from channels.api.problems import DOCUMENT_MISSING, NOT_FOUND, STATE_CONFLICT, R
 from core.api_access.rules import Scope
 from core.kernel.money import Money
 from core.services.counter import Counter, Declaration, NoSuchAccount, NoSuchPayment
-from core.services.register import Record, Register
+from core.services.register import Record, Register, Sought
 
 _TAG = "Payments"
 _DECLARED, _BOOKED = "declared_payments", "payments"
@@ -114,17 +114,11 @@ def operations(register: Register, counter: Counter, receipts: Receipts) -> list
 def _reading(register: Register) -> list[AnyOperation]:
     def every(call: Call[Nothing, PaymentsAsked, Nothing]) -> PaymentList:
         asked = call.query
+        sought = Sought(asked.contract_id, asked.account_number, asked.wallet, asked.since, asked.until)
         if asked.state == "declared":
-            page = register.declared_payments(paging.where(asked, of=_DECLARED))
+            page = register.declared_payments(paging.where(asked, of=_DECLARED), sought)
             return PaymentList.model_validate(paging.listed(page, _shown, of=_DECLARED))
-        page = register.payments(
-            paging.where(asked, of=_BOOKED, key=(datetime, str)),
-            contract_id=asked.contract_id,
-            account_number=asked.account_number,
-            wallet=asked.wallet,
-            since=asked.since,
-            until=asked.until,
-        )
+        page = register.payments(paging.where(asked, of=_BOOKED, key=(datetime, str)), sought)
         return PaymentList.model_validate(paging.listed(page, _shown, of=_BOOKED))
 
     def one(call: Call[ByUuid, Nothing, Nothing]) -> Payment:

@@ -219,6 +219,10 @@ def test_declared_money_pays_nothing_until_it_is_confirmed_and_then_once(any_db:
     assert (declared["state"], declared["receipt_number"]) == ("declared", None)
     assert walk(api, "/payments") == []
     assert [p["id"] for p in walk(api, "/payments", state="declared", limit=1)] == [declared["id"]]
+    for sought in ({"account_number": home.account_number}, {"wallet": "bank"}, {"since": "2026-03-10T08:00:00Z"}):
+        assert len(walk(api, "/payments", state="declared", **sought)) == 1
+    for sought in ({"contract_id": "99"}, {"wallet": "cash"}, {"until": "2026-03-10T08:00:00Z"}):
+        assert walk(api, "/payments", state="declared", **sought) == []
     assert api.get(f"/payments/{declared['id']}/receipt").status_code == 404
     confirmed = api.post(f"/payments/{declared['id']}/confirm", key="two")
     assert confirmed.json["state"] == "confirmed"
