@@ -159,7 +159,7 @@ def _levy(entry: object, where: str) -> Levy:
     if not isinstance(entry, Mapping) or not set(entry) <= {"code", "name", "percent", "on", "spares_social"}:
         raise BadTariff(f"{where}: code, name, percent, on, spares_social")
     code, name, on = entry.get("code"), entry.get("name"), entry.get("on", list(BASES))
-    if not isinstance(code, str) or not 0 < len(code) <= 16 or not code.isidentifier():
+    if not isinstance(code, str) or not 0 < len(code) <= 16 or not code.isidentifier() or code == "net":
         raise BadTariff(f"{where}: code is a short word")
     if not isinstance(name, str) or not 0 < len(name) <= 40:
         raise BadTariff(f"{where}: name is what is printed, 40 characters at most")

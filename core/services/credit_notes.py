@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from core.billing.credit_rules import divided
 from core.billing.numbering import credit_note_number
 from core.billing.run_tables import CreditNoteRow
 from core.billing.tables import InvoiceLineRow, InvoiceRow
@@ -13,9 +14,13 @@ from core.db import Database
 from core.kernel.clock import Clock, local_date
 from core.kernel.errors import StateConflict
 from core.kernel.money import Money
+from core.ledger.tables import JournalRow, TransferRow
 from core.settlement import post
 from core.settlement.dunning import lock_contract
 from core.settlement.events import CreditNote
+
+# The part of an invoice that is no levy; a levy's code is never this word.
+_NET = "net"
 
 
 class CreditNotes:
@@ -79,17 +84,28 @@ def taxes_of(session: Session, invoice: InvoiceRow) -> dict[str, int]:
 
 
 def shares(session: Session, invoice: InvoiceRow, minor: int) -> list[tuple[str | None, int]]:
-    """(levy or None for the rest, its part of `minor`), together exactly `minor`.
+    """(levy or None for the rest, its part of `minor`): together `minor`, and never more than is left of each."""
+    taxes = taxes_of(session, invoice)
+    numbers = list(session.scalars(select(CreditNoteRow.number).where(CreditNoteRow.invoice_id == invoice.id)))
+    parts = {**taxes, _NET: invoice.total_minor - invoice.tax_minor}
+    left = {name: part - _given(session, numbers, name) for name, part in parts.items()}
+    found = divided(minor, parts=parts, left=left, step=Money(1, invoice.currency).rounded_up().minor)
+    return [(None if name == _NET else name, part) for name, part in sorted(found.items()) if part > 0]
 
-    Each in whole steps of the currency; the whole invoice gives each levy back exactly what it was given.
-    """
-    step = Money(1, invoice.currency).rounded_up().minor
-    parts: list[tuple[str | None, int]] = [
-        (levy, tax if minor == invoice.total_minor else tax * minor // invoice.total_minor // step * step)
-        for levy, tax in sorted(taxes_of(session, invoice).items())
-    ]
-    rest = minor - sum(part for _, part in parts)
-    return [(levy, part) for levy, part in [*parts, (None, rest)] if part > 0]
+
+def _given(session: Session, numbers: list[str], name: str) -> int:
+    """What these notes gave back of one levy or of the rest, in minor units."""
+    keys = [_key(number, name) for number in numbers]
+    found = (
+        select(func.coalesce(func.sum(TransferRow.amount_minor), 0))
+        .join(JournalRow, JournalRow.id == TransferRow.journal_id)
+        .where(JournalRow.key.in_(keys))
+    )
+    return int(session.scalar(found) or 0)
+
+
+def _key(number: str, name: str) -> str:
+    return f"credit:{number}:{name}"
 
 
 def write_credit_note(
@@ -123,7 +139,7 @@ def write_credit_note(
     for levy, part in parts:
         amount = Money(part, invoice.currency)
         note = CreditNote(
-            key=f"credit:{number}:{levy or 'net'}",
+            key=_key(number, levy or _NET),
             actor=by,
             memo=reason,
             invoice_id=invoice.id,
