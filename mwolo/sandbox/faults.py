@@ -56,7 +56,7 @@ KNOWN: Mapping[str, tuple[str, ...]] = {
         "ussd_no_end",
     ),
     # Said by `mail.py` again, which plays them.
-    "email": ("refuse", "temporary", "slow", "lost_answer", "bounce"),
+    "email": ("mail_refused", "mail_later", "mail_slow", "mail_lost_answer", "mail_bounced"),
     "meters": ("drop", "duplicate", "delay", "replay"),
 }
 

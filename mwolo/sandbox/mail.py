@@ -29,7 +29,7 @@ from mwolo.sandbox.wire import pause, slow_seconds
 
 TARGET = "email"
 # `operation` of a fault's params: the one address it is for.
-FAULTS = ("refuse", "temporary", "slow", "lost_answer", "bounce")
+FAULTS = ("mail_refused", "mail_later", "mail_slow", "mail_lost_answer", "mail_bounced")
 HOST = "127.0.0.1"
 MOST_BYTES = 10 * 1024 * 1024
 _LONGEST_LINE = 4096
@@ -68,17 +68,17 @@ class MailNetwork:
 
     def answer_recipient(self, address: str) -> str:
         """The reply to RCPT."""
-        refused = self._take("refuse", address)
+        refused = self._take("mail_refused", address)
         if refused is not None:
             return f"{refused.get('code', '550 5.1.1')} <{address}>: no such mailbox here"
-        later = self._take("temporary", address)
+        later = self._take("mail_later", address)
         if later is not None:
             return f"{later.get('code', '451 4.7.1')} <{address}>: greylisted, try again later"
         return "250 2.1.5 Ok"
 
     def keep(self, sender: str, recipient: str, raw: bytes) -> str | None:
         """Take a letter on: the reply to its end. None: the line is to be cut without one."""
-        bounce = self._take("bounce", recipient)
+        bounce = self._take("mail_bounced", recipient)
         with self._store.begin() as db:
             row = {
                 "at": self._now(),
@@ -92,10 +92,10 @@ class MailNetwork:
             if bounce is not None:
                 said = {"status": str(bounce.get("status", "5.1.1")), "why": str(bounce.get("why", "unknown user"))}
                 self._errands.add(db, "mail.bounce", {"id": letter_id[0], **said}, delay_s=0.2)
-        slow = self._take("slow", recipient)
+        slow = self._take("mail_slow", recipient)
         if slow is not None:
             pause(self._store.bell, slow_seconds(slow))
-        if self._take("lost_answer", recipient) is not None:
+        if self._take("mail_lost_answer", recipient) is not None:
             return None
         return f"250 2.0.0 Ok: queued as {letter_id[0]:08X}"
 

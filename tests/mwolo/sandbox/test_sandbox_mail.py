@@ -55,13 +55,13 @@ def test_a_letter_lies_in_its_mailbox(box: Box, smtp: Smtp) -> None:
 
 
 def test_its_faults(box: Box, smtp: Smtp) -> None:
-    for fault, error in (("refuse", BadRecipient), ("temporary", NotTaken), ("lost_answer", PartnerDown)):
+    for fault, error in (("mail_refused", BadRecipient), ("mail_later", NotTaken), ("mail_lost_answer", PartnerDown)):
         box.fault("email", fault, operation=TO)
         with pytest.raises(error) as no:
             smtp.send(EMAIL)
         assert not isinstance(no.value, PartnerDown) or no.value.sent
     assert len(box.get("mail")) == 1, "the one whose answer was lost had been taken on"
-    box.fault("email", "refuse", operation="other@example.cd")
+    box.fault("email", "mail_refused", operation="other@example.cd")
     smtp.send(EMAIL)
 
 
@@ -90,7 +90,7 @@ def test_a_bill_goes_out_and_what_comes_back_is_recorded(
     documents = Documents(db, clock, FolderStore(tmp_path / "papers"), verify_base_url="https://mwolo.test")
     emails = Emails(db, clock, smtp, documents.paper, utility="Lampe")
     invoice_id, notice_id = bill(db, clock)
-    box.fault("email", "bounce", operation=TO, status="5.1.1")
+    box.fault("email", "mail_bounced", operation=TO, status="5.1.1")
     assert isinstance(emails.send(notice_id), Done)
     [letter] = box.get("mail")
     content = box.app.test_client().get(f"/sandbox/api/mail/{letter['id']}/attachments/0").data

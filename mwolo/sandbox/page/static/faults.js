@@ -5,7 +5,7 @@ import { byId, make } from "./dom.js";
 import { faultName, faultSentence, t, targetName } from "./words.js";
 
 /** Faults that take one number or code more, by the API's name for it. */
-const SECONDS = ["slow", "sms_slow", "delay", "late_success", "reversed", "clock_skew", "reordered_callbacks", "forged_callback", "unknown_reference", "inbound_late"];
+const SECONDS = ["slow", "sms_slow", "mail_slow", "delay", "late_success", "reversed", "clock_skew", "reordered_callbacks", "forged_callback", "unknown_reference", "inbound_late"];
 const PARAMS = { ...Object.fromEntries(SECONDS.map((fault) => [fault, "seconds"])), refused: "code", sms_refused: "code", wrong_amount: "amount", wrong_currency: "currency" };
 const USUAL = { clock_skew: "3600", forged_callback: "0", unknown_reference: "0", reordered_callbacks: "30", inbound_late: "3600" };
 const USUAL_SECONDS = "10";

@@ -162,7 +162,7 @@ function showLanguage(language) {
 
 function showLinks() {
   const { admin, web } = page.config;
-  const links = [[admin, "console"], [web && `${web}/verify/`, "verify"]].filter(([url]) => /^https?:\/\//.test(url ?? ""));
+  const links = [[admin, "console"], [web && `${web}/verify/`, "verify"], [web && `${web}/sandbox/mail`, "mail"]].filter(([url]) => /^https?:\/\//.test(url ?? ""));
   byId("links").replaceChildren(...links.map(([url, words]) => make("a", { href: url }, t(words))));
 }
 

@@ -8,7 +8,7 @@ const WORDS = {
     lead: "Un vrai système, de faux opérateurs : composez, payez, la lumière revient.",
     page_title: "Mwolo · le téléphone",
     offline: "Pas de réseau… on réessaie.",
-    links: "Liens", console: "Console", verify: "Vérifier un reçu", page_language: "Langue de la page",
+    links: "Liens", console: "Console", verify: "Vérifier un reçu", mail: "Courriels", page_language: "Langue de la page",
     phones: "Téléphones", add_phone: "Poser un autre téléphone sur la table", remove: "Enlever ce téléphone",
     world: "Le monde", sim: "Carte SIM", account: "Compte", pin: "PIN", agent_pin: "PIN agent", pin_show: "Montrer le PIN", number: "Numéro",
     insert: "Insérer", stranger: "Un inconnu…", no_account: "aucun",
@@ -63,7 +63,7 @@ const WORDS = {
     lead: "A real system, make-believe operators: dial, pay, the light comes back.",
     page_title: "Mwolo · the phone",
     offline: "No network… trying again.",
-    links: "Links", console: "Console", verify: "Check a receipt", page_language: "Language of this page",
+    links: "Links", console: "Console", verify: "Check a receipt", mail: "Mail", page_language: "Language of this page",
     phones: "Phones", add_phone: "Put another phone on the table", remove: "Take this phone away",
     world: "The world", sim: "SIM card", account: "Account", pin: "PIN", agent_pin: "Agent's PIN", pin_show: "Show the PIN", number: "Number",
     insert: "Insert", stranger: "A stranger…", no_account: "none",
@@ -117,7 +117,7 @@ const WORDS = {
 
 const TARGETS = {
   vodacom: "Vodacom M-Pesa", airtel: "Airtel Money", orange: "Orange Money", mpesa_ke: "M-PESA Kenya (Daraja)", pawapay: "pawaPay",
-  africastalking: "Africa's Talking", meters: "compteurs / meters",
+  africastalking: "Africa's Talking", email: "courriel / e-mail", meters: "compteurs / meters",
 };
 
 let language = "fr";
