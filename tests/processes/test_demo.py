@@ -100,6 +100,11 @@ def test_it_starts_again_where_it_stopped_and_leaves_nothing_behind(tmp_path: Pa
             ready = json.loads((data / "ready.json").read_text())
             with urllib.request.urlopen(f"{ready['web']}/sandbox/api/config", timeout=60) as reply:
                 assert json.load(reply)["short_code"] == "*123#"
+            asked = urllib.request.Request(
+                f"{ready['api']['url']}/customers", headers={"Authorization": f"Bearer {ready['api']['token']}"}
+            )
+            with urllib.request.urlopen(asked, timeout=60) as reply:
+                assert json.load(reply)["items"]
             towns.append(ready)
         finally:
             os.killpg(process.pid, signal.SIGINT)

@@ -33,7 +33,9 @@ _STATES = {"pending": "waiting", "done": "done", "dead": "failed"}
 
 def shown(record: Record) -> Job:
     state = _STATES[record["state"]]
-    problem = (record["last_error"] or None) if state != "done" else None
+    # What is taken up anew keeps the words of its last life until it is tried again.
+    told = state == "failed" or (state == "waiting" and record["attempts"] > 0)
+    problem = (record["last_error"] or None) if told else None
     result = f"/api/v1/invoices/{record['body']['invoice_id']}/pdf" if state == "done" else None
     return Job.model_validate({**record, "state": state, "problem": problem, "result": result})
 
