@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from core.cases.model import CaseCounts
 from core.desk.case_model import Promised as Promised
 from core.desk.case_model import Reported as Reported
+from core.desk.prepaid_model import Issued as Issued
 from core.kernel.money import Money
 
 # -- today -----------------------------------------------------------------------------------------------------------
@@ -400,7 +401,7 @@ class Crew:
     done_by: str | None
 
 
-Entry = Dial | Asked | Paid | Billed | Told | Dunned | Decided | Switched | Crew | Reported | Promised
+Entry = Dial | Asked | Paid | Billed | Told | Dunned | Decided | Switched | Crew | Reported | Promised | Issued
 KINDS = ("dial", "asked", "paid", "billed", "told", "dunned", "switched", "reported")
 
 

@@ -31,6 +31,7 @@ from core.desk.model import (
 )
 from core.desk.story_cases import promised, reported
 from core.desk.story_money import asked, paid
+from core.desk.story_prepaid import issued
 from core.desk.story_scope import Page, Scope
 from core.kernel.money import Money
 from core.notices.tables import DeliveryReportRow, NoticeRow
@@ -286,7 +287,7 @@ Source = Callable[[Session, Scope, Page], Sequence[Entry]]
 SOURCES: Mapping[str, tuple[Source, ...]] = {
     "dial": (_dials,),
     "asked": (asked,),
-    "paid": (paid,),
+    "paid": (paid, issued),
     "billed": (_billed,),
     "told": (_told,),
     "dunned": (_dunned, _decided),
