@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from functools import cached_property
 from urllib.parse import urlencode, urlsplit
 
 import redis
@@ -23,15 +23,15 @@ import redis
 from channels.ussd.gateway import Turn
 from channels.ussd.gateways.africastalking import AfricasTalkingUssd
 from channels.ussd.sessions import Claimed, Outcome, SessionKeys, SessionStore
-from channels.ussd.turns import UssdTurns
 from core.turns.model import TurnEntry
+from mwolo.wiring import Wiring
 from tests.processes.crowd import Person
 
 CODE = "*123#"
 NETWORK = "63001"
 # Behind these something has been done that is done anew when the way there is typed again, or is said otherwise.
 NOT_TWICE = frozenset({"language", "agent.proof", "agent.taken_back", "agent.repeat_pin"})
-_KEY = re.compile(r"^(\d{1,2})\. ", re.MULTILINE)
+KEY = re.compile(r"^(\d{1,2})\. ", re.MULTILINE)
 _GATEWAY = AfricasTalkingUssd()
 
 
@@ -71,10 +71,6 @@ class Seen:
         return self.text.startswith("END")
 
 
-class Clean(Protocol):
-    def send(self, session: str, person: Person, transcript: str) -> Seen: ...
-
-
 class NotingStore(SessionStore):
     """Remembers for each thread which state its last turn came to."""
 
@@ -91,11 +87,19 @@ class NotingStore(SessionStore):
         return super().write(keys, claimed, outcome)
 
 
+class CleanWiring(Wiring):
+    """The product as it is wired, with a store that says where the menu stands."""
+
+    @cached_property
+    def ussd_sessions(self) -> NotingStore:
+        return NotingStore(self.turn_redis, self.settings.key.encode())
+
+
 class CleanRun:
     """One process, no network: every transcript comes once and in order."""
 
-    def __init__(self, turns: UssdTurns, store: NotingStore) -> None:
-        self._turns, self._store = turns, store
+    def __init__(self, wiring: CleanWiring) -> None:
+        self._turns, self._store = wiring.ussd_turns(lambda _outcome: None), wiring.ussd_sessions
 
     def send(self, session: str, person: Person, transcript: str) -> Seen:
         turn = Turn(_GATEWAY.name, session, person.phone, CODE, NETWORK, transcript)
@@ -198,7 +202,7 @@ class Caller:
         person: Person,
         double: Person,
         wires: Wires,
-        clean: Clean,
+        clean: CleanRun,
         pool: ThreadPoolExecutor,
         *,
         is_guarded: Callable[[str], bool],
@@ -263,12 +267,12 @@ class Caller:
             # A `*` within a reply cannot be told from two replies where nothing is known of the session.
             typed = typed.replace("*", "")
         self.story.append(f"types {typed!r}")
-        call.own = _joined(call.own, self.person.types(typed))
-        call.doubles = _joined(call.doubles, self.double.types(typed))
+        call.own = joined(call.own, self.person.types(typed))
+        call.doubles = joined(call.doubles, self.double.types(typed))
         self._advance(call, typed, move)
 
     def _typed(self, seen: Seen, move: Move) -> str:
-        keys = _KEY.findall(seen.text)
+        keys = KEY.findall(seen.text)
         if move.key is None:
             return move.text
         wanted = self._fitting(seen.state)
@@ -322,7 +326,7 @@ class Caller:
         self.story.append(f"is asked again: {got!r}")
         self.asked_again += 1
         for key, seen in zip(call.keys[back + 1 :], call.clean[back + 1 :], strict=True):
-            call.own = _joined(call.own, self.person.types(key))
+            call.own = joined(call.own, self.person.types(key))
             self._same(call, call.own, self._post(call, call.own, self._next_door()), seen)
 
     def _disturb(self, call: Call, move: Move) -> None:
@@ -333,7 +337,7 @@ class Caller:
                 transcript, its_answer = call.sent[-1 - move.back % len(call.sent)]
                 self._same(call, transcript, self._post(call, transcript, door), its_answer)
             case "stranger":
-                answer = self._wires.post(door, call.session, "+243899999999", _joined(call.own, "1"))
+                answer = self._wires.post(door, call.session, "+243899999999", joined(call.own, "1"))
                 assert answer.startswith("END "), answer
                 numbers = (*self.person.accounts, self.person.phone)
                 assert not any(number in answer.replace(" ", "") for number in numbers), answer
@@ -365,5 +369,5 @@ class Caller:
         )
 
 
-def _joined(transcript: str, typed: str) -> str:
+def joined(transcript: str, typed: str) -> str:
     return f"{transcript}*{typed}" if transcript else typed

@@ -12,9 +12,8 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import ClassVar
 
 import pytest
@@ -31,12 +30,10 @@ from core.db import Database
 from core.db.upgrade import upgrade
 from core.ledger.tables import AccountRow
 from core.payments.tables import AttemptRow
-from core.settings import read
 from core.turns.tables import TurnDeedRow
-from mwolo.wiring import Wiring
-from tests.processes.callers import Caller, CleanRun, Move, NotingStore, Wires
-from tests.processes.crowd import FLOAT, KINDS, Crowd, Person
-from tests.processes.web_pair import environment, two_web_processes
+from tests.processes.callers import Caller, CleanRun, CleanWiring, Move, Wires
+from tests.processes.crowd import FITTING, FLOAT, KINDS, Crowd, Person
+from tests.processes.web_pair import two_web_processes, wired
 from tests.realparts import redis_server
 
 pytestmark = [pytest.mark.processes, pytest.mark.redis_server]
@@ -44,22 +41,7 @@ pytestmark = [pytest.mark.processes, pytest.mark.redis_server]
 SESSIONS = int(os.environ.get("MWOLO_TEST_SESSIONS", "2000"))
 # Callers of one game, all at once.
 CALLERS = 10
-# What the states without keys ask for; any other text is typed there, too.
-FITTING = {
-    "pay.account": "{account}",
-    "other.account": "{account}",
-    "link.account": "{account}",
-    "pay.amount": "5000",
-    "pay.number": "{other}",
-    "agent.pin": "{pin}",
-    "agent.sell": "{account}",
-    "agent.amount": "5000",
-    "agent.cash": "20000",
-    "agent.buy": "10000",
-    "agent.number": "{other}",
-    "agent.new_pin": "739164",
-    "agent.repeat_pin": "739164",
-}
+# Typed where no key is pressed.
 TEXTS = ("1", "", "0", "9", "abc", "1*1", "5000", "3", "{account}", "{other}", "98", "00", " 2 ", "1#", "99999999999")
 WHO = (*(kind.name for kind in KINDS), "agent")
 # What a dial brings with it.
@@ -76,14 +58,6 @@ MOVES = st.builds(
     back=st.sampled_from((0,) * 6 + (1, 2, 3)),
 )
 EVERYBODY = st.lists(MOVES, min_size=CALLERS, max_size=CALLERS)
-
-
-class CleanWiring(Wiring):
-    """The product as it is wired, with a store that says where the menu stands."""
-
-    @cached_property
-    def ussd_sessions(self) -> NotingStore:
-        return NotingStore(self.turn_redis, self.settings.key.encode())
 
 
 @dataclass
@@ -139,33 +113,18 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         crowd = Crowd(db)
         shared, calm = stack.enter_context(redis_server()), stack.enter_context(redis_server())
         pair = stack.enter_context(two_web_processes(folder, url, shared))
-        clean = stack.enter_context(clean_wiring(url, calm))
+        clean = stack.enter_context(wired(CleanWiring, url, calm))
         client = connect(shared)
         stack.callback(client.close)
         yield Town(
             db,
             crowd,
             Wires(pair.turn_urls),
-            CleanRun(clean.ussd_turns(lambda _outcome: None), clean.ussd_sessions),
+            CleanRun(clean),
             ((client, clean.ussd_sessions), (clean.turn_redis, clean.ussd_sessions)),
             stack.enter_context(ThreadPoolExecutor(CALLERS)),
             stack.enter_context(ThreadPoolExecutor(2 * CALLERS)),
         )
-
-
-@contextmanager
-def clean_wiring(database_url: str, redis_url: str) -> Iterator[CleanWiring]:
-    """The same settings as the web processes have, and what they keep fresh."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith("MWOLO_")]:
-            patch.delenv(name)
-        for name, value in environment(database_url, redis_url).items():
-            patch.setenv(name, value)
-        wiring = CleanWiring(read(), busy_timeout_s=20)
-    wiring.payments.circuits.refresh()
-    wiring.routing.refresh()
-    yield wiring
-    wiring.db.dispose()
 
 
 class Game(RuleBasedStateMachine):
