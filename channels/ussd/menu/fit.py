@@ -57,8 +57,7 @@ class Page:
 def fit(screen: Screen, language: str, *, network: Network, page: int = 0) -> Page:
     """Page number `page` of `screen` (the last one where there are fewer). Raises TooLong."""
     budget = network.budget - PREFIX_SEPTETS
-    drawn: tuple[list[str], list[tuple[Choice, str]]] = ([], [])
-    for room in _NAME_ROOM:
+    for room in _rooms(screen):
         drawn = _draw(screen, language, network, room, with_optional=True)
         whole = _whole(screen, *drawn, language, network)
         if cost(whole.text) <= budget:
@@ -74,6 +73,21 @@ def fit(screen: Screen, language: str, *, network: Network, page: int = 0) -> Pa
     return pages[min(page, len(pages) - 1)]
 
 
+def _rooms(screen: Screen) -> Iterator[int]:
+    """How much room names may take, from most to least; without those that shorten nothing."""
+    yield _NAME_ROOM[0]
+    longest = max((n for x in (*screen.lines, *(c.label for c in screen.choices)) for n in _names(x)), default=0)
+    yield from (room for room in _NAME_ROOM[1:] if room < longest)
+
+
+def _names(sentence: Line) -> Iterator[int]:
+    for blank in sentence.blanks.values():
+        if isinstance(blank, Line):
+            yield from _names(blank)
+        elif isinstance(blank, Name):
+            yield len(blank)
+
+
 def cost(text: str) -> int:
     """Septets of a text that was folded."""
     if _PLAIN.fullmatch(text):
@@ -87,9 +101,9 @@ def cost(text: str) -> int:
 def words(sentence: Line, language: str, network: Network, room: int = _NAME_ROOM[0]) -> str:
     """One sentence as the phone shows it."""
     text = _fill(sentence, language, room)
-    if network.ascii_only:
-        return gsm7.ascii_only(text)
-    return text if _PLAIN.fullmatch(text) else gsm7.fold(text)
+    if _PLAIN.fullmatch(text) and (text.isascii() or not network.ascii_only):
+        return text
+    return gsm7.ascii_only(text) if network.ascii_only else gsm7.fold(text)
 
 
 def _fill(sentence: Line, language: str, room: int) -> str:
