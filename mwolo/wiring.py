@@ -194,6 +194,7 @@ class Wiring:
         }
 
     def ussd_turns(self, count: Callable[[str], None]) -> UssdTurns:
+        from channels.ussd.menu.fit import Network
         from channels.ussd.menu.journeys import menu
         from channels.ussd.turns import UssdTurns
 
@@ -205,6 +206,7 @@ class Wiring:
             self.clock,
             deeds=self.ussd_deeds,
             brand_of=self.routing.brand_of,
+            networks={code: Network(*shows) for code, shows in self.settings.networks.items()},
             count=count,
         )
 
