@@ -96,7 +96,7 @@ class PromiseDone(Plain):
         return Screen((line(words, amount=amount.text, date=_on(did["on"])),), ended=True, whole=True)
 
     def answer(self, ctx: Context, said: Said) -> Step:
-        raise Gone
+        return Again(line(WRONG_CHOICE))
 
 
 def _own(ctx: Context) -> ContractView:

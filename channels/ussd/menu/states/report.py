@@ -109,7 +109,7 @@ class ReportDone(Plain):
         return Screen((text,), ended=True, whole=True)
 
     def answer(self, ctx: Context, said: Said) -> Step:
-        raise Gone
+        return Again(line(WRONG_CHOICE))
 
 
 def _about(kind: str, contract: ContractView) -> Step:
