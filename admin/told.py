@@ -31,7 +31,8 @@ def row_of(entry: Entry, zone: str) -> Row:
     match entry:
         case Dial():
             shown = " | ".join(f"[{s.typed}] {s.text}" if s.typed else s.text for s in entry.screens)
-            return [kind, "", "", "", "", entry.phone, shown.replace("\n", " / "), entry.service_code]
+            about = " ".join(filter(None, (entry.service_code, entry.network, entry.language)))
+            return [kind, "", entry.how, "", "", entry.phone, shown.replace("\n", " / "), about]
         case Asked():
             why = say(words.name("reason", entry.reason))
             return [

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from admin.case_words import CASE_NAMES, CASE_STATES
+from admin.short_code_words import DIAL_STATES, EVIDENCE, LANGUAGE_NAMES
 from core.i18n import N_
 
 # Tones: good, wait, bad, quiet. They colour a chip; the word beside them says the same.
@@ -52,6 +53,7 @@ _STATES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "cancelled": (N_("cancelled"), "quiet"),
     },
     "supply": {"on": (N_("on"), "good"), "off": (N_("off"), "bad")},
+    "dial": DIAL_STATES,
     "task": {"open": (N_("to do"), "wait"), "done": (N_("done"), "good")},
     "contract": {"active": (N_("active"), "good"), "closed": (N_("closed"), "quiet")},
     "callback": {
@@ -328,11 +330,7 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
         "warning": N_("warning with the date"),
         "announcement": N_("announcement of the cut"),
     },
-    "evidence": {
-        "report": N_("delivery report"),
-        "screen": N_("seen on the phone's screen"),
-        "crew": N_("handed over by a crew"),
-    },
+    "evidence": EVIDENCE,
     "queue": {
         "attempt.push": N_("ask a wallet to collect"),
         "attempt.query": N_("ask a wallet what became of it"),
@@ -344,14 +342,7 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
         "document.receipt": N_("make a receipt"),
         "schedule.run": N_("scheduled work"),
     },
-    "language": {
-        "fr": "Français",
-        "en": "English",
-        "sw": "Kiswahili",
-        "ln": "Lingála",
-        "kg": "Kikongo",
-        "lua": "Tshiluba",
-    },
+    "language": LANGUAGE_NAMES,
     "by": {
         "push": N_("request"),
         "answer": N_("answer"),

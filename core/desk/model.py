@@ -224,13 +224,18 @@ class Screen:
 
 @dataclass(frozen=True, slots=True)
 class Dial:
-    """A USSD session as the phone showed it."""
+    """A USSD session as the phone showed it. `how`: as the network told its end (`core.turns.rules`), empty where it
+    told nothing."""
 
     kind: ClassVar[str] = "dial"
     at: datetime
     phone: str
     service_code: str
     screens: tuple[Screen, ...]
+    network: str = ""
+    language: str = ""
+    how: str = ""
+    duration_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ from core.desk.story_scope import Page, Scope
 from core.kernel.money import Money
 from core.notices.tables import DeliveryReportRow, NoticeRow
 from core.supply.tables import CrewTaskRow, RelayCommandEventRow, RelayCommandRow
-from core.turns.tables import TurnRow
+from core.turns.tables import SessionEndRow, TurnRow
 
 _SCREENS_MAX = 60
 
@@ -102,15 +102,27 @@ def _dials(session: Session, scope: Scope, page: Page) -> list[Entry]:
         .limit(_SCREENS_MAX * len(keys))
     ):
         turns[(row.gateway, row.session_id, row.phone, row.day)].append(row)
+    ends = _ends(session, keys)
     return [
         Dial(
             at=rows[0].at,
             phone=rows[0].phone,
             service_code=rows[0].service_code,
             screens=tuple(Screen(row.at, row.typed, row.screen, row.ended) for row in rows[:_SCREENS_MAX]),
+            network=rows[-1].network,
+            language=rows[-1].language,
+            how=ends[key].how if key in ends else "",
+            duration_ms=ends[key].duration_ms if key in ends else None,
         )
-        for rows in turns.values()
+        for key, rows in turns.items()
     ]
+
+
+def _ends(session: Session, keys: Sequence[tuple[object, ...]]) -> Mapping[tuple[object, ...], SessionEndRow]:
+    """The network's news of these sessions, where it came."""
+    its = (SessionEndRow.gateway, SessionEndRow.session_id, SessionEndRow.phone, SessionEndRow.day)
+    rows = session.scalars(select(SessionEndRow).where(tuple_(*its).in_(keys)))
+    return {(row.gateway, row.session_id, row.phone, row.day): row for row in rows}
 
 
 def _billed(session: Session, scope: Scope, page: Page) -> list[Entry]:

@@ -6,6 +6,12 @@ import pytest
 
 from admin import words
 from core.settlement.dunning import NONPAYMENT, SWEEP
+from core.turns.rules import HOWS
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_how_a_dial_ended_is_said_in_words(how: str) -> None:
+    assert words.state("dial", how)[0]
 
 
 @pytest.mark.parametrize("cause", [SWEEP, NONPAYMENT, "cut_batch", "invoice_sent", "wallet_money", "operator_reversed"])
