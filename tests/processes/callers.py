@@ -12,7 +12,7 @@ import re
 import socket
 import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -116,54 +116,62 @@ class Wires:
         self.count = len(urls)
 
     def post(self, door: int, session: str, phone: str, transcript: str) -> str:
-        """The body of the answer. A connection that was closed while idle is made again: one more copy, at worst."""
-        door %= self.count
-        request = self._request(door, session, phone, transcript)
+        """The body of the answer."""
+        status, body = self._exchange(door, self._request(door, session, phone, {"text": transcript}))
+        assert status == 200, status
+        assert body.startswith((b"CON ", b"END ")), body
+        return body.decode()
+
+    def end(self, session: str, phone: str, transcript: str) -> None:
+        """Tell that the network ended a session, with all that was typed in it, as aggregators do."""
+        fields = {"status": "Success", "durationInMillis": "30000", "hopsCount": "4", "input": transcript}
+        status, _ = self._exchange(0, self._request(0, session, phone, fields, "/end"))
+        assert status == 200, status
+
+    def lose(self, door: int, session: str, phone: str, transcript: str) -> None:
+        """Send a request and hang up before the answer."""
+        with self._connect(door) as wire:
+            wire.sendall(self._request(door, session, phone, {"text": transcript}))
+
+    def _exchange(self, door: int, request: bytes) -> tuple[int, bytes]:
+        """Status and body. A connection that was closed while idle is made again: one more copy, at worst."""
         kept: dict[int, socket.socket] = self._mine.__dict__.setdefault("kept", {})
-        for wire in (kept.pop(door, None), None):
+        for wire in (kept.pop(door % self.count, None), None):
             wire = wire or self._connect(door)
             with contextlib.suppress(ConnectionError):
                 wire.sendall(request)
                 answer = _answer(wire)
-                kept[door] = wire
+                kept[door % self.count] = wire
                 return answer
             wire.close()
         raise AssertionError("the web process does not answer")
 
-    def lose(self, door: int, session: str, phone: str, transcript: str) -> None:
-        """Send a request and hang up before the answer."""
-        door %= self.count
-        with self._connect(door) as wire:
-            wire.sendall(self._request(door, session, phone, transcript))
-
     def _connect(self, door: int) -> socket.socket:
-        url = self._urls[door]
+        url = self._urls[door % self.count]
         wire = socket.create_connection((str(url.hostname), int(url.port or 0)), timeout=60)
         wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return wire
 
-    def _request(self, door: int, session: str, phone: str, transcript: str) -> bytes:
-        fields = {"sessionId": session, "phoneNumber": phone, "serviceCode": CODE, "networkCode": NETWORK}
-        body = urlencode({**fields, "text": transcript}).encode()
+    def _request(self, door: int, session: str, phone: str, more: Mapping[str, str], under: str = "") -> bytes:
+        fields = {"sessionId": session, "phoneNumber": phone, "serviceCode": CODE, "networkCode": NETWORK, **more}
+        body = urlencode(fields).encode()
         head = (
-            f"POST {self._urls[door].path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n"
-            "Content-Type: application/x-www-form-urlencoded\r\n\r\n"
+            f"POST {self._urls[door % self.count].path}{under} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n\r\n"
         )
         return head.encode() + body
 
 
-def _answer(wire: socket.socket) -> str:
+def _answer(wire: socket.socket) -> tuple[int, bytes]:
     data = b""
     while b"\r\n\r\n" not in data:
         data += _more(wire)
     head, _, body = data.partition(b"\r\n\r\n")
     lines = head.lower().split(b"\r\n")
-    length = next(int(line[15:]) for line in lines if line.startswith(b"content-length:"))
+    length = next((int(line[15:]) for line in lines if line.startswith(b"content-length:")), 0)
     while len(body) < length:
         body += _more(wire)
-    assert lines[0].split()[1] == b"200", head
-    assert body.startswith((b"CON ", b"END ")), body
-    return body.decode()
+    return int(lines[0].split()[1]), body
 
 
 def _more(wire: socket.socket) -> bytes:

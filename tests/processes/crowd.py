@@ -36,7 +36,7 @@ _AT_ONCE = 120
 _CODE = re.compile(r"\b(\d{3} \d{3} (\d{3} )?\d{1,2}|MW\d{8}|R\d{8})\b")
 
 
-PIN = "482163"
+PIN, NEW_PIN = "482163", "739164"
 FLOAT = Money.units(60_000, "CDF")
 # As the product hashes, or the first right PIN of each would be hashed anew.
 HASHER = PasswordHasher(time_cost=1, memory_cost=47_104, parallelism=1)
@@ -54,8 +54,8 @@ FITTING = {
     "agent.cash": "20000",
     "agent.buy": "10000",
     "agent.number": "{other}",
-    "agent.new_pin": "739164",
-    "agent.repeat_pin": "739164",
+    "agent.new_pin": NEW_PIN,
+    "agent.repeat_pin": NEW_PIN,
 }
 
 

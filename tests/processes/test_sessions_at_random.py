@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import pytest
@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from sqlalchemy import String, cast, select
 
+from channels.ussd.journal import drain
 from channels.ussd.menu.journeys import menu
 from channels.ussd.sessions import SessionStore, connect
 from core.agents.tables import AgentRow, AgentSaleRow
@@ -32,8 +33,9 @@ from core.ledger.tables import AccountRow
 from core.payments.tables import AttemptRow
 from core.turns.tables import TurnDeedRow
 from tests.processes.callers import Caller, CleanRun, CleanWiring, Move, Wires
-from tests.processes.crowd import FITTING, FLOAT, KINDS, Crowd, Person
-from tests.processes.web_pair import two_web_processes, wired
+from tests.processes.crowd import FITTING, FLOAT, KINDS, NEW_PIN, PIN, Crowd, Person
+from tests.processes.leaks import around, everything_on, files, page
+from tests.processes.web_pair import WebPair, two_web_processes, wired
 from tests.realparts import redis_server
 
 pytestmark = [pytest.mark.processes, pytest.mark.redis_server]
@@ -46,6 +48,17 @@ TEXTS = ("1", "", "0", "9", "abc", "1*1", "5000", "3", "{account}", "{other}", "
 WHO = (*(kind.name for kind in KINDS), "agent")
 # What a dial brings with it.
 CARRIED = ("", "", "", "1", "1*1", "1*1*1", "7", "8*5000", "8*abc", "8", "2*{account}*5000", "3*1", "9")
+
+WRONG_PIN = "515253"
+# Dialled, then typed: a sale, a wrong PIN, another PIN, one that does not repeat, one typed ahead, one behind a `*`.
+PINS_TYPED = (
+    ("", "1", "{pin}", "{account}", "5000", "1"),
+    ("", "2", WRONG_PIN, "{pin}", "0", "3"),
+    ("", "6", "2", "{pin}", NEW_PIN, NEW_PIN),
+    ("", "6", "2", "{pin}", NEW_PIN, WRONG_PIN),
+    ("1*{pin}*{account}", "{pin}", "{account}"),
+    ("", "1", f"{WRONG_PIN}*{PIN}", "{pin}"),
+)
 
 MOVES = st.builds(
     Move,
@@ -60,6 +73,16 @@ MOVES = st.builds(
 EVERYBODY = st.lists(MOVES, min_size=CALLERS, max_size=CALLERS)
 
 
+_MENU = menu()
+
+
+def is_guarded(state: str) -> bool:
+    if not _MENU.knows(state):
+        return False
+    found = _MENU.state(state)
+    return found.guarded or found.secret
+
+
 @dataclass
 class Town:
     """What all games share."""
@@ -71,8 +94,22 @@ class Town:
     stores: Sequence[tuple[redis.Redis, SessionStore]]
     players: ThreadPoolExecutor
     copies: ThreadPoolExecutor
+    web: WebPair
+    wiring: CleanWiring
     counts: Counter[str] = field(default_factory=Counter)
     states: set[str] = field(default_factory=set)
+
+    def caller(self, kind: str) -> Caller:
+        return Caller(
+            self.crowd.take(kind),
+            self.crowd.take(kind),
+            self.wires,
+            self.clean,
+            self.copies,
+            is_guarded=is_guarded,
+            fitting=FITTING.get,
+            forget_resume=self.forget_resume,
+        )
 
     def empty_redis(self) -> None:
         self.stores[0][0].flushall()
@@ -124,6 +161,8 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
             ((client, clean.ussd_sessions), (clean.turn_redis, clean.ussd_sessions)),
             stack.enter_context(ThreadPoolExecutor(CALLERS)),
             stack.enter_context(ThreadPoolExecutor(2 * CALLERS)),
+            pair,
+            clean,
         )
 
 
@@ -139,20 +178,7 @@ class Game(RuleBasedStateMachine):
         moves=EVERYBODY,
     )
     def everybody_dials(self, kinds: list[str], carried: list[str], moves: list[Move]) -> None:
-        town = self.town
-        self.callers = [
-            Caller(
-                town.crowd.take(kind),
-                town.crowd.take(kind),
-                town.wires,
-                town.clean,
-                town.copies,
-                is_guarded=is_guarded,
-                fitting=FITTING.get,
-                forget_resume=town.forget_resume,
-            )
-            for kind in kinds
-        ]
+        self.callers = [self.town.caller(kind) for kind in kinds]
         self._all(zip(self.callers, moves, carried, strict=True))
 
     def _all(self, plays: Iterable[tuple[Caller, Move, str | None]]) -> None:
@@ -211,16 +237,6 @@ class Game(RuleBasedStateMachine):
             assert done == meant, "\n  ".join([f"{done} is not {meant}", *caller.story])
 
 
-_MENU = menu()
-
-
-def is_guarded(state: str) -> bool:
-    if not _MENU.knows(state):
-        return False
-    found = _MENU.state(state)
-    return found.guarded or found.secret
-
-
 def test_final_screens_and_payments_are_those_of_the_clean_run(town: Town) -> None:
     Game.town = town
     # Who was cut off dials again: a caller has two sessions and more.
@@ -233,3 +249,29 @@ def test_final_screens_and_payments_are_those_of_the_clean_run(town: Town) -> No
     run_state_machine_as_test(Game, settings=games)
     print(dict(town.counts), len(town.states))
     assert town.counts["sessions"] >= SESSIONS
+
+
+def test_no_pin_is_left_anywhere(town: Town) -> None:
+    """After all these sessions, and some more whose PINs are right, wrong, new, typed ahead and typed again."""
+    agents = [town.caller("agent") for _ in PINS_TYPED]
+    moved = Move("reply", None, lost=True, together=1, later=1, back=1)
+    for agent, (carried, *replies) in zip(agents, PINS_TYPED, strict=True):
+        agent.dial(carried, Move())
+        for typed in replies:
+            agent.play(replace(moved, text=typed))
+        town.wires.end(agent.calls[-1].session, agent.person.phone, agent.calls[-1].own)
+    town.empty_redis()
+    for agent in agents[:2]:
+        # Everything that was typed, PIN and all, is what a session begins with that nobody knows.
+        town.wires.post(0, agent.calls[-1].session, agent.person.phone, agent.calls[-1].own)
+    with town.wiring.db.begin() as session:
+        left = len(session.scalars(select(AgentSaleRow)).all())
+    assert left, "nothing was sold"
+    kept = {"Redis": everything_on(town.stores[0][0])}
+    drain(town.stores[0][0], town.wiring.turns)
+    kept |= files(town.web.logs) | {str(port): page(f"http://127.0.0.1:{port}/metrics") for port in town.web.ports}
+    # The search finds what is there.
+    assert around(agents[0].person.accounts[0], kept["mwolo.db"] + kept["mwolo.db-wal"])
+    for pin in (PIN, NEW_PIN, WRONG_PIN):
+        found = {where: around(pin, text) for where, text in kept.items() if around(pin, text)}
+        assert not found, found

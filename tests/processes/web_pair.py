@@ -79,7 +79,6 @@ def environment(database_url: str, redis_url: str) -> dict[str, str]:
         "MWOLO_HOOK_SECRETS": SECRET,
         "MWOLO_PAWAPAY_API_TOKEN": "never-called",
         "MWOLO_WALLET_ROUTES": "mpesa=pawapay,airtel=pawapay,orange=pawapay",
-        "MWOLO_LOG_LEVEL": "warning",
     }
 
 
