@@ -12,6 +12,7 @@ from core.desk.model import (
     Dial,
     Dunned,
     Entry,
+    Issued,
     Paid,
     Promised,
     Reported,
@@ -70,6 +71,10 @@ def row_of(entry: Entry, zone: str) -> Row:
         case Promised():
             until = day(entry.promised_on)
             return [kind, entry.account, entry.state, *_money(entry.amount), entry.phone, until, entry.end_reason]
+        case Issued():
+            # Without the digits: whoever reads the table needs no key to somebody's light.
+            bought = f"{entry.quantity} {entry.unit}"
+            return [kind, entry.account, "", *_money(entry.amount), entry.meter_id, bought, len(entry.tokens)]
 
 
 def _money(money: Money) -> tuple[str, str]:

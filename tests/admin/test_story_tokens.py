@@ -27,3 +27,6 @@ def test_the_story_shows_what_was_issued(
     assert grouped(issue.tokens[0]) in page
     assert shop.home.meter.id in page
     assert "4 500 FC" in page
+    table = as_role("office").get(f"/admin/customers/{shop.home.customer.id}/story.csv?kind=paid").text
+    assert shop.home.meter.id in table
+    assert not any(token in table or grouped(token) in table for token in issue.tokens)
