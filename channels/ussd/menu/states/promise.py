@@ -11,6 +11,7 @@ from channels.ussd.menu.states.words import account
 from core.customers.model import ContractView
 from core.i18n import N_
 from core.i18n import day as day_text
+from core.kernel.clock import local_date
 from core.kernel.money import Money
 
 _YES = Choice("yes", line(N_("Yes")), "1")
@@ -40,7 +41,8 @@ class PromiseDay(Plain):
         if not contract.invoices:
             return Screen((line(_NOTHING_DUE),))
         promise = contract.promise
-        if promise is not None and promise.state == "open":
+        today = local_date(ctx.snapshot.at, contract.time_zone)
+        if promise is not None and promise.state == "open" and promise.promised_on >= today:
             return Screen((line(_OPEN, amount=promise.amount.text, date=day_text(promise.promised_on)),))
         if contract.supply == "off":
             return Screen((line(_OFF),))
