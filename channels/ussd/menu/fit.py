@@ -48,10 +48,14 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The text of one page without the gateway's prefix, and what each key on it stands for."""
+    """The text of one page without the gateway's prefix, and what each key on it stands for.
+
+    `elsewhere`: keys that stand on another page of the same screen and mean the same on all of them.
+    """
 
     text: str
     keys: dict[str, str] = field(default_factory=dict)
+    elsewhere: dict[str, str] = field(default_factory=dict)
 
 
 def fit(screen: Screen, language: str, *, network: Network, page: int = 0) -> Page:
@@ -153,6 +157,8 @@ def _pages(
     back = _navigation(BACK_KEY, _BACK_LABEL, language, network)
     more = _navigation(MORE_KEY, _MORE_LABEL, language, network)
     waiting: list[tuple[Choice | None, str]] = [*((None, text) for text in lines), *choices]
+    # Numbers that are the same whatever else is shown: people know them by heart, and our texts name them.
+    known = {c.key: c.value for c, _ in choices if c.key is not None and c.key != BACK_KEY}
     first = True
     while waiting:
         tail = [back] if screen.back or not first else []
@@ -166,7 +172,7 @@ def _pages(
             keys[MORE_KEY] = MORE
         if screen.back or not first:
             keys[BACK_KEY] = BACK
-        yield Page("\n".join([*taken, *tail]), keys)
+        yield Page("\n".join([*taken, *tail]), keys, {k: v for k, v in known.items() if k not in keys})
         first = False
 
 
