@@ -67,6 +67,8 @@ SIM_HOLD = timedelta(hours=24)
 # The same amount for the same account again so soon is more often a slip than a wish. Real time.
 SAME_SALE = timedelta(minutes=5)
 PROOFS_MAX = 3
+# So many of the last sales can be looked at on the phone.
+LAST_SALES = 5
 HAND_OVER_LIVES = timedelta(hours=24)
 
 # The smallest sale, and what an agent may sell where the office set nothing. Minor units.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, case, exists, func, or_, select
+from sqlalchemy import String, and_, case, cast, exists, func, literal, or_, select
 from sqlalchemy.orm import Session
 
 from core.agents.model import (
@@ -166,6 +166,13 @@ def sales_of(agent_id: int, *, limit: int) -> Any:
     """Newest first: a row, its receipt and its account, as `sale_view` takes them. Uses ix_agent_sale_agent_id."""
     newest_first = (AgentSaleRow.day.desc(), AgentSaleRow.id.desc())
     return _sales().where(AgentSaleRow.agent_id == agent_id).order_by(*newest_first).limit(limit)
+
+
+def proof_key() -> Any:
+    """The key of the newest SMS about a sale: settlement's own, or the last one that was asked for. It is unique."""
+    asked = cast(AgentSaleRow.proofs, String)
+    which = case((AgentSaleRow.proofs == 0, literal(":account")), else_=literal(":again:").concat(asked))
+    return literal("receipt:").concat(AgentSaleRow.payment_id).concat(which)
 
 
 def lock_sale(session: Session, agent_id: int, code: str) -> AgentSaleRow | None:

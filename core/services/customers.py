@@ -23,7 +23,7 @@ from core.customers.model import (
 )
 from core.db import Database
 from core.i18n import LANGUAGES
-from core.kernel.clock import Clock
+from core.kernel.clock import Clock, local_date
 from core.kernel.errors import NotRecorded
 from core.kernel.money import Money
 from core.services.caller_activity import Activity
@@ -87,6 +87,7 @@ class Customers:
             attempts=found.attempts,
             receipts=found.receipts,
             agent=_agent(rows[0]),
+            proof_failed=bool(rows[0].proof_failed),
             requests=found.requests,
             members=found.members,
             cases=found.cases,
@@ -131,6 +132,7 @@ class Customers:
                         row.sent_on,
                         row.cycle_started_on,
                         row.named_cut_on,
+                        local_date(row.held_until, row.time_zone) if row.held_until else None,
                     )
         views = tuple(self._own(row, invoices[number]) for number, row in sorted(first.items()))
         if other is None:
@@ -161,15 +163,23 @@ class Customers:
     def _cut_on(self, row: Any, invoices: Sequence[OpenInvoice]) -> date | None:
         if not invoices or row.protected is not None or row.control_kind in (None, "none"):
             return None
-        first = min(invoices, key=lambda invoice: invoice.cycle_started_on)
-        return self._cut_dates.cut_on(
-            first.cycle_started_on,
-            owed_minor=sum(invoice.due.minor for invoice in invoices),
-            currency=row.currency,
-            zone=row.time_zone,
-            named_on=first.named_cut_on,
-            promised_on=row.promised_on if row.promise_state == "open" else None,
+        # The oldest comes first, unless it is held: then one of those behind it may.
+        disputed = [invoice for invoice in invoices if invoice.held_until is not None]
+        others = [invoice for invoice in invoices if invoice.held_until is None]
+        first = [min(others, key=lambda invoice: invoice.cycle_started_on)] if others else []
+        days = (
+            self._cut_dates.cut_on(
+                invoice.cycle_started_on,
+                owed_minor=sum(invoice.due.minor for invoice in invoices),
+                currency=row.currency,
+                zone=row.time_zone,
+                named_on=invoice.named_cut_on,
+                promised_on=row.promised_on if row.promise_state == "open" else None,
+                held_until=invoice.held_until,
+            )
+            for invoice in (*disputed, *first)
         )
+        return min((day for day in days if day is not None), default=None)
 
 
 def _view(row: Any, *, own: bool, **more: Any) -> ContractView:

@@ -13,14 +13,12 @@ from typing import Any
 from channels.ussd.deeds import Asked, Deed, Done
 from core.agents.errors import AgentRefused
 from core.agents.model import AgentRole, AgentSession, Locked, PinRefused, Sale
-from core.agents.rules import CODE_BLANK
+from core.agents.rules import CODE_BLANK, LAST_SALES
 from core.i18n import short_day
 from core.kernel.clock import WEST, local_date
 from core.kernel.digits import grouped
 from core.kernel.money import Money
 from core.services.agents import Agents
-
-LAST_SALES = 5
 
 
 def deeds(agents: Agents) -> dict[str, Deed]:

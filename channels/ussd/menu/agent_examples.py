@@ -63,7 +63,8 @@ def agents_at_home(service_code: str, name: str) -> Iterator[Context]:
     """An agent who has just dialled, and one who came back behind the PIN."""
     role = AgentRole(1, "A001", name, "CDF")
     for entered in (None, role):
-        yield Context(Snapshot(_PHONES[0], _NOW, "fr", True, agent=role), service_code, agent=entered)
+        caller = Snapshot(_PHONES[0], _NOW, "fr", True, agent=role, proof_failed=entered is None)
+        yield Context(caller, service_code, agent=entered)
 
 
 def _params(key: str, most: int) -> tuple[Params, ...]:

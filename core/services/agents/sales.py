@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import String, case, cast, literal, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -213,10 +213,7 @@ _UNDER_WAY = frozenset({"queued", "sending", "sent", "unknown"})
 
 
 def last_sales(ctx: Context, agent_id: int, limit: int) -> list[Sale]:
-    # The newest SMS about a sale: settlement's own, or the last one that was asked for. Its key says so, and is unique.
-    asked = cast(AgentSaleRow.proofs, String)
-    which = case((AgentSaleRow.proofs == 0, literal(":account")), else_=literal(":again:").concat(asked))
-    key = literal("receipt:").concat(AgentSaleRow.payment_id).concat(which)
+    key = sale_queries.proof_key()
     wanted = sale_queries.sales_of(agent_id, limit=limit)
     with ctx.db.read() as session:
         rows = session.execute(wanted.add_columns(NoticeRow.state).outerjoin(NoticeRow, NoticeRow.key == key))
