@@ -19,6 +19,7 @@ from core.desk.model import (
     Step,
     Switched,
     Told,
+    Wrote,
 )
 from core.i18n import day
 from core.kernel.money import Money
@@ -53,6 +54,8 @@ def row_of(entry: Entry, zone: str) -> Row:
             ]  # fmt: skip
         case Told():
             return [kind, entry.account, entry.state, "", "", entry.recipient, entry.body, entry.notice]
+        case Wrote():
+            return [kind, "", entry.handled, "", "", entry.phone, entry.body, ""]
         case Dunned():
             return [kind, entry.account, entry.step, "", "", entry.invoice, "", entry.evidence or ""]
         case Decided():
