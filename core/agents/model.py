@@ -23,10 +23,12 @@ class AgentSession:
 
 @dataclass(frozen=True, slots=True)
 class PinRefused:
-    """Wrong, or too soon. `tries_left`: before the lock. `wait_s`: real seconds before the next try counts."""
+    """Wrong, or too soon. `tries_left`: before the lock. `wait_s`: real seconds before the next try counts. `too_soon`:
+    what was typed before that counts for nothing, and nothing is said about it."""
 
     tries_left: int
     wait_s: int
+    too_soon: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,8 +46,9 @@ class _Deeds:
         """Check the PIN; if it is right, the session is the agent's, and what the next screen shows is read at once."""
         tried = self._agents.enter(asked.phone, asked.pin or "", asked.turn_key)
         match tried:
-            case PinRefused(tries, wait_s):
-                return Done({"refused": "pin_wrong", "tries": tries, "wait": wait_s, "then": "agent.pin"})
+            case PinRefused(tries, wait_s, too_soon):
+                why = "pin_too_soon" if too_soon else "pin_wrong"
+                return Done({"refused": why, "tries": tries, "wait": wait_s, "then": "agent.pin"})
             case Locked(_, wait_s):
                 return Done({"refused": "pin_locked", "wait": wait_s, "then": "agent.pin"})
             case AgentSession(agent_id, code, name, currency, must_change):

@@ -110,6 +110,7 @@ def _params(key: str, most: int) -> tuple[Params, ...]:
 def _pins() -> tuple[Params, ...]:
     opens = ("agent.sell", "agent.float", "agent.sales", "agent.cash", "agent.buy", "agent.new_pin")
     wrong = tuple({"refused": "pin_wrong", "tries": 4, "wait": wait} for wait in (0, 15, 300))
+    wrong = (*wrong, {"refused": "pin_too_soon", "tries": 4, "wait": 300})
     locked = {"refused": "pin_locked", "wait": _LONGEST_WAIT_S}
     tried = tuple({"then": "agent.sell", "did": did} for did in (*wrong, locked))
     return (*({"then": then} for then in opens), *tried)

@@ -190,7 +190,7 @@ class Pins:
             return PinRefused(rules.TRIES - 1, 0)
         now = self._ctx.clock.real_now()
         if agent.pin_locked_until is not None and agent.pin_locked_until > now:
-            return self._refused(agent.pin_failures, agent.pin_locked_until)
+            return self._refused(agent.pin_failures, agent.pin_locked_until, too_soon=True)
         if agent.pin_hash != tried.pin_hash:
             # Changed while it was checked: nothing is said about the guess, so it costs no try.
             return PinRefused(max(0, rules.TRIES - 1 - agent.pin_failures), 0)
@@ -204,11 +204,11 @@ class Pins:
             self._ctx.audit(session, agent.code, "agent.pin_locked", agent.code, f"{agent.pin_failures} wrong tries")
         return self._refused(agent.pin_failures, agent.pin_locked_until)
 
-    def _refused(self, failures: int, until: datetime | None) -> PinRefused | Locked:
+    def _refused(self, failures: int, until: datetime | None, *, too_soon: bool = False) -> PinRefused | Locked:
         if failures >= rules.TRIES and until is not None:
             return Locked(until, self._seconds_to(until))
         wait_s = self._seconds_to(until) if until is not None else 0
-        return PinRefused(max(0, rules.TRIES - failures), wait_s)
+        return PinRefused(max(0, rules.TRIES - failures), wait_s, too_soon)
 
     def _seconds_to(self, until: datetime) -> int:
         return max(0, math.ceil((until - self._ctx.clock.real_now()).total_seconds()))
@@ -220,7 +220,7 @@ class Pins:
         until = datetime.fromisoformat(did["until"]) if did["until"] else None
         if until is not None and did["locked"]:
             return Locked(until, self._seconds_to(until))
-        return PinRefused(did["tries"], did["wait"])
+        return PinRefused(did["tries"], did["wait"], bool(did.get("too_soon")))
 
     def _verify(self, hashed: str, pin: str) -> bool:
         try:
@@ -233,7 +233,7 @@ def _as_did(tried: AgentSession | PinRefused | Locked) -> Mapping[str, Any]:
     match tried:
         case AgentSession(agent_id, code, name, currency, must_change_pin):
             return {"agent": [agent_id, code, name, currency, must_change_pin]}
-        case PinRefused(tries, wait_s):
-            return {"locked": False, "tries": tries, "wait": wait_s, "until": None}
+        case PinRefused(tries, wait_s, too_soon):
+            return {"locked": False, "tries": tries, "wait": wait_s, "until": None, "too_soon": too_soon}
         case Locked(until):
             return {"locked": True, "until": until.isoformat()}

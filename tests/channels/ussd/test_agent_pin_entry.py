@@ -67,6 +67,18 @@ def test_a_wrong_pin_leads_back_to_the_pin_and_the_right_one_on(trade: Trade) ->
     assert failures(trade) == 0
 
 
+def test_a_pin_typed_too_soon_is_not_called_wrong(trade: Trade) -> None:
+    """Nobody looked at it: an agent who now has the right one must not think that it is wrong, too."""
+    call = at_the_pin(trade)
+    call.types(WRONG)
+    wrong = said("Wrong PIN. Wait {time} before you try again. Tries left: {count}.", time="15 s", count="3")
+    assert wrong in call.types(WRONG)
+    assert said("Wait {time} before you try again. Tries left: {count}.", time="15 s", count="3") in call.types(PIN)
+    assert wrong not in call.screen
+    trade.clock.advance(seconds=15)
+    assert said("Sell to which account? Type its 10 digits.") in call.types(PIN)
+
+
 def test_what_is_no_pin_costs_no_try_and_0_leads_home(trade: Trade) -> None:
     call = at_the_pin(trade)
     for typed in ("12", "abcd", "1234567", "", "12 34"):

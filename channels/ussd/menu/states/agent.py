@@ -54,6 +54,10 @@ class Pin(_Typed):
             return Screen((line(sentence, time=wait(int(tried["wait"]))),), ended=True)
         if tried.get("refused") == "pin_wrong":
             return Screen((_wrong(int(tried["tries"]), int(tried["wait"])), asked))
+        if tried.get("refused") == "pin_too_soon":
+            # Nothing about what was typed: it may have been the right one.
+            sentence = N_("Wait {time} before you try again. Tries left: {count}.")
+            return Screen((line(sentence, time=wait(int(tried["wait"])), count=str(tried["tries"])), asked))
         return Screen((asked,))
 
     def answer(self, ctx: Context, said: Said) -> Step:
