@@ -13,6 +13,7 @@ from core.cases.tables import CaseRow
 from core.db import Database
 from core.kernel.clock import FixedClock
 from core.kernel.money import Money
+from core.notices.tables import NoticeRow
 from core.outbox import Dead, Done
 from core.prepaid.errors import BadKey, NotProvisioned, PriceRefused
 from core.prepaid.tables import KeypadMeterRow
@@ -62,6 +63,22 @@ def test_the_text_has_the_token_in_threes_the_days_and_the_account(shop: Shop) -
     assert "2" in text.body.replace(token, "")
     assert "100 000 00" in text.body
     assert (text.recipient, text.segments, text.payment_id) == (shop.home.phone, 1, shop.issues()[0].payment_id)
+
+
+def test_a_receipt_names_no_credit_that_the_token_uses_up(shop: Shop) -> None:
+    def receipt() -> str:
+        with shop.db.read() as session:
+            kind = select(NoticeRow.body).where(NoticeRow.kind == "payment.receipt").order_by(NoticeRow.id.desc())
+            return str(session.scalars(kind.limit(1)).one())
+
+    shop.pays(francs(1_000))
+    shop.works()
+    assert "1 000 FC" in receipt()
+    assert shop.home.meter.id not in receipt(), "too little for a day: it is credit"
+    shop.pays(francs(4_700))
+    assert shop.home.meter.id in receipt()
+    assert "4 700 FC" in receipt()
+    assert "5 700 FC" not in receipt()
 
 
 def test_the_same_cause_again_issues_nothing(shop: Shop) -> None:
