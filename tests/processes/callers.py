@@ -31,6 +31,8 @@ CODE = "*123#"
 NETWORK = "63001"
 # Behind these something has been done that is done anew when the way there is typed again, or is said otherwise.
 NOT_TWICE = frozenset({"language", "agent.proof", "agent.taken_back", "agent.repeat_pin"})
+# What was done here ended the session, and its END stands in the database.
+END_IS_KEPT = frozenset({"pay.begun", "agent.sold", "report.done"})
 KEY = re.compile(r"^(\d{1,2})\. ", re.MULTILINE)
 _GATEWAY = AfricasTalkingUssd()
 
@@ -128,10 +130,11 @@ class Wires:
         status, _ = self._exchange(0, self._request(0, session, phone, fields, "/end"))
         assert status == 200, status
 
-    def lose(self, door: int, session: str, phone: str, transcript: str) -> None:
-        """Send a request and hang up before the answer."""
-        with self._connect(door) as wire:
-            wire.sendall(self._request(door, session, phone, {"text": transcript}))
+    def lose(self, door: int, session: str, phone: str, transcript: str) -> socket.socket:
+        """Send a request whose answer nobody reads."""
+        wire = self._connect(door)
+        wire.sendall(self._request(door, session, phone, {"text": transcript}))
+        return wire
 
     def _exchange(self, door: int, request: bytes) -> tuple[int, bytes]:
         """Status and body. A connection that was closed while idle is made again: one more copy, at worst."""
@@ -216,12 +219,15 @@ class Caller:
         is_guarded: Callable[[str], bool],
         fitting: Callable[[str], str | None],
         forget_resume: Callable[[Person], None],
+        patient: bool,
     ) -> None:
         """`is_guarded`: whether typed-ahead digits stop at this state. `fitting`: what a state without keys asks for.
-        `forget_resume`: both sides forget the payment that waited for its confirmation."""
+        `forget_resume`: both sides forget the payment that waited for its confirmation. `patient`: a lost answer is
+        waited for, so that its request is not carried out after Redis was emptied, when it would be news."""
         self.person, self.double = person, double
         self._wires, self._clean, self._pool = wires, clean, pool
         self._is_guarded, self._fitting, self._forget_resume = is_guarded, fitting, forget_resume
+        self._patient = patient
         self._shaken = False
         self.asked_again = 0
         self._door = 0
@@ -245,7 +251,9 @@ class Caller:
     def play(self, move: Move) -> None:
         """One round."""
         call = self.call
-        if call is None or move.what == "redial" or (call.now.ended and move.what == "reply"):
+        if call is not None and call.forgotten and call.now.ended:
+            self._end_again(call)
+        elif call is None or move.what == "redial" or (call.now.ended and move.what == "reply"):
             self.dial("", move)
         elif move.what == "reply":
             self._reply(call, move)
@@ -264,7 +272,8 @@ class Caller:
         starred = any("*" in key for key in call.keys[1:])
         resumed = len(self.calls) > 1 and not call.keys[0]
         states = [seen.state for seen in call.clean]
-        if starred or resumed or call.now.ended or NOT_TWICE.intersection(states) or states.count("agent.pin") > 1:
+        ended = call.now.ended and call.now.state not in END_IS_KEPT
+        if starred or resumed or ended or NOT_TWICE.intersection(states) or states.count("agent.pin") > 1:
             self.call = None
 
     # -- what happens to a call
@@ -304,8 +313,9 @@ class Caller:
     def _deliver(self, call: Call, move: Move, expected: Seen) -> None:
         """The newest transcript, with its copies, and old ones at the same moment."""
         door = self._next_door()
-        if move.lost:
-            self._wires.lose(door, call.session, self.person.phone, call.own)
+        lost = self._wires.lose(door, call.session, self.person.phone, call.own) if move.lost else None
+        if lost and not self._patient:
+            lost.close()
         elsewhere: list[tuple[Seen, str, Future[str]]] = []
         for n in range(move.together):
             elsewhere.append((expected, call.own, self._post_elsewhere(call, call.own, door + n + 1)))
@@ -317,6 +327,9 @@ class Caller:
             self._same(call, transcript, future.result(), answer)
         for n in range(move.later):
             self._same(call, call.own, self._post(call, call.own, door + 1 + n), expected)
+        if lost and self._patient:
+            _answer(lost)
+            lost.close()
 
     def _find_again(self, call: Call) -> None:
         """Redis was emptied before this request, or while it runs. What was asked for may be asked again: then the
@@ -324,11 +337,15 @@ class Caller:
         call.forgotten = False
         expected = call.now
         got = self.person.neutral(self._post(call, call.own, self._next_door()))
+        # The first of them is where the replies of a transcript stop to be taken.
+        back = next((n for n, seen in enumerate(call.clean[:-1]) if self._is_guarded(seen.state)), None)
         if got == expected.text:
+            if back is not None and got == call.clean[back].text:
+                # Two steps that ask in the same words, as for a PIN: which of them this is, only the next reply tells.
+                self.story.append("hangs up")
+                self.call = None
             return
-        guards = [n for n, seen in enumerate(call.clean[:-1]) if self._is_guarded(seen.state)]
-        assert guards, self._wrong(call, call.own, got, expected.text)
-        back = guards[0]
+        assert back is not None, self._wrong(call, call.own, got, expected.text)
         # Drawn without the line that answers a wrong key: the replies after it were not looked at.
         assert got == call.clean[back].text, self._wrong(call, call.own, got, call.clean[back].text)
         self.story.append(f"is asked again: {got!r}")
@@ -336,6 +353,12 @@ class Caller:
         for key, seen in zip(call.keys[back + 1 :], call.clean[back + 1 :], strict=True):
             call.own = joined(call.own, self.person.types(key))
             self._same(call, call.own, self._post(call, call.own, self._next_door()), seen)
+
+    def _end_again(self, call: Call) -> None:
+        """The END once more, from every process, though Redis knows nothing of it; then the phone is put down."""
+        for door in range(self._wires.count):
+            self._same(call, call.own, self._post(call, call.own, door), call.now)
+        self.call = None
 
     def _disturb(self, call: Call, move: Move) -> None:
         """Something comes that must change nothing."""
