@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from admin.case_words import CASE_NAMES, CASE_STATES
+from admin.notice_words import NOTICES
 from admin.short_code_words import DIAL_STATES, EVIDENCE, LANGUAGE_NAMES
 from core.i18n import N_
 
@@ -324,22 +325,7 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
         "reference": N_("our reference"),
         "name": N_("name"),
     },
-    "notice": {
-        "invoice.sent": N_("invoice"),
-        "dunning.reminder": N_("reminder"),
-        "dunning.warning": N_("warning with the date"),
-        "dunning.announcement": N_("announcement of the cut"),
-        "payment.receipt": N_("receipt"),
-        "payment.receipt_credit": N_("receipt"),
-        "payment.receipt_payer": N_("receipt for the payer"),
-        "payment.failed": N_("payment failed"),
-        "payment.pending_long": N_("payment still pending"),
-        "link.asked": N_("a phone asks to be linked"),
-        "link.confirmed": N_("phone linked"),
-        "link.payer": N_("phone linked"),
-        "supply.off": N_("supply off"),
-        "supply.on": N_("supply on"),
-    },
+    "notice": NOTICES,
     "step": {
         "sent": N_("invoice sent"),
         "reminder": N_("reminder"),
@@ -356,6 +342,8 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
         "notice.send": N_("send a message"),
         "sms.answer": N_("answer a message"),
         "document.receipt": N_("make a receipt"),
+        "prepaid.token": N_("make a token"),
+        "prepaid.short": N_("tell the office of an account below zero"),
         "schedule.run": N_("scheduled work"),
     },
     "language": LANGUAGE_NAMES,
