@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -268,3 +269,18 @@ def test_the_whole_house_reports_at_once(world: World) -> None:
     assert len(numbers) == 4
     with world.db.read() as session:
         assert session.scalar(select(func.count()).select_from(CaseNoteRow)) == 4
+
+
+def test_a_phone_without_an_account_reports_at_once(world: World) -> None:
+    """No row of a contract keeps them apart: the phone's name is locked."""
+    together = threading.Barrier(3)
+
+    def go(phone: str, n: int) -> str:
+        together.wait(timeout=30)
+        return world.report("outage", turn=f"{phone}-{n}", phone=phone)
+
+    with ThreadPoolExecutor(3) as pool:
+        for phone in (f"+24381555{n:04d}" for n in range(4)):
+            numbers = [done.result(timeout=60) for done in [pool.submit(go, phone, n) for n in range(3)]]
+            assert len(set(numbers)) == 1
+    assert world.count() == 4
