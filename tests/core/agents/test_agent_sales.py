@@ -88,6 +88,16 @@ def test_without_a_confirmed_phone_nobody_is_told(kiosk: Kiosk) -> None:
     assert kiosk.agents.last_sales(agent)[0].proofs_left == 3
 
 
+def test_whoever_only_pays_for_the_account_gets_no_proof_and_none_is_promised(kiosk: Kiosk) -> None:
+    agent, home = kiosk.open(bought=francs(50_000)), kiosk.customer()
+    with kiosk.db.begin() as session:
+        session.execute(update(PhoneLinkRow).values(role="payer"))
+    assert not kiosk.agents.quote_sale(agent, home.account_number, francs(5_000)).customer_told
+    sale = kiosk.agents.sell(agent, home.account_number, francs(5_000), "turn", END)
+    assert kiosk.told() == []
+    assert refused(lambda: kiosk.agents.resend_proof(agent, sale.code)).code == "no_phone"
+
+
 def test_the_same_turn_again_is_the_same_sale(kiosk: Kiosk) -> None:
     agent = kiosk.open(bought=francs(50_000))
     home = kiosk.customer()
@@ -192,6 +202,22 @@ def test_another_sim_holds_large_sales(kiosk: Kiosk) -> None:
     kiosk.agents.sell(agent, home.account_number, francs(100_000), "two", END)
     kiosk.clock.advance(hours=24)
     kiosk.agents.sell(agent, home.account_number, francs(300_000), "one", END)
+
+
+def test_another_sim_holds_a_large_sale_in_pieces(kiosk: Kiosk) -> None:
+    agent = kiosk.open(bought=francs(1_000_000))
+    kiosk.agents.sell(agent, kiosk.customer().account_number, francs(190_000), "before", END)
+    kiosk.clock.advance(minutes=1)
+    kiosk.sim_changed(PHONE)
+    kiosk.agents.sell(agent, kiosk.customer().account_number, francs(150_000), "one", END)
+    home = kiosk.customer()
+    held = refused(lambda: kiosk.agents.sell(agent, home.account_number, francs(60_000), "two", END))
+    assert (held.code, held.amount) == ("sim_hold", francs(50_000))
+    # In Kinshasa it is another day by then, and the same SIM.
+    kiosk.clock.advance(hours=20)
+    assert refused(lambda: kiosk.agents.quote_sale(agent, home.account_number, francs(60_000))).code == "sim_hold"
+    kiosk.clock.advance(hours=4)
+    kiosk.agents.sell(agent, home.account_number, francs(60_000), "two", END)
 
 
 def test_the_floor_follows_the_credit_limit(kiosk: Kiosk) -> None:
