@@ -24,6 +24,7 @@ from core.notices.tables import NoticeRow
 from core.services.billing import Billing
 from core.services.cases import Cases, open_from_sms
 from core.services.customers import Customers
+from core.supply.tables import MeterDesiredRow
 from tests import town
 
 STRANGER = "+243815559999"
@@ -147,6 +148,17 @@ def test_a_dispute_holds_the_cut_of_its_bill_once(world: World) -> None:
         assert session.scalars(select(HoldRow)).one().until_at == world.clock.now()
     world.clock.advance(days=2)
     assert world.did("dispute", bill=True)["held_to"] is None, "the policy lets one count"
+
+
+def test_a_dispute_promises_no_day_where_supply_is_off(world: World) -> None:
+    with world.db.begin() as session:
+        off = MeterDesiredRow(meter_id=world.home.meter.id, version=2, supply="off", reason="safety", set_by="test")
+        off.set_at = world.clock.now()
+        session.add(off)
+    assert world.did("dispute", bill=True)["held_to"] is None
+    with world.db.read() as session:
+        hold = session.scalars(select(HoldRow)).one()
+    assert hold.until_at == world.clock.now() + timedelta(days=30), "it is held all the same"
 
 
 def test_a_text_is_filed_once_and_texts_of_a_day_are_one_case(world: World) -> None:
