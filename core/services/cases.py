@@ -315,7 +315,7 @@ def _hold(session: Session, clock: Clock, case: CaseRow) -> date | None:
     """Keep the cut away from a disputed invoice; the day it may come again.
 
     None where the policy allows no further, and where supply is wanted off already: no day can be promised then. The
-    hold keeps off all the same whatever else would follow from that bill.
+    hold stands all the same.
     """
     if case.kind != "dispute" or case.contract_id is None or case.invoice_id is None:
         return None

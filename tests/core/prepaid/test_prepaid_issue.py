@@ -20,6 +20,8 @@ from core.prepaid.tables import KeypadMeterRow
 from core.sealing import Sealer
 from core.services.customers import Customers
 from core.services.prepaid import Keypad
+from core.settlement import post
+from core.settlement.events import Event, RefundFailed, RefundOwed, RefundPaid, RefundReturned
 from core.settlement.prepaid import NO_CREDIT
 from core.supply.tables import MeterDesiredRow, RelayCommandRow
 from tests.core.prepaid.shop import A_DAY, CODE, KEY, Device, Shop
@@ -249,6 +251,28 @@ def test_a_reversal_before_the_token_was_made_leaves_nothing_to_issue(shop: Shop
     shop.reverses(shop.pays(francs(3_000)))
     assert shop.works() == [Done("not enough for one unit")]
     assert (shop.prepaid.short(), shop.short_cases()) == ([], [])
+
+
+@pytest.mark.parametrize("back", [RefundFailed, RefundReturned])
+def test_a_refund_that_came_back_does_not_become_tokens_by_itself(
+    db: Database, clock: FixedClock, back: type[RefundFailed | RefundReturned]
+) -> None:
+    shop = Shop.opened(db, clock)
+    payment, money = shop.pays(francs(3_000)), francs(3_000)
+    shop.works()
+    events: list[Event] = [RefundOwed(key="r", contract_id=shop.contract_id, amount=money)]
+    if back is RefundReturned:
+        events.append(RefundPaid(key="r:paid", contract_id=shop.contract_id, wallet="vodacom", amount=money))
+    events.append(back(key="r:back", payment_id=payment, wallet="vodacom", contract_id=shop.contract_id, amount=money))
+    for one in events:
+        with shop.db.begin() as session:
+            post(session, one, clock=clock)
+        if one is events[0]:
+            shop.prepaid.provision(shop.home.meter.id, PLAIN)
+    assert (shop.works(), shop.credit(), shop.issues()) == ([], money, []), "it can be refunded again"
+    assert shop.prepaid.take_up(shop.home.account_number), "or the office gives it as tokens"
+    assert shop.works() == [Done("2 day")]
+    check(shop)
 
 
 def test_a_radio_meter_gets_supply_and_no_token(clean_db: Database, clock: FixedClock) -> None:
