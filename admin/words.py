@@ -321,6 +321,8 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
         "meter": N_("meter"),
         "receipt": N_("receipt"),
         "code": N_("verification code"),
+        "sale": N_("agent's sale"),
+        "case": N_("case"),
         "operator": N_("operator's transaction"),
         "reference": N_("our reference"),
         "name": N_("name"),

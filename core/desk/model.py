@@ -278,7 +278,8 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """Money that arrived. `allocations`: invoice number and amount; the rest went to credit or suspense."""
+    """Money that arrived. `allocations`: invoice number and amount; the rest went to credit or suspense. `sold_by`: the
+    agent who took it, whose code of the sale is the transaction's id."""
 
     kind: ClassVar[str] = "paid"
     at: datetime
@@ -297,6 +298,7 @@ class Paid:
     found_by: str
     allocations: tuple[tuple[str, Money], ...]
     to_credit: Money | None
+    sold_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
