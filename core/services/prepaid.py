@@ -19,14 +19,14 @@ from core import outbox
 from core.customers.tables import ContractRow, MeterRow, SiteRow
 from core.db import Database
 from core.i18n import DEFAULT_LANGUAGE, N_, translate
-from core.kernel.clock import Clock, local_date
+from core.kernel.clock import Clock, day_begins, local_date
 from core.kernel.digits import grouped
 from core.kernel.money import Money
 from core.ledger import queries as ledger
 from core.ledger.model import credit
 from core.ledger.tables import AccountRow
 from core.notices.staging import stage_notice
-from core.outbox import Dead, Done, Outcome
+from core.outbox import Dead, Done, Later, Outcome
 from core.payments.tables import AttemptRow, PaymentRow
 from core.prepaid import queries, rules
 from core.prepaid.errors import NoPrice, NoToken, NotProvisioned, PriceRefused
@@ -88,12 +88,15 @@ class Prepaid:
     def issue(self, contract_id: int, cause: str, payment_id: str | None = None) -> Outcome:
         """Turn a contract's credit into tokens for its keypad meter, once for `cause` (the key of the event).
 
-        Done when there is nothing to issue: issued before, by somebody else, or not enough for one unit. Dead with the
-        reason where a person has to mend something first: the credit stays. Raises NotRecorded.
+        Done when there is nothing to issue: issued before, by somebody else, or not enough for one unit. Later where
+        the first price is still to come. Dead with the reason where a person has to mend something first: the credit
+        stays. Raises NotRecorded.
         """
         try:
             with self._db.begin() as session:
                 done = self._issue(session, contract_id, cause, payment_id)
+        except NoPrice as error:
+            return Later(error.from_at, str(error)) if error.from_at else Dead(str(error))
         except NoToken as error:
             return Dead(str(error))
         return Done(done)
@@ -127,7 +130,7 @@ class Prepaid:
     ) -> Price:
         """A new version of what a unit costs, tax included. Raises PriceRefused for a day that is over.
 
-        The first price of a unit takes up the credit that waited for one.
+        The earliest price of a unit takes up the credit that waited for one, on its first day at the site.
         """
         if each.minor <= 0 or not 0 <= tax_basis_points <= 10_000:
             raise PriceRefused(f"{each} a {unit} with {tax_basis_points} basis points of tax is no price")
@@ -147,10 +150,13 @@ class Prepaid:
                 made_at=now,
                 made_by=by,
             )
+            earliest = queries.first_day(session, unit, each.currency)
             session.add(row)
             session.flush()
-            if version == 1:
-                self._stage_waiting(session, "priced", ContractRow.currency == each.currency)
+            if earliest is None or valid_from < earliest:
+                counts = select(KeypadMeterRow.meter_id).where(KeypadMeterRow.unit == unit)
+                of_price = (ContractRow.currency == each.currency, ContractRow.meter_id.in_(counts))
+                self._stage_waiting(session, "priced", *of_price, first_day=valid_from)
             return queries.as_price(row)
 
     def take_up(self, account_number: str) -> bool:
@@ -230,7 +236,11 @@ class Prepaid:
         day = local_date(self._clock.now(), zone)
         price = queries.price_on(session, keypad.unit, contract.currency, day)
         if price is None:
-            raise NoPrice(f"no price of a {keypad.unit} in {contract.currency} is in force on {day}")
+            first = queries.first_day(session, keypad.unit, contract.currency)
+            raise NoPrice(
+                f"no price of a {keypad.unit} in {contract.currency} is in force on {day}",
+                day_begins(first, zone) if first else None,
+            )
         device = Device(keypad.count, keypad.restricted, secret, keypad.starting_code)
         return _Job(contract, zone, keypad, maker, device, price)
 
@@ -327,12 +337,16 @@ class Prepaid:
         # A token opens one meter only: on a phone that may be another's by now it is worth nothing.
         return (known[0].phone, known[0].language, known[0].customer_id) if known else None
 
-    def _stage_waiting(self, session: Session, why: str, *which: ColumnElement[bool]) -> int:
-        """Credit that waits on these contracts for something that is there now: staged under a cause of its own."""
+    def _stage_waiting(
+        self, session: Session, why: str, *which: ColumnElement[bool], first_day: date | None = None
+    ) -> int:
+        """Credit that waits on these contracts for something that is there now, or from `first_day` at their sites on:
+        staged under a cause of its own."""
         cause = f"{why}:{self._clock.real_now():%Y%m%d%H%M%S%f}"
         waiting = (
-            select(ContractRow.id)
+            select(ContractRow.id, SiteRow.time_zone)
             .join(MeterRow, MeterRow.id == ContractRow.meter_id)
+            .join(SiteRow, SiteRow.id == ContractRow.site_id)
             .join(
                 AccountRow,
                 and_(
@@ -345,8 +359,8 @@ class Prepaid:
             .where(AccountRow.balance_minor > 0, *which)
             .order_by(ContractRow.id)
         )
-        ids = list(session.scalars(waiting))
-        for contract_id in ids:
+        found = session.execute(waiting).all()
+        for contract_id, zone in found:
             of_one = f"{cause}:{contract_id}"
             outbox.stage(
                 session,
@@ -354,8 +368,9 @@ class Prepaid:
                 key=f"prepaid:{of_one}",
                 body={"contract_id": contract_id, "cause": of_one, "payment_id": None},
                 clock=self._clock,
+                business_at=day_begins(first_day, zone) if first_day else None,
             )
-        return len(ids)
+        return len(found)
 
 
 def _purpose(meter_id: str) -> str:

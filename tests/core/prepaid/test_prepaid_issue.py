@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from sqlalchemy import select, update
@@ -14,7 +14,7 @@ from core.db import Database
 from core.kernel.clock import FixedClock
 from core.kernel.money import Money
 from core.notices.tables import NoticeRow
-from core.outbox import Dead, Done
+from core.outbox import Dead, Done, Later
 from core.prepaid.errors import BadKey, NotProvisioned, PriceRefused
 from core.prepaid.tables import KeypadMeterRow
 from core.sealing import Sealer
@@ -184,6 +184,29 @@ def test_the_first_price_takes_up_what_waited(clean_db: Database, clock: FixedCl
     assert "no price of a day in CDF" in dead.why
     shop.prepaid.set_price("day", A_DAY, tax_basis_points=0, valid_from=date(2026, 3, 10), by="test")
     assert shop.works() == [Done("2 day")]
+
+
+def test_what_waits_for_a_price_to_come_is_taken_up_on_its_first_day_at_the_site(
+    clean_db: Database, clock: FixedClock
+) -> None:
+    shop = Shop.opened(clean_db, clock, keypad=PLAIN, price=None)
+    shop.pays(francs(3_000))
+    assert isinstance(shop.works()[0], Dead)
+    shop.prepaid.set_price("day", francs(3_000), tax_basis_points=0, valid_from=date(2026, 3, 20), by="test")
+    shop.pays(francs(1_500))
+    begins = datetime(2026, 3, 19, 23, 0, tzinfo=UTC)
+    (later,) = shop.works()
+    assert isinstance(later, Later)
+    assert later.business_at == begins, "midnight in Kinshasa"
+    shop.clock.advance(hours=1)
+    assert shop.works() == []
+    # A price that begins sooner is what they wait for now.
+    shop.prepaid.set_price("day", A_DAY, tax_basis_points=0, valid_from=date(2026, 3, 15), by="test")
+    shop.clock.advance(days=5)
+    assert shop.works() == [Done("3 day")]
+    shop.clock.advance(days=5)
+    assert set(shop.works()) == {Done("not enough for one unit")}
+    check(shop)
 
 
 def test_a_price_counts_from_its_day_on_and_not_before(shop: Shop) -> None:
