@@ -19,6 +19,7 @@ from core import outbox
 from core.customers.tables import ContractRow, MeterRow, SiteRow
 from core.db import Database
 from core.i18n import DEFAULT_LANGUAGE, N_, translate
+from core.i18n import day as day_text
 from core.kernel.clock import Clock, day_begins, local_date
 from core.kernel.digits import grouped
 from core.kernel.money import Money
@@ -42,6 +43,14 @@ from core.settlement.events import TokenIssued
 from core.settlement.prepaid import KEYPADS
 
 _SHORT = N_("The operator took payment {receipt} back after its tokens had left. Credit of the account: {credit}.")
+_UNTOLD_DAYS = N_(
+    "Tokens for {quantity} days were made on {date} and nobody could be told: no phone is known for this account. They "
+    "stand in the customer's story: read them out, and link a phone."
+)
+_UNTOLD_KWH = N_(
+    "Tokens for {quantity} kWh were made on {date} and nobody could be told: no phone is known for this account. They "
+    "stand in the customer's story: read them out, and link a phone."
+)
 # How many issues of a contract are shown.
 _SHOWN = 10
 
@@ -299,9 +308,13 @@ class Prepaid:
         session.flush()
 
     def _tell(self, session: Session, job: _Job, row: PrepaidIssueRow) -> None:
-        """The holder's phone gets the tokens; where none is known and fresh, whoever paid. The menu shows them too."""
+        """The holder's phone gets the tokens; where none is known and fresh, whoever paid. The menu shows them too.
+
+        Where there is nobody, the office gets a case: somebody paid and has nothing in hand.
+        """
         to = self._addressee(session, job.contract, row.payment_id)
         if to is None:
+            self._ask_office(session, job, row)
             return
         phone, language, customer_id = to
         tokens = [grouped(token) for token in row.tokens.split()]
@@ -323,6 +336,17 @@ class Prepaid:
             contract_id=job.contract.id,
             payment_id=row.payment_id,
         )
+
+    def _ask_office(self, session: Session, job: _Job, row: PrepaidIssueRow) -> None:
+        # The digits stay out of it: a case is read by more people than a customer's story.
+        body = translate(
+            _UNTOLD_DAYS if row.unit == "day" else _UNTOLD_KWH,
+            DEFAULT_LANGUAGE,
+            quantity=str(row.quantity),
+            date=day_text(local_date(row.issued_at, job.zone)),
+        )
+        report = Report("other", "staff", f"prepaid_untold:{row.id}", "system", contract_id=row.contract_id, body=body)
+        open_case(session, clock=self._clock, report=report, tell=False, join=False)
 
     def _addressee(
         self, session: Session, contract: ContractRow, payment_id: str | None

@@ -7,11 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from core.cases.tables import CaseRow
+from core.customers.tables import PhoneLinkRow
 from core.db import Database
 from core.kernel.clock import FixedClock
+from core.kernel.digits import grouped
 from core.kernel.money import Money
 from core.notices.tables import NoticeRow
 from core.outbox import Dead, Done, Later
@@ -81,6 +83,32 @@ def test_a_receipt_names_no_credit_that_the_token_uses_up(shop: Shop) -> None:
     assert shop.home.meter.id in receipt()
     assert "4 700 FC" in receipt()
     assert "5 700 FC" not in receipt()
+
+
+def test_tokens_that_nobody_can_be_told_are_a_case_of_the_office(shop: Shop) -> None:
+    with shop.db.begin() as session:
+        session.execute(delete(PhoneLinkRow))
+    for _ in range(2):
+        payment = shop.pays(francs(3_000))
+        shop.works()
+        assert shop.prepaid.issue(shop.contract_id, f"payment:{payment}", payment) == Done("issued before")
+    with shop.db.read() as session:
+        cases = session.scalars(select(CaseRow).order_by(CaseRow.id)).all()
+    assert [(case.contract_id, case.phone, case.opened_by) for case in cases] == [
+        (shop.contract_id, None, "system")
+    ] * 2
+    assert "10/03/2026" in cases[0].body
+    for issue in shop.issues():
+        assert not any(token in case.body or grouped(token) in case.body for token in issue.tokens for case in cases)
+    assert shop.texts() == []
+    check(shop)
+
+
+def test_whoever_is_told_leaves_no_case(shop: Shop) -> None:
+    shop.pays(francs(3_000))
+    shop.works()
+    with shop.db.read() as session:
+        assert session.scalars(select(CaseRow)).all() == []
 
 
 def test_the_same_cause_again_issues_nothing(shop: Shop) -> None:
