@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import String, and_, case, cast, exists, false, func, literal, or_, select
+from sqlalchemy import String, and_, case, cast, exists, false, func, literal, or_, select, true
 from sqlalchemy.orm import Session
 
 from core.agents.model import (
@@ -173,9 +173,28 @@ def sale_of_turn(session: Session, turn_key: str) -> tuple[AgentSaleRow, Sale] |
 
 
 def sales_of(agent_id: int, *, limit: int) -> Any:
-    """Newest first: a row, its receipt and its account, as `sale_view` takes them. Uses ix_agent_sale_agent_id."""
+    """Newest first: a row, its receipt and its account, as `sale_view` takes them; then whether the agent is active,
+    and a one-time PIN's mark. An agent without sales has one line without a sale. Uses ix_agent_sale_agent_id."""
     newest_first = (AgentSaleRow.day.desc(), AgentSaleRow.id.desc())
-    return _sales().where(AgentSaleRow.agent_id == agent_id).order_by(*newest_first).limit(limit)
+    mine = AgentSaleRow.agent_id == agent_id
+    newest = select(AgentSaleRow.id).where(mine).order_by(*newest_first).limit(limit).subquery()
+    return (
+        select(
+            AgentSaleRow,
+            PaymentRow.receipt_number,
+            ContractRow.account_number,
+            AgentRow.active,
+            OneTimePinRow.agent_id.label("one_time"),
+        )
+        .select_from(AgentRow)
+        .outerjoin(OneTimePinRow, OneTimePinRow.agent_id == AgentRow.id)
+        .outerjoin(newest, true())
+        .outerjoin(AgentSaleRow, AgentSaleRow.id == newest.c.id)
+        .outerjoin(PaymentRow, PaymentRow.id == AgentSaleRow.payment_id)
+        .outerjoin(ContractRow, ContractRow.id == AgentSaleRow.contract_id)
+        .where(AgentRow.id == agent_id)
+        .order_by(*newest_first)
+    )
 
 
 def proof_key() -> Any:

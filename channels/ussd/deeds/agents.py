@@ -131,7 +131,7 @@ class _Deeds:
             return _refused(error)
 
     def _float(self, agent_id: int) -> Mapping[str, Any]:
-        seen = self._agents.float_of(agent_id)
+        seen = self._agents.float_of(agent_id, by_agent=True)
         return {
             "balance": seen.balance.minor,
             "free": seen.available.minor,
@@ -142,7 +142,7 @@ class _Deeds:
         }
 
     def _sales(self, agent_id: int) -> Mapping[str, Any]:
-        return {"sales": [_listed(sale) for sale in self._agents.last_sales(agent_id, LAST_SALES)]}
+        return {"sales": [_listed(sale) for sale in self._agents.last_sales(agent_id, LAST_SALES, by_agent=True)]}
 
     def _cash(self, agent_id: int) -> Mapping[str, Any]:
         waiting = self._agents.open_cash(agent_id)

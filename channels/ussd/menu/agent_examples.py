@@ -31,9 +31,9 @@ _SALE = (
 _REFUSED: Mapping[str, tuple[str, ...]] = {
     "agent.confirm": _SALE,
     "agent.sold": _SALE,
-    "agent.sales": ("not_active",),
+    "agent.sales": _ANYBODY,
     "agent.proof": (*_ANYBODY, "sale_unknown", "proofs_used_up", "no_phone"),
-    "agent.float": ("not_active",),
+    "agent.float": _ANYBODY,
     "agent.cash": ("not_active",),
     "agent.offered": (*_ANYBODY, "currency_differs", "amount_not_whole", "above_limit", "hand_over_open", "same_key"),
     "agent.taken_back": ("hand_over_unknown", "hand_over_ended", "hand_over_expired"),

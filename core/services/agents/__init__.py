@@ -122,9 +122,12 @@ class Agents:
         """
         return sales.sell(self._ctx, agent_id, account_number, amount, turn_key, end_text, again=again)
 
-    def last_sales(self, agent_id: int, n: int = 5) -> list[Sale]:
-        """Newest first, each with what is known of its proof. One read."""
-        return sales.last_sales(self._ctx, agent_id, n)
+    def last_sales(self, agent_id: int, n: int = 5, *, by_agent: bool = False) -> list[Sale]:
+        """Newest first, each with what is known of its proof. One read. `by_agent`: the agent asks, not the office.
+
+        Raises AgentRefused with `by_agent`: not_active, pin_must_change.
+        """
+        return sales.last_sales(self._ctx, agent_id, n, by_agent=by_agent)
 
     def resend_proof(self, agent_id: int, sale_code: str, *, phone: str = "", turn_key: str | None = None) -> ProofSent:
         """The proof once more, to the account's confirmed phone; three times at most, and once for each `turn_key`.
@@ -147,10 +150,14 @@ class Agents:
 
     # -- the float ---------------------------------------------------------------------------------------------------
 
-    def float_of(self, agent_id: int) -> FloatView:
-        """Balance, what is left to sell, today's sales, commission not yet paid out. One read. Raises AgentRefused."""
+    def float_of(self, agent_id: int, *, by_agent: bool = False) -> FloatView:
+        """Balance, what is left to sell, today's sales, commission not yet paid out. One read. `by_agent`: the agent
+        asks, not the office.
+
+        Raises AgentRefused: not_active for nobody; with `by_agent` also for one switched off, and pin_must_change.
+        """
         with self._ctx.db.read() as session:
-            view = float_queries.float_view(session, agent_id, now=self._ctx.clock.now())
+            view = float_queries.float_view(session, agent_id, now=self._ctx.clock.now(), by_agent=by_agent)
         if view is None:
             raise AgentRefused("not_active")
         return view

@@ -8,16 +8,19 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, update
 
+from core.agents import rules
 from core.agents.errors import AgentRefused
 from core.agents.model import Limits
 from core.agents.tables import AgentRow, AgentSaleRow
 from core.customers.tables import ContractRow, PhoneLinkRow
+from core.kernel.errors import NotRecorded
 from core.kernel.money import Money
 from core.ledger.model import credit, receivable
 from core.ledger.queries import trial_balance
 from core.ledger.tables import AccountRow
 from core.outbox import OutboxRow
 from core.payments.tables import PaymentRow
+from core.services.agents import sales
 from core.settlement import effects
 from tests import town
 from tests.core.agents.kiosk import END, PHONE, Kiosk
@@ -323,4 +326,48 @@ def test_a_quote_is_two_reads_and_writes_nothing(kiosk: Kiosk) -> None:
     with statements_of(kiosk.db) as said:
         kiosk.agents.float_of(agent)
     assert selects(said) == 1
+    assert not any("transfer" in statement for statement in said), "no sum over all that was ever earned"
     assert kiosk.count(OutboxRow) == 0
+
+
+def test_a_code_that_was_drawn_before_is_drawn_again(kiosk: Kiosk, monkeypatch: pytest.MonkeyPatch) -> None:
+    agent, home = kiosk.open(bought=francs(50_000)), kiosk.customer()
+    codes = iter([*["11111110"] * 5, "22222220"])
+    monkeypatch.setattr(rules, "new_code", lambda _below: next(codes))
+    first = kiosk.agents.sell(agent, home.account_number, francs(1_000), "one", END)
+    second = kiosk.agents.sell(agent, home.account_number, francs(2_000), "two", END)
+    assert (first.code, second.code) == ("11111110", "22222220")
+
+
+def test_where_no_code_is_left_nothing_is_sold_and_the_turn_hears_so(
+    kiosk: Kiosk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent, home = kiosk.open(bought=francs(50_000)), kiosk.customer()
+    monkeypatch.setattr(rules, "new_code", lambda _below: "11111110")
+    kiosk.agents.sell(agent, home.account_number, francs(1_000), "one", END)
+    with pytest.raises(NotRecorded):
+        kiosk.agents.sell(agent, home.account_number, francs(2_000), "two", END)
+    assert kiosk.balance(agent) == francs(49_000)
+    kiosk.agents.offer_cash(agent, francs(1_000), "three", END)
+    # Two at once: both looked before either wrote.
+    monkeypatch.setattr(sales, "unused", lambda _session, _column, make: make())
+    with pytest.raises(NotRecorded):
+        kiosk.agents.sell(agent, home.account_number, francs(2_000), "two", END)
+    kiosk.check()
+
+
+def test_an_agent_who_is_off_sees_nothing_on_the_phone_and_the_office_still_does(kiosk: Kiosk) -> None:
+    agent, home = kiosk.open(bought=francs(50_000)), kiosk.customer()
+    assert kiosk.agents.last_sales(agent, by_agent=True) == []
+    kiosk.agents.sell(agent, home.account_number, francs(1_000), "one", END)
+    kiosk.agents.offer_cash(agent, francs(1_000), "two", END)
+    assert len(kiosk.agents.last_sales(agent, by_agent=True)) == 1
+    kiosk.agents.reset_pin(agent, "awa")
+    assert refused(lambda: kiosk.agents.float_of(agent, by_agent=True)).code == "pin_must_change"
+    assert refused(lambda: kiosk.agents.last_sales(agent, by_agent=True)).code == "pin_must_change"
+    kiosk.agents.set_active(agent, False, "awa")
+    assert refused(lambda: kiosk.agents.float_of(agent, by_agent=True)).code == "not_active"
+    assert refused(lambda: kiosk.agents.last_sales(agent, by_agent=True)).code == "not_active"
+    assert kiosk.agents.open_cash(agent) is None
+    assert kiosk.agents.float_of(agent).balance == francs(49_000)
+    assert len(kiosk.agents.last_sales(agent)) == 1
