@@ -397,7 +397,13 @@ class Wiring:
         from workers.jobs import schedule
 
         return schedule.runs(
-            self.billing, self.supply, self.reconciliation, self.agents, self.promises, self._check_ledger
+            self.billing,
+            self.supply,
+            self.reconciliation,
+            self.agents,
+            self.promises,
+            self._check_ledger,
+            lambda: self.turns.forget_deeds(self.clock.now()),
         )
 
     def _check_ledger(self) -> str:
