@@ -12,13 +12,17 @@ from core.kernel.money import Money
 
 @dataclass(frozen=True, slots=True)
 class AgentSession:
-    """The PIN was right. `must_change_pin`: the office made it; nothing but `change_pin` is allowed until it is."""
+    """The PIN was right. `must_change_pin`: the office made it; nothing but a change is allowed until it is.
+
+    `entry`: which PIN opened this, for `propose_pin`; nothing can be learned from it.
+    """
 
     agent_id: int
     code: str
     name: str
     currency: str
     must_change_pin: bool
+    entry: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

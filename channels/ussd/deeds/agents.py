@@ -51,12 +51,13 @@ class _Deeds:
                 return Done({"refused": why, "tries": tries, "wait": wait_s, "then": "agent.pin"})
             case Locked(_, wait_s):
                 return Done({"refused": "pin_locked", "wait": wait_s, "then": "agent.pin"})
-            case AgentSession(agent_id, code, name, currency, must_change):
+            case AgentSession(agent_id, code, name, currency, must_change, entry):
                 if must_change:
                     # Nothing but the change is opened: the session is nobody's.
-                    return Done({"must": True, "agent": agent_id, "then": "agent.new_pin"})
+                    return Done({"must": True, "agent": agent_id, "entry": entry, "then": "agent.new_pin"})
                 role = AgentRole(agent_id, code, name, currency)
-                return Done(self._seen(asked.values["then"], agent_id), agent=role)
+                then = asked.values["then"]
+                return Done({"entry": entry} if then == "agent.new_pin" else self._seen(then, agent_id), agent=role)
 
     def look(self, asked: Asked) -> Done:
         """What a screen shows, for somebody who has entered."""
@@ -105,9 +106,11 @@ class _Deeds:
 
     def new_pin(self, asked: Asked) -> Done:
         try:
-            self._agents.propose_pin(asked.values["agent"], asked.pin or "")
+            self._agents.propose_pin(asked.values["agent"], asked.pin or "", str(asked.values.get("entry", "")))
         except AgentRefused as error:
-            return Done({**_refused(error), "then": "agent.new_pin"})
+            # Another PIN helps only where it was the PIN that was refused.
+            then = "agent.new_pin" if error.code in ("pin_weak", "pin_same") else "agent.pin_changed"
+            return Done({**_refused(error), "then": then})
         return Done({})
 
     def repeat_pin(self, asked: Asked) -> Done:

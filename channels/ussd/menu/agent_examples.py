@@ -87,7 +87,10 @@ def _params(key: str, most: int) -> tuple[Params, ...]:
             *({"agent": 1, "did": {"refused": code}} for code in ("pin_weak", "pin_same", "pin_differs")),
         ),
         "agent.repeat_pin": ({"agent": 1, "did": {}},),
-        "agent.pin_changed": ({"agent": 1, "did": {"changed": True}},),
+        "agent.pin_changed": (
+            {"agent": 1, "did": {"changed": True}},
+            *({"agent": 1, "did": {"refused": code}} for code in _ANYBODY),
+        ),
         "agent.amount": ({"account": _ACCOUNT},),
         "agent.confirm": came_of(quote, **order),
         "agent.sold": came_of({"told": True, "code": _CODE}, {"told": False, "code": _CODE}, **order),

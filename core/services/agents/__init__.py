@@ -76,13 +76,14 @@ class Agents:
         """
         return self._pins.change(agent_id, old, new)
 
-    def propose_pin(self, agent_id: int, new: str) -> None:
+    def propose_pin(self, agent_id: int, new: str, entry: str) -> None:
         """Another PIN, typed for the first time by an agent who has entered: its hash waits ten minutes for
-        `confirm_pin`. Again is harmless: until then nothing counts.
+        `confirm_pin`. Again is harmless: until then nothing counts. `entry`: that of the `AgentSession`; where the PIN
+        was made anew since, the session may be a thief's and can change nothing (pin_must_change).
 
-        Raises AgentRefused: not_active, pin_weak, pin_same.
+        Raises AgentRefused: not_active, pin_must_change, pin_weak, pin_same.
         """
-        self._pins.propose(agent_id, new)
+        self._pins.propose(agent_id, new, entry)
 
     def confirm_pin(self, agent_id: int, again: str, *, phone: str, turn_key: str, say: Say) -> Kept:
         """The new PIN typed again: if it is the same it counts from now on (`changed`), else both are forgotten

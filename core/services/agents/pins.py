@@ -7,6 +7,8 @@ nobody learns of a guess that was not counted, and a new session gives no new tr
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import math
 import secrets
 from collections.abc import Mapping
@@ -24,6 +26,7 @@ from core.agents.tables import AgentRow, NewPinRow, OneTimePinRow
 from core.services.agents.context import Context
 from core.turns import deeds
 
+_ENTRY_LENGTH = 16
 _ENTER, _CONFIRM = "agent.enter", "agent.repeat_pin"
 
 
@@ -55,7 +58,8 @@ class Pins:
                 return agent
             agent.pin_hash = fresh or agent.pin_hash
             must_change = queries.has_one_time_pin(session, agent.id)
-            return AgentSession(agent.id, agent.code, agent.name, agent.currency, must_change)
+            entry = _entry(agent.pin_hash)
+            return AgentSession(agent.id, agent.code, agent.name, agent.currency, must_change, entry)
 
         with self._ctx.db.begin() as session:
             if turn_key is None:
@@ -89,21 +93,27 @@ class Pins:
             raise AgentRefused(fault)
         return PinChanged()
 
-    def propose(self, agent_id: int, new: str) -> None:
+    def propose(self, agent_id: int, new: str, entry: str) -> None:
         with self._ctx.db.read() as session:
             agent = session.get(AgentRow, agent_id)
             known = (agent.phone, agent.pin_hash) if agent is not None and agent.active else None
         if known is None:
             raise AgentRefused("not_active")
         phone, pin_hash = known
+        # Who entered before the PIN was made anew entered with one that opens nothing any more.
+        if not hmac.compare_digest(entry.encode(), _entry(pin_hash).encode()):
+            raise AgentRefused("pin_must_change")
         if rules.is_weak_pin(new, phone):
             raise AgentRefused("pin_weak")
         if self._verify(pin_hash, new):
             raise AgentRefused("pin_same")
         hashed = self._ctx.hasher.hash(new)
         with self._ctx.db.begin() as session:
-            if queries.lock_agent(session, agent_id) is None:
+            locked = queries.lock_agent(session, agent_id)
+            if locked is None or not locked.active:
                 raise AgentRefused("not_active")
+            if locked.pin_hash != pin_hash:
+                raise AgentRefused("pin_must_change")
             session.merge(NewPinRow(agent_id=agent_id, pin_hash=hashed, typed_at=self._ctx.clock.real_now()))
 
     def confirm(self, agent_id: int, again: str, phone: str, turn_key: str, say: deeds.Say) -> deeds.Kept:
@@ -229,10 +239,15 @@ class Pins:
             return False
 
 
+def _entry(pin_hash: str) -> str:
+    """Which PIN it was, for a session to keep: a digest of the salted hash, from which no PIN can be tried."""
+    return hashlib.sha256(pin_hash.encode()).hexdigest()[:_ENTRY_LENGTH]
+
+
 def _as_did(tried: AgentSession | PinRefused | Locked) -> Mapping[str, Any]:
     match tried:
-        case AgentSession(agent_id, code, name, currency, must_change_pin):
-            return {"agent": [agent_id, code, name, currency, must_change_pin]}
+        case AgentSession(agent_id, code, name, currency, must_change_pin, entry):
+            return {"agent": [agent_id, code, name, currency, must_change_pin, entry]}
         case PinRefused(tries, wait_s, too_soon):
             return {"locked": False, "tries": tries, "wait": wait_s, "until": None, "too_soon": too_soon}
         case Locked(until):

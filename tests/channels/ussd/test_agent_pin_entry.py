@@ -203,6 +203,13 @@ def test_a_second_typing_that_comes_too_late_changes_nothing(trade: Trade) -> No
     assert "100 000 FC" in trade.enter(FLOAT_TODAY).screen
 
 
+def test_an_open_session_cannot_take_the_number_over_after_a_reset(trade: Trade) -> None:
+    call = changing(trade)
+    made = trade.kiosk.agents.reset_pin(trade.agent, CASHIER)
+    assert said(REFUSALS["pin_must_change"]) in call.types(OTHER)
+    assert said("Choose a PIN of your own first.") in at_the_pin(trade, FLOAT_TODAY).types(made)
+
+
 def test_a_pin_of_the_office_opens_nothing_but_its_change(trade: Trade) -> None:
     made = trade.kiosk.agents.reset_pin(trade.agent, CASHIER)
     call = at_the_pin(trade, FLOAT_TODAY)
