@@ -128,7 +128,7 @@ def stand_in(box: Box) -> Flask:
             for text in box.texts
             if text["to"] == request.args["phone"] and text["id"] > int(request.args["after"])
         ],
-        "/keypads": lambda: [],
+        "/keypads": list,
         "/meters": lambda: [{"id": "M1", "supply": box.supply, "online": True}],
         "/meters/M1": lambda: {"id": "M1", "supply": box.supply, "version": 4, "online": True, "history": []},
         "/clock": lambda: {"business": "2026-03-10T08:00:00Z", "offset_s": 0, "idle": True},
