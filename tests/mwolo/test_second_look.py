@@ -31,7 +31,12 @@ def test_who_gets_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     looked: list[list[str]] = []
-    monkeypatch.setattr(run, "_pytest", lambda names, _env: looked.append(names) or again)
+
+    def look(names: list[str], _env: dict[str, str]) -> int:
+        looked.append(names)
+        return again
+
+    monkeypatch.setattr(run, "_pytest", look)
     file = tmp_path / "failed"
     if failed:
         file.write_text("".join(f"{name}\n" for name in failed))
