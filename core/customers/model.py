@@ -41,7 +41,8 @@ class PrepaidView:
     """The newest tokens of a prepaid contract. `tokens`: text with leading zeros, in the order to type them.
 
     `unit`: day or kwh; `quantity`: how many of them all `tokens` together bring. `paid_until`: when what was bought
-    ends, if every token was typed at once; None where the meter counts kWh.
+    ends, if every token was typed at once; None where the meter counts kWh. `recent`: the last tokens over all top-ups,
+    oldest first, those of `tokens` at the end: as many as the device takes in any order.
     """
 
     unit: str
@@ -49,6 +50,7 @@ class PrepaidView:
     tokens: tuple[str, ...]
     issued_at: datetime
     paid_until: datetime | None = None
+    recent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -223,7 +223,8 @@ def _reading(row: Any) -> ReadingView | None:
 def _prepaid(row: Any) -> PrepaidView | None:
     if row.issued_at is None:
         return None
-    return PrepaidView(row.unit, row.quantity, tuple(row.tokens.split()), row.issued_at, row.paid_until)
+    tokens, recent = tuple(row.tokens.split()), tuple(row.recent_tokens.split())
+    return PrepaidView(row.unit, row.quantity, tokens, row.issued_at, row.paid_until, recent)
 
 
 def _promise(row: Any) -> PromiseView | None:

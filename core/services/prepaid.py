@@ -110,10 +110,11 @@ class Prepaid:
             return Dead(str(error))
         return Done(done)
 
-    def provision(self, meter_id: str, keypad: Keypad) -> None:
+    def provision(self, meter_id: str, keypad: Keypad) -> int:
         """Give a meter its key, code and counter. Tokens that waited for them are staged. Raises NoToken, ValueError.
 
-        A counter never goes back: the device would refuse what follows.
+        A counter never goes back: the device would refuse what follows. Returns the most units that are issued at once:
+        what is bought beyond them stays as credit.
         """
         with self._db.begin() as session:
             meter = session.get(MeterRow, meter_id)
@@ -133,6 +134,7 @@ class Prepaid:
             row.restricted, row.changed_at = keypad.restricted, self._clock.now()
             session.flush()
             self._stage_waiting(session, "provisioned", ContractRow.meter_id == meter_id)
+            return rules.most_at_once(divider=keypad.divider, value_max=maker.value_max, stack_max=maker.stack_max)
 
     def set_price(
         self, unit: Unit, each: Money, *, tax_basis_points: int, valid_from: date, by: str, levy: str = "vat"
@@ -224,7 +226,7 @@ class Prepaid:
         if steps is None:
             return "not enough for one unit"
         row = self._write(session, job, steps, cause, payment_id)
-        self._tell(session, job, row)
+        self._tell(session, job, row, held - steps.amount if steps.is_capped else None)
         return f"{row.quantity} {row.unit}"
 
     def _job(self, session: Session, contract: ContractRow) -> _Job | None:
@@ -286,7 +288,7 @@ class Prepaid:
         session.add(row)
         job.keypad.count, job.keypad.changed_at = device.count, now
         session.flush()
-        self._stand(session, row, now)
+        self._stand(session, job, row, now)
         event = TokenIssued(
             key=f"token:{cause}",
             contract_id=job.contract.id,
@@ -297,20 +299,25 @@ class Prepaid:
         post(session, event, clock=self._clock)
         return row
 
-    def _stand(self, session: Session, row: PrepaidIssueRow, now: datetime) -> None:
+    def _stand(self, session: Session, job: _Job, row: PrepaidIssueRow, now: datetime) -> None:
         standing = queries.standing_of(session, row.contract_id)
         before = standing.paid_until if standing is not None else None
         until = rules.paid_until(before, now, row.quantity) if row.unit == "day" else None
         if standing is None:
-            session.add(PrepaidStandingRow(contract_id=row.contract_id, last_issue_id=row.id, paid_until=until))
-        else:
-            standing.last_issue_id, standing.paid_until = row.id, until
+            standing = PrepaidStandingRow(contract_id=row.contract_id, recent_tokens="")
+            session.add(standing)
+        elif session.get_one(PrepaidIssueRow, standing.last_issue_id).meter_id != row.meter_id:
+            # Another device on the wall: the tokens of the old one open nothing.
+            standing.recent_tokens = ""
+        standing.last_issue_id, standing.paid_until = row.id, until
+        standing.recent_tokens = rules.recent(standing.recent_tokens, row.tokens, keep=job.maker.stack_max)
         session.flush()
 
-    def _tell(self, session: Session, job: _Job, row: PrepaidIssueRow) -> None:
+    def _tell(self, session: Session, job: _Job, row: PrepaidIssueRow, stays: Money | None) -> None:
         """The holder's phone gets the tokens; where none is known and fresh, whoever paid. The menu shows them too.
 
-        Where there is nobody, the office gets a case: somebody paid and has nothing in hand.
+        Where there is nobody, the office gets a case: somebody paid and has nothing in hand. `stays`: credit that would
+        buy more than the device takes at once.
         """
         to = self._addressee(session, job.contract, row.payment_id)
         if to is None:
@@ -330,6 +337,7 @@ class Prepaid:
                 **said,
                 "days" if row.unit == "day" else "kwh": str(row.quantity),
                 "account": grouped(job.contract.account_number),
+                "credit": stays.text if stays else "",
             },
             zone=job.zone,
             customer_id=customer_id,

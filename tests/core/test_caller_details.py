@@ -120,12 +120,15 @@ def test_promise_tokens_and_reading_come_with_the_contract(
         session.add(issue)
         session.flush()
         until = now + timedelta(days=7)
-        session.add(PrepaidStandingRow(contract_id=contract.id, last_issue_id=issue.id, paid_until=until))
+        standing = PrepaidStandingRow(contract_id=contract.id, last_issue_id=issue.id, paid_until=until)
+        standing.recent_tokens = "444555666 082162833 211704833"
+        session.add(standing)
     customers = Customers(any_db, clock)
     mine = customers.snapshot(homes[0].phone, details=False).contracts[0]
     assert mine.promise == PromiseView("broken", date(2026, 3, 11), Money.units(5, "CDF"), now)
     assert mine.reading == ReadingView("on", now, 12_345)
-    assert mine.prepaid == PrepaidView("day", 7, ("082162833", "211704833"), now, until)
+    tokens = ("082162833", "211704833")
+    assert mine.prepaid == PrepaidView("day", 7, tokens, now, until, ("444555666", *tokens))
     assert mine.promise_days
     assert mine.meter_id == meter.id
     before = mine.cut_on

@@ -37,6 +37,13 @@ def test_from_nothing_to_the_first_token(shop: Shop) -> None:
     assert "2026-03-10  1 500 FC a day, 16 % tax (vat), version 1" in run("prices").output
 
 
+def test_a_divider_with_which_tokens_hold_little_is_warned_of(shop: Shop) -> None:
+    keypad = ("keypad", shop.home.meter.id, "--starting-code", str(CODE), "--unit", "kwh", "--divider")
+    warned = [run(*keypad, divider, typed=f"{KEY.hex()}\n").output for divider in ("10", "200")]
+    assert ["At most" in said for said in warned] == [False, True]
+    assert "At most 32 kwh" in warned[1]
+
+
 def test_what_is_typed_wrong_is_refused_and_not_repeated(shop: Shop) -> None:
     for typed in ("zz" * 16, "ab" * 4):
         refused = run("keypad", shop.home.meter.id, "--starting-code", "1", typed=f"{typed}\n")

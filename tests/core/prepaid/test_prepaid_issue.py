@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from sqlalchemy import delete, select, update
 
 from core.cases.tables import CaseRow
-from core.customers.tables import PhoneLinkRow
+from core.customers.tables import ContractRow, MeterRow, PhoneLinkRow
 from core.db import Database
 from core.kernel.clock import FixedClock
 from core.kernel.digits import grouped
@@ -361,3 +362,52 @@ def test_the_callers_snapshot_has_the_newest_tokens_and_what_is_left(shop: Shop)
     assert seen is not None
     assert (seen.tokens, seen.quantity, seen.unit) == (newest.tokens, 3, "day")
     assert (seen.issued_at, seen.paid_until) == (newest.issued_at, shop.clock.now() + timedelta(days=6))
+
+
+def test_the_snapshot_has_the_last_tokens_of_all_top_ups(shop: Shop) -> None:
+    """Nine were never typed: the menu has the eight that the device takes in any order, and it takes them all."""
+    customers = Customers(shop.db, shop.clock)
+    for units in (5, 4, 3, 2, 1, 1, 995 * 2 + 7):
+        shop.pays(Money(A_DAY.minor * units, "CDF"))
+        shop.works()
+    every = [token for issue in shop.issues() for token in issue.tokens]
+    seen = customers.snapshot(shop.home.phone).contracts[0].prepaid
+    assert seen is not None
+    assert (len(every), list(seen.recent)) == (9, every[-8:])
+    assert seen.recent[-3:] == seen.tokens
+    for tokens in (seen.recent, seen.recent[::-1]):
+        device = Device()
+        assert [device.types(token) for token in tokens] == ["added"] * 8
+
+
+def test_another_device_on_the_wall_leaves_the_tokens_of_the_old_one_out(shop: Shop) -> None:
+    shop.pays(A_DAY)
+    shop.works()
+    with shop.db.begin() as session:
+        new = MeterRow(id="MW24099999", site_id=shop.home.contract.site_id, control_kind="openpaygo_token")
+        new.installed_on = date(2026, 3, 10)
+        session.add(new)
+        session.flush()
+        session.execute(update(ContractRow).values(meter_id=new.id))
+    shop.prepaid.provision("MW24099999", replace(PLAIN, starting_code=CODE - 1))
+    shop.pays(A_DAY)
+    shop.works()
+    seen = Customers(shop.db, shop.clock).snapshot(shop.home.phone).contracts[0].prepaid
+    assert seen is not None
+    assert seen.recent == seen.tokens == shop.issues()[-1].tokens
+
+
+def test_credit_that_the_device_cannot_take_at_once_is_named(clean_db: Database, clock: FixedClock) -> None:
+    shop = Shop.opened(clean_db, clock, price=None)
+    shop.prepaid.set_price("kwh", francs(500), tax_basis_points=0, valid_from=date(2026, 3, 10), by="test")
+    most = shop.prepaid.provision(shop.home.meter.id, replace(PLAIN, unit="kwh", divider=200))
+    assert most == 32
+    for amount in (francs(500 * 32), francs(50_000)):
+        shop.pays(amount)
+        assert shop.works() == [Done("32 kwh")]
+    exact, capped = shop.texts()
+    assert "34 000" in capped.body
+    assert shop.credit() == francs(34_000)
+    assert grouped(shop.issues()[0].tokens[0]) in exact.body
+    assert "FC" not in exact.body
+    check(shop)

@@ -284,6 +284,7 @@ def upgrade() -> None:
             "contract_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
         ),
         sa.Column("last_issue_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("recent_tokens", sa.Text(), nullable=False),
         sa.Column("paid_until", UtcDateTime(), nullable=True),
         sa.ForeignKeyConstraint(["contract_id"], ["contract.id"], name=op.f("fk_prepaid_standing_contract_id")),
         sa.ForeignKeyConstraint(
