@@ -116,6 +116,9 @@ def test_the_code_of_a_sale_finds_the_customer_and_the_agent(console: Console, d
     for typed in (code, grouped(code)):
         found = client.get("/admin/search", query_string={"q": typed})
         assert (found.status_code, found.location) == (303, f"/admin/customers/{home.customer.id}")
+    today = client.get("/admin/").text
+    assert "2 000 FC sold by agents, from their float" in today
+    assert '<p class="big">2 000 FC</p>' not in today, "it came when the float was bought"
     story = client.get(f"/admin/customers/{home.customer.id}").text
     assert "sold by Kiosque Zala" in story
     assert grouped(code) in story
