@@ -42,7 +42,7 @@ class PrepaidView:
 
     `unit`: day or kwh; `quantity`: how many of them all `tokens` together bring. `paid_until`: when what was bought
     ends, if every token was typed at once; None where the meter counts kWh. `recent`: the last tokens over all top-ups,
-    oldest first, those of `tokens` at the end: as many as the device takes in any order.
+    oldest first, those of `tokens` at the end. A device takes them all in this order.
     """
 
     unit: str

@@ -96,8 +96,8 @@ class PrepaidIssueRow(Base):
 class PrepaidStandingRow(Base):
     """Where a prepaid contract stands: its newest issue, and until when what was bought lasts.
 
-    `recent_tokens`: the last ones over all issues for this meter, oldest first, one blank between two; as many as the
-    device takes in any order.
+    `recent_tokens`: the last ones over all issues for this meter, oldest first, one blank between two: as many as the
+    device takes in any order, and all of the newest two issues.
     `paid_until`: business time, when every token was typed at once; None where the meter counts kWh, which only a
     reading tells.
     """

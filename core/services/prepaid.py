@@ -301,16 +301,22 @@ class Prepaid:
 
     def _stand(self, session: Session, job: _Job, row: PrepaidIssueRow, now: datetime) -> None:
         standing = queries.standing_of(session, row.contract_id)
-        before = standing.paid_until if standing is not None else None
-        until = rules.paid_until(before, now, row.quantity) if row.unit == "day" else None
+        lasts = standing.paid_until if standing is not None else None
+        until = rules.paid_until(lasts, now, row.quantity) if row.unit == "day" else None
+        before = session.get(PrepaidIssueRow, standing.last_issue_id) if standing is not None else None
         if standing is None:
-            standing = PrepaidStandingRow(contract_id=row.contract_id, recent_tokens="")
+            standing = PrepaidStandingRow(contract_id=row.contract_id)
             session.add(standing)
-        elif session.get_one(PrepaidIssueRow, standing.last_issue_id).meter_id != row.meter_id:
-            # Another device on the wall: the tokens of the old one open nothing.
-            standing.recent_tokens = ""
         standing.last_issue_id, standing.paid_until = row.id, until
-        standing.recent_tokens = rules.recent(standing.recent_tokens, row.tokens, keep=job.maker.stack_max)
+        if before is None or before.meter_id != row.meter_id:
+            # Another device on the wall: the tokens of the old one open nothing.
+            standing.recent_tokens = row.tokens
+        else:
+            # One top-up must not hide what the one before it brought.
+            of_two = len(before.tokens.split()) + len(row.tokens.split())
+            standing.recent_tokens = rules.recent(
+                standing.recent_tokens, row.tokens, keep=max(job.maker.stack_max, of_two)
+            )
         session.flush()
 
     def _tell(self, session: Session, job: _Job, row: PrepaidIssueRow, stays: Money | None) -> None:

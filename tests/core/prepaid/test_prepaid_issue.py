@@ -380,6 +380,17 @@ def test_the_snapshot_has_the_last_tokens_of_all_top_ups(shop: Shop) -> None:
         assert [device.types(token) for token in tokens] == ["added"] * 8
 
 
+def test_a_large_top_up_hides_nothing_of_the_one_before(shop: Shop) -> None:
+    for _ in range(3):
+        shop.pays(Money(A_DAY.minor * 995 * 8, "CDF"))
+        shop.works()
+    seen = Customers(shop.db, shop.clock).snapshot(shop.home.phone).contracts[0].prepaid
+    assert seen is not None
+    assert seen.recent == tuple(token for issue in shop.issues()[1:] for token in issue.tokens)
+    device = Device()
+    assert [device.types(token) for token in seen.recent] == ["added"] * 16
+
+
 def test_another_device_on_the_wall_leaves_the_tokens_of_the_old_one_out(shop: Shop) -> None:
     shop.pays(A_DAY)
     shop.works()

@@ -52,7 +52,10 @@ class Token(Plain):
         tokens = max(bought.recent, bought.tokens, key=len)
         if len(tokens) > len(bought.tokens):
             first = line(
-                N_("Account {account}. Last tokens, that of {date} at the end. Type those not typed yet:"), **blanks
+                N_(
+                    "Account {account}. Last tokens, that of {date} at the end. Type in this order those not typed yet:"
+                ),
+                **blanks,
             )
         else:
             sentence = (
