@@ -94,6 +94,9 @@ class Home(Plain):
             return Go(said.choice, {"c": contract.id} if contract is not None else {})
         if said.choice is not None and said.choice.startswith("c:"):
             return Go("home.account", {"c": int(said.choice[2:])})
+        if said.text == _MORE.key and contract is None and ctx.snapshot.requests:
+            # "Dial, then 6 and 1" says the SMS about a request: that holds for a holder of several accounts, too.
+            return Go("more", {"c": ctx.snapshot.requests[0].contract_id})
         if said.text == BALANCE:
             return Go("balance")
         if said.text == PAY_AMOUNT:
