@@ -24,3 +24,12 @@ EVIDENCE = {
     "screen": N_("seen on the phone's screen"),
     "crew": N_("handed over by a crew"),
 }
+
+# The codes that aggregators send, mobile country code and network; a brand is the same word in every language.
+NETWORK_NAMES = {
+    "63001": "Vodacom",
+    "63002": "Airtel",
+    "63086": "Orange",
+    "63089": "Orange",
+    "63090": "Africell",
+}

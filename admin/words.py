@@ -7,7 +7,7 @@ from typing import Any
 
 from admin.case_words import CASE_NAMES, CASE_STATES
 from admin.notice_words import NOTICES
-from admin.short_code_words import DIAL_STATES, EVIDENCE, LANGUAGE_NAMES
+from admin.short_code_words import DIAL_STATES, EVIDENCE, LANGUAGE_NAMES, NETWORK_NAMES
 from core.i18n import N_
 
 # Tones: good, wait, bad, quiet. They colour a chip; the word beside them says the same.
@@ -349,6 +349,7 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
         "schedule.run": N_("scheduled work"),
     },
     "language": LANGUAGE_NAMES,
+    "network": NETWORK_NAMES,
     "by": {
         "push": N_("request"),
         "answer": N_("answer"),
