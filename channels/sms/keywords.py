@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from core.kernel import gsm7
 from core.kernel.digits import ACCOUNT_LENGTH, is_account_number
+from core.notices.pasted import COVER
 
 # Longer ones are letters to a person.
 LONGEST_COMMAND = 160
@@ -136,7 +137,8 @@ def hear(body: str, vocabulary: Vocabulary, *, always: frozenset[str] = frozense
         return NOTHING
     if numbers.currency is None and "$" in plain:
         numbers.currency = "USD"
-    cents, account, misread, unclear = _read(numbers.runs)
+    # What is covered may have been the amount: nobody pays the other number instead.
+    cents, account, misread, unclear = _UNREADABLE if COVER in body else _read(numbers.runs)
     return Heard(meaning.command, meaning.languages, cents, numbers.currency, account, misread, unclear, tuple(rest))
 
 
@@ -253,6 +255,7 @@ def _sort(pieces: Sequence[_Piece]) -> tuple[_Numbers, list[str]]:
 
 
 Read = tuple[int | None, str | None, str | None, bool]
+_UNREADABLE: Read = (None, None, None, True)
 
 
 def _read(runs: Sequence[Sequence[_Piece]]) -> Read:
@@ -267,7 +270,7 @@ def _read(runs: Sequence[Sequence[_Piece]]) -> Read:
     if not sound and ways:
         cents, account = ways[0]
         return cents, None, account, False
-    return None, None, None, True
+    return _UNREADABLE
 
 
 def _ways(runs: Sequence[Sequence[_Piece]]) -> Iterator[tuple[int | None, str | None]]:

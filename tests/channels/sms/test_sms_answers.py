@@ -264,6 +264,7 @@ def test_orders_that_cannot_be_carried_out_charge_nothing(desk: Desk) -> None:
         (home.phone, f"PAYER 5000 {wrong}", "no_account"),
         (home.phone, "PAYER 12 34 5", "unclear"),
         (home.phone, "PAYER 5000 3000", "unclear"),
+        (home.phone, "PAYER 5000 1234", "unclear"),
         (home.phone, "PAYER 50", "amount"),
         (home.phone, "PAYER 900000000", "amount"),
         (home.phone, "PAYER 5000,50", "amount"),
@@ -492,3 +493,14 @@ def test_two_workers_at_once_answer_once(any_db: Database, clock: FixedClock, tm
         list(workers.map(desk.answering.answer, numbers * 4))
     assert len(desk.attempts()) == len(desk.cases()) == 1
     assert len(desk.sent()) == len(numbers)
+
+
+def test_a_pin_beside_an_amount_is_kept_nowhere(desk: Desk) -> None:
+    home = desk.home()
+    for body in ("PAYER 5000 1234", "5000 1234", "je paye 5000, 1234"):
+        desk.text(home.phone, body)
+    with desk.db.read() as session:
+        kept = list(session.scalars(select(InboundSmsRow.body)))
+    assert kept == ["PAYER 5000 ****", "5000 ****", "je paye 5000, ****"]
+    assert not any("1234" in text for _, text in desk.sent())
+    assert desk.attempts() == []
