@@ -40,7 +40,8 @@ CARRIED = ("7", "8*5000", "8*abc", "1*1*1", "2*{account}*5000")
 # Played by each agent before: there is a sale to look at.
 SALE = ("1", "{pin}", "{account}", "5000", "1")
 # Keypad meters and wallets that are down are not in this crowd.
-UNREACHED = frozenset({"meter.token", "agent.buy_refused", "agent.taken_back"})
+# "pay.refused": what a wallet or another payment refuses is said before the confirmation; only a race leads there.
+UNREACHED = frozenset({"meter.token", "agent.buy_refused", "agent.taken_back", "pay.refused"})
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
