@@ -8,6 +8,7 @@ from typing import Any
 from admin.case_words import CASE_NAMES, CASE_STATES
 from admin.notice_words import NOTICES
 from admin.short_code_words import DIAL_STATES, EVIDENCE, LANGUAGE_NAMES, NETWORK_NAMES
+from admin.text_words import HANDLED
 from core.i18n import N_
 
 # Tones: good, wait, bad, quiet. They colour a chip; the word beside them says the same.
@@ -97,22 +98,7 @@ _STATES: Mapping[str, Mapping[str, tuple[str, str]]] = {
 }
 
 _NAMES: Mapping[str, Mapping[str, str]] = {
-    # What was made of a text that came in.
-    "handled": {
-        "balance": N_("asked for the balance"),
-        "pay": N_("an order to pay"),
-        "receipt": N_("asked for the receipt"),
-        "verify": N_("checked a receipt"),
-        "help": N_("asked for help"),
-        "stop": N_("wants no reminders"),
-        "opt_out": N_("wants no reminders"),
-        "start": N_("wants reminders again"),
-        "unknown": N_("not understood"),
-        "no_phone": N_("not a person's number: not answered"),
-        "ourselves": N_("our own number: not answered"),
-        "other_code": N_("sent to another number: not answered"),
-        "abroad": N_("a foreign number nobody gave: not answered"),
-    },
+    "handled": HANDLED,
     "brand": {"mpesa": "M-Pesa", "airtel": "Airtel Money", "orange": "Orange Money", "agent": "Agents"},
     "wallet": {
         "vodacom": "Vodacom M-Pesa",

@@ -82,7 +82,7 @@ class ContractView:
     shown. `cut_on`: the first day on which supply may go off for what is due; None when nothing is.
     `supply`: what the utility wants of the meter, None where it does not command it; `why_off`: the reason of an off.
     `control`: how the meter is switched. `role`: the caller's link, None without one. `promise_days`: what a promise
-    may name today, nearest first. All that follows `commune` is for own contracts only.
+    may name today, nearest first, none of them before `cut_on`. All that follows `commune` is for own contracts only.
     """
 
     id: int

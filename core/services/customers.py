@@ -142,6 +142,8 @@ class Customers:
 
     def _own(self, row: Any, invoices: dict[int, OpenInvoice]) -> ContractView:
         oldest_first = tuple(sorted(invoices.values(), key=lambda i: (i.sent_on, i.id)))
+        cut_on = self._cut_on(row, oldest_first)
+        days = self._cut_dates.promise_days(row.time_zone) if oldest_first else ()
         return _view(
             row,
             own=True,
@@ -151,13 +153,14 @@ class Customers:
             supply=row.supply,
             why_off=row.why_off if row.supply == "off" else None,
             invoices=oldest_first,
-            cut_on=self._cut_on(row, oldest_first),
+            cut_on=cut_on,
             meter_id=row.meter_id,
             control=row.control_kind,
             reading=_reading(row),
             prepaid=_prepaid(row),
             promise=_promise(row),
-            promise_days=self._cut_dates.promise_days(row.time_zone) if oldest_first else (),
+            # A promise that ends before anything could be cut would be a word for nothing.
+            promise_days=tuple(day for day in days if cut_on is None or day >= cut_on),
         )
 
     def _cut_on(self, row: Any, invoices: Sequence[OpenInvoice]) -> date | None:

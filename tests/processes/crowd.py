@@ -219,7 +219,7 @@ class Crowd:
                 {
                     "number": f"T-{number}-{month}", "contract_id": number, "period": f"2026-{month:02d}",
                     "currency": currency, "total_minor": units * 100, "state": "sent",
-                    "issued_on": today - timedelta(days=3), "sent_on": today - timedelta(days=3), "sent_at": None,
+                    "issued_on": today - timedelta(days=12), "sent_on": today - timedelta(days=12), "sent_at": None,
                 }
             )  # fmt: skip
         return account

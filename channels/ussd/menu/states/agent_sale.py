@@ -229,7 +229,7 @@ def _listed(ctx: Context, sale: Mapping[str, Any]) -> Line:
         return line(N_("{account}: {amount}, SMS failed"), **blanks)
     if sale["proof"] == "none":
         return line(N_("{account}: {amount}, no SMS"), **blanks)
-    return line("{account}: {amount}", **blanks)
+    return line(N_("{account}: {amount}"), **blanks)
 
 
 SALE_STATES = (Sell(), Amount(), ConfirmSale(), Sold(), Sales(), OneSale(), Proof())

@@ -234,7 +234,7 @@ def _several(ctx: Context) -> Screen:
 def _of_several(contract: ContractView) -> Line:
     if not contract.invoices:
         return line(N_("{account}: nothing due"), account=account(contract))
-    return line("{account}: {amount}", account=account(contract), amount=contract.due.text)
+    return line(N_("{account}: {amount}"), account=account(contract), amount=contract.due.text)
 
 
 def _stranger(ctx: Context) -> Screen:

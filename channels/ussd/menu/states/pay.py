@@ -76,7 +76,7 @@ class PayInvoice(Plain):
 
     def show(self, ctx: Context) -> Screen:
         choices = tuple(
-            Choice(str(i.id), line("{period}: {amount}", period=_month(i.period), amount=i.due.rounded_up().text))
+            Choice(str(i.id), line(N_("{period}: {amount}"), period=_month(i.period), amount=i.due.rounded_up().text))
             for i in ctx.contract.invoices
         )
         return Screen((line(N_("Which invoice?")),), choices)
