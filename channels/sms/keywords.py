@@ -207,13 +207,14 @@ def _nearest(word: str, vocabulary: Vocabulary) -> Meaning | None:
     """What a mistyped word means: the words one slip away, if they all are one command."""
     if len(word) < _SHORTEST_MENDED - 1 or not word.isalpha() or word in _NEVER_MENDED:
         return None
-    near = [w for w in vocabulary if len(w) >= _SHORTEST_MENDED and one_slip(word, w)]
+    # The short words are not mended, but may have been meant.
+    near = [w for w in vocabulary if one_slip(word, w)]
     commands = {vocabulary[w].command for w in near}
     if len(commands) != 1:
         return None
     [command] = commands
     shortest = _SHORTEST_MENDED_OF.get(command, 0)
-    near = [w for w in near if min(len(w), len(word)) >= shortest]
+    near = [w for w in near if len(w) >= _SHORTEST_MENDED and min(len(w), len(word)) >= shortest]
     return Meaning(command, frozenset().union(*(vocabulary[w].languages for w in near))) if near else None
 
 
