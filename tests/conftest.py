@@ -21,7 +21,7 @@ from tests.realparts import PostgresServer, postgres_server
 hypothesis.settings.register_profile(
     "mwolo",
     deadline=None,
-    derandomize=bool(os.environ.get("CI")),
+    derandomize=bool(os.environ.get("CI") or os.environ.get("MWOLO_TEST_STRICT")),
     print_blob=True,
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
