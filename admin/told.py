@@ -12,12 +12,14 @@ from core.desk.model import (
     Dial,
     Dunned,
     Entry,
+    Issued,
     Paid,
     Promised,
     Reported,
     Step,
     Switched,
     Told,
+    Wrote,
 )
 from core.i18n import day
 from core.kernel.money import Money
@@ -31,7 +33,8 @@ def row_of(entry: Entry, zone: str) -> Row:
     match entry:
         case Dial():
             shown = " | ".join(f"[{s.typed}] {s.text}" if s.typed else s.text for s in entry.screens)
-            return [kind, "", "", "", "", entry.phone, shown.replace("\n", " / "), entry.service_code]
+            about = " ".join(filter(None, (entry.service_code, entry.network, entry.language)))
+            return [kind, "", entry.how, "", "", entry.phone, shown.replace("\n", " / "), about]
         case Asked():
             why = say(words.name("reason", entry.reason))
             return [
@@ -51,6 +54,8 @@ def row_of(entry: Entry, zone: str) -> Row:
             ]  # fmt: skip
         case Told():
             return [kind, entry.account, entry.state, "", "", entry.recipient, entry.body, entry.notice]
+        case Wrote():
+            return [kind, "", entry.handled, "", "", entry.phone, entry.body, ""]
         case Dunned():
             return [kind, entry.account, entry.step, "", "", entry.invoice, "", entry.evidence or ""]
         case Decided():
@@ -69,6 +74,10 @@ def row_of(entry: Entry, zone: str) -> Row:
         case Promised():
             until = day(entry.promised_on)
             return [kind, entry.account, entry.state, *_money(entry.amount), entry.phone, until, entry.end_reason]
+        case Issued():
+            # Without the digits: whoever reads the table needs no key to somebody's light.
+            bought = f"{entry.quantity} {entry.unit}"
+            return [kind, entry.account, "", *_money(entry.amount), entry.meter_id, bought, len(entry.tokens)]
 
 
 def _money(money: Money) -> tuple[str, str]:

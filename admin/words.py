@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from admin.case_words import CASE_NAMES, CASE_STATES
+from admin.notice_words import NOTICES
+from admin.short_code_words import DIAL_STATES, EVIDENCE, LANGUAGE_NAMES, NETWORK_NAMES
+from admin.text_words import HANDLED
 from core.i18n import N_
 
 # Tones: good, wait, bad, quiet. They colour a chip; the word beside them says the same.
@@ -52,6 +55,7 @@ _STATES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "cancelled": (N_("cancelled"), "quiet"),
     },
     "supply": {"on": (N_("on"), "good"), "off": (N_("off"), "bad")},
+    "dial": DIAL_STATES,
     "task": {"open": (N_("to do"), "wait"), "done": (N_("done"), "good")},
     "contract": {"active": (N_("active"), "good"), "closed": (N_("closed"), "quiet")},
     "callback": {
@@ -94,6 +98,7 @@ _STATES: Mapping[str, Mapping[str, tuple[str, str]]] = {
 }
 
 _NAMES: Mapping[str, Mapping[str, str]] = {
+    "handled": HANDLED,
     "brand": {"mpesa": "M-Pesa", "airtel": "Airtel Money", "orange": "Orange Money", "agent": "Agents"},
     "wallet": {
         "vodacom": "Vodacom M-Pesa",
@@ -303,38 +308,20 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
         "meter": N_("meter"),
         "receipt": N_("receipt"),
         "code": N_("verification code"),
+        "sale": N_("agent's sale"),
+        "case": N_("case"),
         "operator": N_("operator's transaction"),
         "reference": N_("our reference"),
         "name": N_("name"),
     },
-    "notice": {
-        "invoice.sent": N_("invoice"),
-        "payslip.ready": N_("payslip"),
-        "dunning.reminder": N_("reminder"),
-        "dunning.warning": N_("warning with the date"),
-        "dunning.announcement": N_("announcement of the cut"),
-        "payment.receipt": N_("receipt"),
-        "payment.receipt_credit": N_("receipt"),
-        "payment.receipt_payer": N_("receipt for the payer"),
-        "payment.failed": N_("payment failed"),
-        "payment.pending_long": N_("payment still pending"),
-        "link.asked": N_("a phone asks to be linked"),
-        "link.confirmed": N_("phone linked"),
-        "link.payer": N_("phone linked"),
-        "supply.off": N_("supply off"),
-        "supply.on": N_("supply on"),
-    },
+    "notice": NOTICES,
     "step": {
         "sent": N_("invoice sent"),
         "reminder": N_("reminder"),
         "warning": N_("warning with the date"),
         "announcement": N_("announcement of the cut"),
     },
-    "evidence": {
-        "report": N_("delivery report"),
-        "screen": N_("seen on the phone's screen"),
-        "crew": N_("handed over by a crew"),
-    },
+    "evidence": EVIDENCE,
     "queue": {
         "attempt.push": N_("ask a wallet to collect"),
         "attempt.query": N_("ask a wallet what became of it"),
@@ -347,16 +334,12 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
         "document.payslip": N_("make a payslip"),
         "sms.answer": N_("answer a message"),
         "document.receipt": N_("make a receipt"),
+        "prepaid.token": N_("make a token"),
+        "prepaid.short": N_("tell the office of an account below zero"),
         "schedule.run": N_("scheduled work"),
     },
-    "language": {
-        "fr": "Français",
-        "en": "English",
-        "sw": "Kiswahili",
-        "ln": "Lingála",
-        "kg": "Kikongo",
-        "lua": "Tshiluba",
-    },
+    "language": LANGUAGE_NAMES,
+    "network": NETWORK_NAMES,
     "by": {
         "push": N_("request"),
         "answer": N_("answer"),

@@ -1,6 +1,6 @@
 """CPU per USSD callback of the real application, beside two floors, in one run.
 
-    python -m benchmarks.ussd_turn [--seconds 3] [--rounds 5] [--connections 4] [--processes 2] [--threads 4]
+    python -m benchmarks.ussd_turn [--mix journeys] [--seconds 3] [--rounds 5] [--connections 4] [--processes 2]
 
 Every variant runs under the same web server with the same options. Rounds are interleaved, so that a noisy neighbour
 hurts all alike. CPU is what the server's process tree used; the client and Redis are not in it. Ratios are taken inside
@@ -27,7 +27,8 @@ from pathlib import Path
 from benchmarks.cpu import cpu_s
 
 SECRET = "benchmark"
-CUSTOMERS = 200
+# Who has paid cannot pay again at once: in the mix of journeys fresh customers call in every round.
+CUSTOMERS = {"confirm": 200, "journeys": 1500}
 READY_WITHIN_S = 60.0
 
 
@@ -72,16 +73,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mwolo-bench-")))
         redis_pid = stack.enter_context(_redis(folder))
         environment = _environment(folder)
-        phones = _town(folder, environment)
+        phones = _town(folder, environment, CUSTOMERS[asked.mix])
         running = [stack.enter_context(_server(v, folder, environment, asked)) for v in VARIANTS]
         for server in running:
-            _load(server, phones, redis_pid, min(2.0, asked.seconds), asked.connections)
+            _load(server, phones, redis_pid, min(2.0, asked.seconds), asked, 0)
         samples: dict[str, list[Sample]] = {v.name: [] for v in VARIANTS}
         for number in range(asked.rounds):
             # Another one begins each round: whoever comes first finds the machine coldest.
             shift = number % len(running)
             for server in running[shift:] + running[:shift]:
-                taken = _load(server, phones, redis_pid, asked.seconds, asked.connections)
+                taken = _load(server, phones, redis_pid, asked.seconds, asked, number + 1)
                 samples[server.variant.name].append(taken)
     _print(samples, asked)
     return 0
@@ -89,6 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ussd_turn", description=__doc__.partition("\n")[0])
+    parser.add_argument("--mix", choices=sorted(CUSTOMERS), default="confirm", help="of sessions (confirm)")
     parser.add_argument("--seconds", type=float, default=3.0, help="of load per variant and round (3)")
     parser.add_argument("--rounds", type=int, default=5, help="(5)")
     parser.add_argument("--connections", type=int, default=4, help="kept open by the client (4)")
@@ -135,7 +137,7 @@ def _environment(folder: Path) -> dict[str, str]:
     return inherited | ours
 
 
-def _town(folder: Path, environment: dict[str, str]) -> Path:
+def _town(folder: Path, environment: dict[str, str], customers: int) -> Path:
     """Fill the database; returns a file with the phones that call, one a line."""
     from core.db import Database
     from core.db.upgrade import upgrade
@@ -146,7 +148,7 @@ def _town(folder: Path, environment: dict[str, str]) -> Path:
     logs.set_up("warning", "text", ())
     db = Database(environment["MWOLO_DATABASE_URL"], busy_timeout_s=20)
     upgrade(db)
-    report = seed(db, SystemClock(), size=CUSTOMERS)
+    report = seed(db, SystemClock(), size=customers)
     db.dispose()
     phones = folder / "phones"
     phones.write_text("\n".join(customer.phone for customer in report.customers))
@@ -206,11 +208,15 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _load(server: Running, phones: Path, redis_pid: int, seconds: float, connections: int) -> Sample:
+def _load(
+    server: Running, phones: Path, redis_pid: int, seconds: float, asked: argparse.Namespace, turn: int
+) -> Sample:
+    """`turn`: how often this server was called before; others call now."""
     command = [
         sys.executable, "-m", "benchmarks.load",
         "--port", str(server.port), "--path", server.variant.path, "--phones", str(phones),
-        "--seconds", str(seconds), "--connections", str(connections),
+        "--seconds", str(seconds), "--connections", str(asked.connections), "--mix", asked.mix,
+        "--skip", str(turn * CUSTOMERS[asked.mix] // (asked.rounds + 1)),
     ]  # fmt: skip
     before, redis_before = cpu_s(server.pid), cpu_s(redis_pid)
     done = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -235,7 +241,7 @@ def _print(samples: dict[str, list[Sample]], asked: argparse.Namespace) -> None:
         f"CPU per USSD callback: {asked.rounds} interleaved rounds of {asked.seconds:g} s per variant, "
         f"{asked.connections} connections, {asked.processes} processes of {asked.threads} threads\n"
         f"{cores} cores, {platform.system()} {platform.machine()}, {platform.python_implementation()} "
-        f"{platform.python_version()}, SQLite, {CUSTOMERS} customers\n"
+        f"{platform.python_version()}, SQLite, {CUSTOMERS[asked.mix]} customers, mix: {asked.mix}\n"
     )
     header = ("", "CPU us", "min-max", "x bare", "x stores", "Redis us", "req/s", "p50 ms", "p99 ms")
     rows = [header]

@@ -5,6 +5,7 @@ A wrong or missing one is one sentence that names the variable (`BadSetting`); t
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Literal
 
@@ -14,6 +15,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from core.kernel.errors import ServiceError
 
 PREFIX = "MWOLO_"
+
+# The menu is proven to fit 160 septets, and no network shows more than a USSD string holds.
+_NETWORK = re.compile(r"[0-9A-Za-z]{1,12}=1(6[0-9]|7[0-9]|8[0-2])a?")
 
 
 class BadSetting(ServiceError):
@@ -49,6 +53,9 @@ class Settings(BaseSettings):
     utility_name: str = Field("Mwolo Energie", description="on papers and pages")
     utility_topic: str = Field("mwolo", description="first level of every MQTT topic")
     short_code: str = Field("*123#", description="what customers dial")
+    ussd_networks: str = Field(
+        "", description="septets a network shows: `code=160,code=182a`; `a`: without accents; others: 160"
+    )
     sms_codes: str = Field("", description="numbers people text to, comma-separated; empty: whatever comes is for us")
 
     # Doors: several secrets are valid at once, so that one can be rotated
@@ -252,6 +259,14 @@ class Settings(BaseSettings):
                     raise ValueError(f"names {network!r}, which is no network such as 196.201.214.0/24") from None
         return value
 
+    @field_validator("ussd_networks")
+    @classmethod
+    def _shown_whole(cls, value: str) -> str:
+        for part in _comma_list(value):
+            if not _NETWORK.fullmatch(part):
+                raise ValueError(f"names {part!r}, which is not like 63001=160 or 63002=182a (160 to 182 septets)")
+        return value
+
     @field_validator("wallet_routes", "pawapay_providers", "pawapay_decimals")
     @classmethod
     def _readable_pairs(cls, value: str) -> str:
@@ -276,6 +291,13 @@ class Settings(BaseSettings):
         return {
             name: tuple(ip_network(part) for part in networks.split("|"))
             for name, networks in _pairs(self.hook_sources).items()
+        }
+
+    @property
+    def networks(self) -> dict[str, tuple[int, bool]]:
+        """A network's code → the septets it shows, and whether without accents."""
+        return {
+            code: (int(shows.rstrip("a")), shows.endswith("a")) for code, shows in _pairs(self.ussd_networks).items()
         }
 
     @property

@@ -10,6 +10,8 @@ import click
 if TYPE_CHECKING:
     from mwolo.wiring import Wiring
 
+# A device that takes fewer units at once makes people wait for what they have paid.
+_FEW = 100
 _UNIT = click.Choice(["day", "kwh"])
 
 
@@ -34,7 +36,7 @@ def keypad(
 
     wiring, typed = _wiring(), click.prompt("Key", hide_input=True)
     try:
-        wiring.prepaid.provision(
+        most = wiring.prepaid.provision(
             meter_id, Keypad(bytes.fromhex(typed), starting_code, unit, count, divider, restricted)
         )
     except (NoToken, ValueError) as error:
@@ -42,6 +44,12 @@ def keypad(
         why = str(error) if isinstance(error, NoToken) else "these do not fit a device"
         raise click.ClickException(f"Not set up: {why}.") from None
     click.echo(f"{meter_id} takes tokens. Credit that waited for it is on its way.")
+    if most < _FEW:
+        click.echo(
+            f"At most {most} {unit} are issued at once with a divider of {divider}: what is bought beyond stays as "
+            "credit until the next top-up. Choose coarser steps if the device has them.",
+            err=True,
+        )
 
 
 @prepaid.command()

@@ -229,6 +229,7 @@ class Wiring:
         }
 
     def ussd_turns(self, count: Callable[[str], None]) -> UssdTurns:
+        from channels.ussd.menu.fit import Network
         from channels.ussd.menu.journeys import menu
         from channels.ussd.turns import UssdTurns
 
@@ -240,6 +241,7 @@ class Wiring:
             self.clock,
             deeds=self.ussd_deeds,
             brand_of=self.routing.brand_of,
+            networks={code: Network(*shows) for code, shows in self.settings.networks.items()},
             count=count,
         )
 
@@ -495,7 +497,13 @@ class Wiring:
         from workers.jobs import schedule
 
         return schedule.runs(
-            self.billing, self.supply, self.reconciliation, self.agents, self.promises, self._check_ledger
+            self.billing,
+            self.supply,
+            self.reconciliation,
+            self.agents,
+            self.promises,
+            self._check_ledger,
+            lambda: self.turns.forget_deeds(self.clock.now()),
         )
 
     def _check_ledger(self) -> str:

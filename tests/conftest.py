@@ -21,7 +21,7 @@ from tests.realparts import PostgresServer, postgres_server
 hypothesis.settings.register_profile(
     "mwolo",
     deadline=None,
-    derandomize=bool(os.environ.get("CI")),
+    derandomize=bool(os.environ.get("CI") or os.environ.get("MWOLO_TEST_STRICT")),
     print_blob=True,
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
@@ -123,6 +123,7 @@ def _empty(database: Database) -> None:
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     _note_skip(report)
+    _note_failure(report)
 
 
 def pytest_collectreport(report: pytest.CollectReport) -> None:
@@ -135,3 +136,11 @@ def _note_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
     if target and report.skipped and isinstance(report.longrepr, tuple):
         with Path(target).open("a", encoding="utf-8") as out:
             out.write(f"{report.longrepr[2]}\n")
+
+
+def _note_failure(report: pytest.TestReport) -> None:
+    """Every failure by its name, so that what waits for other processes can be looked at once more."""
+    target = os.environ.get("MWOLO_TEST_FAILED")
+    if target and report.failed:
+        with Path(target).open("a", encoding="utf-8") as out:
+            out.write(f"{report.nodeid}\n")

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from random import SystemRandom
 
 PARTS = ("PostgreSQL", "Redis", "Mosquitto", "Chromium")
 
@@ -29,10 +30,23 @@ def exercised(part: str, detail: str) -> None:
             out.write(f"{part}\t{detail}\n")
 
 
+# Below what Linux gives to outgoing connections: thousands of them come and go beside us, and one may take a port that
+# was free a moment ago.
+_PORTS = range(18_000, 32_000)
+# Not the shared generator: hypothesis sets it back, and every process would try the same ports.
+_CHANCE = SystemRandom()
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port nobody listens on. Another test run on this machine picks others, as good as surely."""
+    for port in _CHANCE.sample(_PORTS, 100):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no port is free")
 
 
 def wait_until(condition: Callable[[], object], *, what: str, timeout_s: float = 180.0) -> None:

@@ -63,7 +63,7 @@ PLANS = (
     *(Plan("supply.cut", zone, hours(9, 10, 11, 12, 13), {"zone": zone}) for zone in (WEST, EAST)),
     # Operators close their day some hours after ours.
     Plan("reconcile.fetch", WEST, hours(6), {}, stop=False),
-    # Cash that an agent offered and nobody counted within a day.
+    # Cash that an agent offered and nobody counted within a day; and what turns had done a month ago is forgotten.
     Plan("agents.hand_overs", WEST, hours(3), {}, stop=False),
     # Lines of a report whose payment or person came later than the report.
     Plan("reconcile.match", WEST, hours(*range(24)), {}, stop=False),

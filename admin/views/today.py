@@ -15,12 +15,24 @@ from core.kernel.money import Money
 _EXPORT_LIMIT = 2_000
 _LIST_LIMIT = 30
 
+# In the column of wallets: money that an agent took.
+AGENTS = "agent"
+
 
 def add_pages(admin: Blueprint, parts: Parts) -> None:
     @admin.get("/")
     def today() -> Response:
         figures = parts.desk.today(limit=_LIST_LIMIT)
-        return make_response(page("today.html", parts, t=figures, totals=totals(figures), limit=_LIST_LIMIT))
+        return make_response(
+            page(
+                "today.html",
+                parts,
+                t=figures,
+                totals=totals(figures),
+                sold=totals(figures, sold=True),
+                limit=_LIST_LIMIT,
+            )
+        )
 
     @admin.get("/today/<table>.csv")
     def export_today(table: str) -> Response:
@@ -31,10 +43,15 @@ def add_pages(admin: Blueprint, parts: Parts) -> None:
         return as_csv(f"{table}.csv", head, rows)
 
 
-def totals(figures: Today) -> list[tuple[Money, int]]:
-    """What all wallets brought, per currency, with the number of payments."""
+def totals(figures: Today, *, sold: bool = False) -> list[tuple[Money, int]]:
+    """What all wallets brought, per currency, with the number of payments.
+
+    `sold`: what agents sold instead. It is no part of the money that came: that came when the float was bought.
+    """
     sums: dict[str, tuple[int, int]] = {}
     for line in figures.money:
+        if (line.wallet == AGENTS) is not sold:
+            continue
         minor, count = sums.get(line.money.currency, (0, 0))
         sums[line.money.currency] = (minor + line.money.minor, count + line.count)
     return [(Money(minor, currency), count) for currency, (minor, count) in sums.items()]

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from core.kernel import gsm7
 from core.kernel.digits import ACCOUNT_LENGTH, is_account_number
+from core.notices.pasted import COVER
 
 # Longer ones are letters to a person.
 LONGEST_COMMAND = 160
@@ -21,6 +22,15 @@ LONGEST_COMMAND = 160
 _AMOUNT_DIGITS = 9
 # A shorter word has too many neighbours: PAY is one letter away from half a dictionary.
 _SHORTEST_MENDED = 4
+# What moves money is mended more carefully: PAIN and PAIR are words too, one letter away from PAIE.
+_SHORTEST_MENDED_OF = {"pay": 5}
+# One slip away from an order to pay, and the opposite of one: "paid 5000", "lipiwa" and the like say that it was done,
+# is done by others, or will be. For a person to read.
+_PAID_ALREADY = (
+    "PAYE PAYEE PAYES PAYED PAID PAYERA PAYENT PAYEUR REGLE REGLES REGLEE REGLERA LIPIWA LIPWA LIPIZA KULIPWA "
+    "TULIPA ULIPA OFUTA TOFUTA KOFUTI KUFUTI KAFUTA TUFUTA BUFUTA MUFUTA WUFUTA UFUTA"
+)
+_NEVER_MENDED = frozenset(_PAID_ALREADY.split())
 # "S O L D E", "PA YER".
 _MOST_PIECES = 8
 
@@ -127,7 +137,8 @@ def hear(body: str, vocabulary: Vocabulary, *, always: frozenset[str] = frozense
         return NOTHING
     if numbers.currency is None and "$" in plain:
         numbers.currency = "USD"
-    cents, account, misread, unclear = _read(numbers.runs)
+    # What is covered may have been the amount: nobody pays the other number instead.
+    cents, account, misread, unclear = _UNREADABLE if COVER in body else _read(numbers.runs)
     return Heard(meaning.command, meaning.languages, cents, numbers.currency, account, misread, unclear, tuple(rest))
 
 
@@ -194,12 +205,17 @@ def _unglued(head: str, vocabulary: Vocabulary, *, mend: bool) -> tuple[Meaning,
 
 def _nearest(word: str, vocabulary: Vocabulary) -> Meaning | None:
     """What a mistyped word means: the words one slip away, if they all are one command."""
-    if len(word) < _SHORTEST_MENDED - 1 or not word.isalpha():
+    if len(word) < _SHORTEST_MENDED - 1 or not word.isalpha() or word in _NEVER_MENDED:
         return None
-    near = [vocabulary[w] for w in vocabulary if len(w) >= _SHORTEST_MENDED and one_slip(word, w)]
-    if not near or len({meaning.command for meaning in near}) > 1:
+    # The short words are not mended, but may have been meant.
+    near = [w for w in vocabulary if one_slip(word, w)]
+    commands = {vocabulary[w].command for w in near}
+    if len(commands) != 1:
         return None
-    return Meaning(near[0].command, frozenset().union(*(meaning.languages for meaning in near)))
+    [command] = commands
+    shortest = _SHORTEST_MENDED_OF.get(command, 0)
+    near = [w for w in near if len(w) >= _SHORTEST_MENDED and min(len(w), len(word)) >= shortest]
+    return Meaning(command, frozenset().union(*(vocabulary[w].languages for w in near))) if near else None
 
 
 def one_slip(typed: str, word: str) -> bool:
@@ -240,6 +256,7 @@ def _sort(pieces: Sequence[_Piece]) -> tuple[_Numbers, list[str]]:
 
 
 Read = tuple[int | None, str | None, str | None, bool]
+_UNREADABLE: Read = (None, None, None, True)
 
 
 def _read(runs: Sequence[Sequence[_Piece]]) -> Read:
@@ -254,7 +271,7 @@ def _read(runs: Sequence[Sequence[_Piece]]) -> Read:
     if not sound and ways:
         cents, account = ways[0]
         return cents, None, account, False
-    return None, None, None, True
+    return _UNREADABLE
 
 
 def _ways(runs: Sequence[Sequence[_Piece]]) -> Iterator[tuple[int | None, str | None]]:

@@ -227,7 +227,9 @@ class UssdTurns:
                 end = ctx.snapshot.end_text
                 return _Ran(end, True, memory, "pay.begun", begun=True, resume=FORGET_RESUME)
             return self._from_start(ctx, memory, network, replies, turn)
-        except NotRecorded:
+        except NotRecorded as error:
+            # The driver's own words, without the statement and what it was about: people's numbers stand there.
+            _log.warning("ussd_not_recorded", why=str(error), driver=str(getattr(error.__cause__, "orig", "")))
             self._count("not_recorded")
             language = memory.language or DEFAULT_LANGUAGE
             return _Ran(words(line(NOT_RECORDED), language, network), True, memory, "not_recorded")

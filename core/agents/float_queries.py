@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import and_, case, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from core.agents.model import (
     FloatEntry,
@@ -16,10 +16,12 @@ from core.agents.model import (
     HandOverState,
 )
 from core.agents.queries import float_account
+from core.agents.rules import check_agent
 from core.agents.tables import (
     AgentRow,
     AgentSaleRow,
     CashHandOverRow,
+    OneTimePinRow,
 )
 from core.customers.tables import ContractRow
 from core.kernel.clock import WEST, local_date
@@ -28,8 +30,9 @@ from core.ledger.tables import AccountRow, JournalRow, TransferRow
 from core.payments.tables import PaymentRow
 
 
-def float_view(session: Session, agent_id: int, *, now: datetime) -> FloatView | None:
-    """The float as its agent sees it, in one statement; None when there is no such agent."""
+def float_view(session: Session, agent_id: int, *, now: datetime, by_agent: bool) -> FloatView | None:
+    """The float as its agent sees it, in one statement that no number of past sales makes longer; None when there is
+    no such agent. `by_agent`: raises AgentRefused for one who may do nothing at all."""
     today = local_date(now, WEST)
     todays = select(AgentSaleRow.id).where(AgentSaleRow.agent_id == agent_id, AgentSaleRow.day == today).subquery()
     mine = AgentSaleRow.id.in_(select(todays.c.id))
@@ -37,34 +40,32 @@ def float_view(session: Session, agent_id: int, *, now: datetime) -> FloatView |
     def sold(column: Any) -> Any:
         return select(func.coalesce(func.sum(column), 0)).where(mine).scalar_subquery()
 
-    owed = select(AccountRow.id).where(
-        AccountRow.code == "commission_payable",
-        AccountRow.owner == str(agent_id),
-        AccountRow.currency == AgentRow.currency,
+    payable = aliased(AccountRow)
+    is_payable = and_(
+        payable.code == "commission_payable", payable.owner == str(agent_id), payable.currency == AgentRow.currency
     )
-    owed_id = owed.correlate(AgentRow).scalar_subquery()
-
-    def moved(column: Any) -> Any:
-        total = select(func.coalesce(func.sum(TransferRow.amount_minor), 0)).where(column == owed_id)
-        return total.correlate(AgentRow).scalar_subquery()
-
     row = session.execute(
         select(
+            AgentRow.active,
+            OneTimePinRow.agent_id.label("one_time"),
             AgentRow.currency,
             AgentRow.credit_limit_minor,
             AccountRow.balance_minor,
             select(func.count()).select_from(AgentSaleRow).where(mine).scalar_subquery().label("sales"),
             sold(AgentSaleRow.amount_minor).label("sold"),
             sold(AgentSaleRow.commission_minor).label("gain"),
-            moved(TransferRow.credit_account_id).label("earned"),
-            moved(TransferRow.debit_account_id).label("paid_out"),
+            payable.balance_minor.label("unpaid"),
         )
         .select_from(AgentRow)
         .outerjoin(AccountRow, float_account(agent_id))
+        .outerjoin(payable, is_payable)
+        .outerjoin(OneTimePinRow, OneTimePinRow.agent_id == AgentRow.id)
         .where(AgentRow.id == agent_id)
     ).first()
     if row is None:
         return None
+    if by_agent:
+        check_agent(active=row.active, must_change_pin=row.one_time is not None)
     currency, balance = row.currency, row.balance_minor or 0
     return FloatView(
         balance=Money(balance, currency),
@@ -72,7 +73,7 @@ def float_view(session: Session, agent_id: int, *, now: datetime) -> FloatView |
         available=Money(max(0, balance + row.credit_limit_minor), currency),
         sales_today=int(row.sales),
         sold_today=Money(int(row.sold), currency),
-        commission_unpaid=Money(int(row.earned) - int(row.paid_out), currency),
+        commission_unpaid=Money(row.unpaid or 0, currency),
         commission_today=Money(int(row.gain), currency),
     )
 
@@ -161,12 +162,18 @@ def open_hand_over(session: Session, agent_id: int) -> CashHandOverRow | None:
 
 
 def waiting_hand_over(session: Session, agent_id: int, *, now: datetime) -> HandOver | None:
-    """The open offer that a cashier may still accept, not locked. Uses uq_cash_hand_over_open."""
+    """The open offer that a cashier may still accept, not locked; none of one who is off.
+
+    Uses uq_cash_hand_over_open.
+    """
     row = session.execute(
         select(CashHandOverRow, AgentRow.name)
         .join(AgentRow, AgentRow.id == CashHandOverRow.agent_id)
         .where(
-            CashHandOverRow.agent_id == agent_id, CashHandOverRow.state == "offered", CashHandOverRow.expires_at > now
+            CashHandOverRow.agent_id == agent_id,
+            CashHandOverRow.state == "offered",
+            CashHandOverRow.expires_at > now,
+            AgentRow.active,
         )
     ).first()
     return hand_over_view(*row) if row is not None else None

@@ -12,21 +12,27 @@ from core.kernel.money import Money
 
 @dataclass(frozen=True, slots=True)
 class AgentSession:
-    """The PIN was right. `must_change_pin`: the office made it; nothing but `change_pin` is allowed until it is."""
+    """The PIN was right. `must_change_pin`: the office made it; nothing but a change is allowed until it is.
+
+    `entry`: which PIN opened this, for `propose_pin`; nothing can be learned from it.
+    """
 
     agent_id: int
     code: str
     name: str
     currency: str
     must_change_pin: bool
+    entry: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class PinRefused:
-    """Wrong, or too soon. `tries_left`: before the lock. `wait_s`: real seconds before the next try counts."""
+    """Wrong, or too soon. `tries_left`: before the lock. `wait_s`: real seconds before the next try counts. `too_soon`:
+    what was typed before that counts for nothing, and nothing is said about it."""
 
     tries_left: int
     wait_s: int
+    too_soon: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, case, exists, func, or_, select
+from sqlalchemy import String, and_, case, cast, exists, false, func, literal, or_, select, true
 from sqlalchemy.orm import Session
 
 from core.agents.model import (
@@ -22,6 +22,7 @@ from core.agents.tables import (
     CommissionRuleRow,
     OneTimePinRow,
 )
+from core.customers.links import SEES_AMOUNTS
 from core.customers.tables import ContractRow, CustomerRow, PhoneLinkRow, PhoneRow
 from core.kernel.clock import WEST, local_date
 from core.kernel.money import Money
@@ -52,7 +53,7 @@ def counter(
         return None
     row = rows[0]
     currency = row.currency
-    sums = session.execute(_sold(agent_id, row.contract_id or 0, amount_minor, now)).one()
+    sums = session.execute(_sold(agent_id, row.contract_id or 0, amount_minor, row.sim_changed_at, now)).one()
     facts = SaleFacts(
         active=row.active,
         must_change_pin=row.one_time is not None,
@@ -61,6 +62,7 @@ def counter(
         credit_limit=Money(row.credit_limit_minor, currency),
         sold_today=Money(int(sums.today), currency),
         sim_changed_at=row.sim_changed_at,
+        sold_since_sim=Money(int(sums.since_sim), currency),
         contract_currency=row.contract_currency,
         contract_active=row.contract_state == "active",
         same_at=sums.same_at,
@@ -78,7 +80,12 @@ def counter(
 
 
 def _seller_and_account(agent_id: int, account_number: str, now: datetime) -> Any:
-    told = exists().where(PhoneLinkRow.customer_id == ContractRow.customer_id, PhoneLinkRow.confirmed_at.is_not(None))
+    # Whom settlement sends the proof to. Who only pays for the account is not of the household.
+    told = exists().where(
+        PhoneLinkRow.customer_id == ContractRow.customer_id,
+        PhoneLinkRow.confirmed_at.is_not(None),
+        PhoneLinkRow.role.in_(SEES_AMOUNTS),
+    )
     rule_counts = and_(
         CommissionRuleRow.currency == AgentRow.currency,
         or_(CommissionRuleRow.agent_id.is_(None), CommissionRuleRow.agent_id == agent_id),
@@ -116,11 +123,13 @@ def _seller_and_account(agent_id: int, account_number: str, now: datetime) -> An
     )
 
 
-def _sold(agent_id: int, contract_id: int, amount_minor: int, now: datetime) -> Any:
-    """Sums of today in Kinshasa. Yesterday is read too: the same sale may have been made before midnight."""
+def _sold(agent_id: int, contract_id: int, amount_minor: int, sim_changed_at: datetime | None, now: datetime) -> Any:
+    """Sums of today in Kinshasa, and since another SIM. Yesterday is read too: the same sale may have been made before
+    midnight, and no SIM is held for longer than a day."""
     today = local_date(now, WEST)
     here, is_today = AgentSaleRow.contract_id == contract_id, AgentSaleRow.day == today
     same = and_(here, AgentSaleRow.amount_minor == amount_minor)
+    since_sim = AgentSaleRow.sold_at >= sim_changed_at if sim_changed_at is not None else false()
 
     def total(column: Any, condition: Any) -> Any:
         return func.coalesce(func.sum(case((condition, column), else_=0)), 0)
@@ -129,6 +138,7 @@ def _sold(agent_id: int, contract_id: int, amount_minor: int, now: datetime) -> 
         total(AgentSaleRow.amount_minor, is_today).label("today"),
         total(AgentSaleRow.amount_minor, and_(is_today, here)).label("account_sold"),
         total(AgentSaleRow.commission_minor, and_(is_today, here)).label("account_given"),
+        total(AgentSaleRow.amount_minor, since_sim).label("since_sim"),
         func.max(case((same, AgentSaleRow.recorded_at))).label("same_at"),
     ).where(AgentSaleRow.agent_id == agent_id, AgentSaleRow.day >= today - timedelta(days=1))
 
@@ -163,9 +173,35 @@ def sale_of_turn(session: Session, turn_key: str) -> tuple[AgentSaleRow, Sale] |
 
 
 def sales_of(agent_id: int, *, limit: int) -> Any:
-    """Newest first: a row, its receipt and its account, as `sale_view` takes them. Uses ix_agent_sale_agent_id."""
+    """Newest first: a row, its receipt and its account, as `sale_view` takes them; then whether the agent is active,
+    and a one-time PIN's mark. An agent without sales has one line without a sale. Uses ix_agent_sale_agent_id."""
     newest_first = (AgentSaleRow.day.desc(), AgentSaleRow.id.desc())
-    return _sales().where(AgentSaleRow.agent_id == agent_id).order_by(*newest_first).limit(limit)
+    mine = AgentSaleRow.agent_id == agent_id
+    newest = select(AgentSaleRow.id).where(mine).order_by(*newest_first).limit(limit).subquery()
+    return (
+        select(
+            AgentSaleRow,
+            PaymentRow.receipt_number,
+            ContractRow.account_number,
+            AgentRow.active,
+            OneTimePinRow.agent_id.label("one_time"),
+        )
+        .select_from(AgentRow)
+        .outerjoin(OneTimePinRow, OneTimePinRow.agent_id == AgentRow.id)
+        .outerjoin(newest, true())
+        .outerjoin(AgentSaleRow, AgentSaleRow.id == newest.c.id)
+        .outerjoin(PaymentRow, PaymentRow.id == AgentSaleRow.payment_id)
+        .outerjoin(ContractRow, ContractRow.id == AgentSaleRow.contract_id)
+        .where(AgentRow.id == agent_id)
+        .order_by(*newest_first)
+    )
+
+
+def proof_key() -> Any:
+    """The key of the newest SMS about a sale: settlement's own, or the last one that was asked for. It is unique."""
+    asked = cast(AgentSaleRow.proofs, String)
+    which = case((AgentSaleRow.proofs == 0, literal(":account")), else_=literal(":again:").concat(asked))
+    return literal("receipt:").concat(AgentSaleRow.payment_id).concat(which)
 
 
 def lock_sale(session: Session, agent_id: int, code: str) -> AgentSaleRow | None:

@@ -12,6 +12,7 @@ from core.cases.model import CaseCounts, CaseFile, CaseLine, CaseNote
 from core.cases.rules import JOIN_WITHIN
 from core.cases.tables import CaseNoteRow, CaseRow
 from core.customers.tables import ContractRow, CustomerRow, SiteRow
+from core.db.locks import lock_names
 from core.notices.tables import NoticeRow
 
 # A literal, as in the partial index: a bound parameter may miss it.
@@ -39,7 +40,13 @@ def to_join(
     session: Session, *, kind: str, contract_id: int | None, invoice_id: int | None, phone: str | None, now: datetime
 ) -> CaseRow | None:
     """The live case that a report of now belongs to: same kind, same contract (and bill), or without a contract the
-    same phone; opened within JOIN_WITHIN. Locked."""
+    same phone; opened within JOIN_WITHIN. Locked.
+
+    Two reports at once are one case: the caller holds the contract's row, and without a contract its phone is locked
+    here until the caller commits.
+    """
+    if contract_id is None:
+        lock_names(session, f"case:{kind}:{phone}")
     same = (
         (CaseRow.contract_id == contract_id) & CaseRow.invoice_id.is_not_distinct_from(invoice_id)
         if contract_id is not None

@@ -14,7 +14,7 @@ class OpenInvoice:
     """An invoice that was sent and is not fully paid.
 
     `cycle_started_on`: the day its dunning started, or started again. `named_cut_on`: the cut day that the newest
-    warning named.
+    warning named. `held_until`: it is disputed, and nobody is cut for it before that day.
     """
 
     id: int
@@ -24,6 +24,7 @@ class OpenInvoice:
     sent_on: date
     cycle_started_on: date
     named_cut_on: date | None = None
+    held_until: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,8 @@ class PrepaidView:
     """The newest tokens of a prepaid contract. `tokens`: text with leading zeros, in the order to type them.
 
     `unit`: day or kwh; `quantity`: how many of them all `tokens` together bring. `paid_until`: when what was bought
-    ends, if every token was typed at once; None where the meter counts kWh.
+    ends, if every token was typed at once; None where the meter counts kWh. `recent`: the last tokens over all top-ups,
+    oldest first, those of `tokens` at the end. A device takes them all in this order.
     """
 
     unit: str
@@ -48,6 +50,7 @@ class PrepaidView:
     tokens: tuple[str, ...]
     issued_at: datetime
     paid_until: datetime | None = None
+    recent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +79,10 @@ class ContractView:
     """One contract as a caller may see it.
 
     `own`: the caller's link to it is confirmed and fresh; otherwise only account number, kind and a masked name may be
-    shown. `cut_on`: the first day on which supply may go off for the oldest open invoice; None when nothing is due.
+    shown. `cut_on`: the first day on which supply may go off for what is due; None when nothing is.
     `supply`: what the utility wants of the meter, None where it does not command it; `why_off`: the reason of an off.
     `control`: how the meter is switched. `role`: the caller's link, None without one. `promise_days`: what a promise
-    may name today, nearest first. All that follows `commune` is for own contracts only.
+    may name today, nearest first, none of them before `cut_on`. All that follows `commune` is for own contracts only.
     """
 
     id: int
@@ -183,10 +186,11 @@ class Snapshot:
 
     `contracts`: those the caller may see with amounts, oldest first. `other`: the contract of the account number that
     was asked for, without amounts unless it is one of `contracts`. `is_linked`: some customer gave this number, even
-    if the link was never confirmed or went stale. `attempts`: newest first. `agent`: the agent that this number is; no
-    PIN was asked. `requests` and `members`: phones that ask for, or have, a part in the accounts whose holder this
-    phone is. `cases`: not closed, newest first. `end_text`: the END that this very turn left behind, if it was run
-    before. Receipts, requests, members and cases are read only where a turn may show them.
+    if the link was never confirmed or went stale. `attempts`: newest first. `agent`: the agent that this number is;
+    no PIN was asked. `proof_failed`: an SMS about one of the agent's last sales did not arrive. `requests` and
+    `members`: phones that ask for, or have, a part in the accounts whose holder this phone is. `cases`: not closed,
+    newest first. `end_text`: the END that this very turn left behind, if it was run before. Receipts, requests,
+    members and cases are read only where a turn may show them.
     """
 
     phone: str
@@ -199,6 +203,7 @@ class Snapshot:
     attempts: tuple[AttemptView, ...] = ()
     receipts: tuple[ReceiptView, ...] = ()
     agent: AgentRole | None = None
+    proof_failed: bool = False
     requests: tuple[LinkRequestView, ...] = ()
     members: tuple[MemberView, ...] = ()
     cases: tuple[CaseView, ...] = ()

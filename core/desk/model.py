@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 from core.cases.model import CaseCounts
 from core.desk.case_model import Promised as Promised
 from core.desk.case_model import Reported as Reported
+from core.desk.prepaid_model import Issued as Issued
+from core.desk.text_model import Wrote as Wrote
 from core.kernel.money import Money
 
 # -- today -----------------------------------------------------------------------------------------------------------
@@ -225,13 +227,18 @@ class Screen:
 
 @dataclass(frozen=True, slots=True)
 class Dial:
-    """A USSD session as the phone showed it."""
+    """A USSD session as the phone showed it. `how`: as the network told its end (`core.turns.rules`), empty where it
+    told nothing."""
 
     kind: ClassVar[str] = "dial"
     at: datetime
     phone: str
     service_code: str
     screens: tuple[Screen, ...]
+    network: str = ""
+    language: str = ""
+    how: str = ""
+    duration_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +280,8 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """Money that arrived. `allocations`: invoice number and amount; the rest went to credit or suspense."""
+    """Money that arrived. `allocations`: invoice number and amount; the rest went to credit or suspense. `sold_by`: the
+    agent who took it, whose code of the sale is the transaction's id."""
 
     kind: ClassVar[str] = "paid"
     at: datetime
@@ -292,6 +300,7 @@ class Paid:
     found_by: str
     allocations: tuple[tuple[str, Money], ...]
     to_credit: Money | None
+    sold_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -402,7 +411,7 @@ class Crew:
     done_by: str | None
 
 
-Entry = Dial | Asked | Paid | Billed | Told | Dunned | Decided | Switched | Crew | Reported | Promised
+Entry = Dial | Asked | Paid | Billed | Told | Dunned | Decided | Switched | Crew | Reported | Promised | Issued | Wrote
 KINDS = ("dial", "asked", "paid", "billed", "told", "dunned", "switched", "reported")
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Select, and_, func, select
 from sqlalchemy.orm import Session
 
+from core.agents.tables import AgentSaleRow
+from core.cases.tables import CaseRow
 from core.customers.tables import ContractRow, CustomerRow, PhoneLinkRow
 from core.desk.model import Hit
 from core.kernel.digits import grouped, is_account_number, is_valid, normalise
@@ -41,6 +43,8 @@ def search(session: Session, words: str, *, wallets: Sequence[str], limit: int) 
     looks: tuple[Callable[[], Iterable[_Found]], ...] = (
         lambda: _by_phone(session, words, limit),
         lambda: _by_number(session, words),
+        lambda: _by_sale(session, words),
+        lambda: _by_case(session, words),
         lambda: _by_meter(session, words),
         lambda: _by_payment(session, words, wallets),
         lambda: _by_attempt(session, words, wallets),
@@ -81,6 +85,31 @@ def _by_number(session: Session, words: str) -> Iterable[_Found]:
             yield _Found(customer_id, "account", grouped(digits))
     if len(digits) == 10 and is_valid(digits):
         yield from _payments(session, PaymentRow.verification_code == digits, "code", grouped(digits))
+
+
+def _by_sale(session: Session, words: str) -> Iterable[_Found]:
+    """The code that an agent gave: where no SMS went out, it is all that the customer has."""
+    code = normalise(words)
+    sold = (
+        select(ContractRow.customer_id)
+        .join(AgentSaleRow, AgentSaleRow.contract_id == ContractRow.id)
+        .where(AgentSaleRow.code == code)
+    )
+    for customer_id in session.scalars(sold):
+        yield _Found(customer_id, "sale", grouped(code))
+
+
+def _by_case(session: Session, words: str) -> Iterable[_Found]:
+    """The account a case is about; where it names none, whoever the phone that reported is linked to."""
+    number = normalise(words)
+    case = session.execute(select(CaseRow.contract_id, CaseRow.phone).where(CaseRow.number == number)).first()
+    if case is None:
+        return
+    about = select(ContractRow.customer_id).where(ContractRow.id == case.contract_id)
+    if case.contract_id is None:
+        about = select(PhoneLinkRow.customer_id).where(PhoneLinkRow.phone == case.phone).limit(5)
+    for customer_id in session.scalars(about):
+        yield _Found(customer_id, "case", grouped(number))
 
 
 def _by_meter(session: Session, words: str) -> Iterable[_Found]:

@@ -31,11 +31,13 @@ from core.desk.model import (
 )
 from core.desk.story_cases import promised, reported
 from core.desk.story_money import asked, paid
+from core.desk.story_prepaid import issued
 from core.desk.story_scope import Page, Scope
+from core.desk.story_texts import wrote
 from core.kernel.money import Money
 from core.notices.tables import DeliveryReportRow, NoticeRow
 from core.supply.tables import CrewTaskRow, RelayCommandEventRow, RelayCommandRow
-from core.turns.tables import TurnRow
+from core.turns.tables import SessionEndRow, TurnRow
 
 _SCREENS_MAX = 60
 
@@ -101,15 +103,27 @@ def _dials(session: Session, scope: Scope, page: Page) -> list[Entry]:
         .limit(_SCREENS_MAX * len(keys))
     ):
         turns[(row.gateway, row.session_id, row.phone, row.day)].append(row)
+    ends = _ends(session, keys)
     return [
         Dial(
             at=rows[0].at,
             phone=rows[0].phone,
             service_code=rows[0].service_code,
             screens=tuple(Screen(row.at, row.typed, row.screen, row.ended) for row in rows[:_SCREENS_MAX]),
+            network=rows[-1].network,
+            language=rows[-1].language,
+            how=ends[key].how if key in ends else "",
+            duration_ms=ends[key].duration_ms if key in ends else None,
         )
-        for rows in turns.values()
+        for key, rows in turns.items()
     ]
+
+
+def _ends(session: Session, keys: Sequence[tuple[object, ...]]) -> Mapping[tuple[object, ...], SessionEndRow]:
+    """The network's news of these sessions, where it came."""
+    its = (SessionEndRow.gateway, SessionEndRow.session_id, SessionEndRow.phone, SessionEndRow.day)
+    rows = session.scalars(select(SessionEndRow).where(tuple_(*its).in_(keys)))
+    return {(row.gateway, row.session_id, row.phone, row.day): row for row in rows}
 
 
 def _billed(session: Session, scope: Scope, page: Page) -> list[Entry]:
@@ -286,9 +300,9 @@ Source = Callable[[Session, Scope, Page], Sequence[Entry]]
 SOURCES: Mapping[str, tuple[Source, ...]] = {
     "dial": (_dials,),
     "asked": (asked,),
-    "paid": (paid,),
+    "paid": (paid, issued),
     "billed": (_billed,),
-    "told": (_told,),
+    "told": (_told, wrote),
     "dunned": (_dunned, _decided),
     "switched": (_switched, _crew),
     "reported": (reported, promised),

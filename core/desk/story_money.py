@@ -9,6 +9,7 @@ from datetime import timedelta
 from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session
 
+from core.agents.tables import AgentRow, AgentSaleRow
 from core.billing.tables import InvoiceRow
 from core.customers.tables import ContractRow
 from core.desk.model import Asked, Entry, Paid, Post, Step
@@ -125,6 +126,7 @@ def payments(
     """Payments with where the money went. `own`: the contracts whose story it is; None: nobody's in particular."""
     rows = session.execute(asked_for).all()
     placed, credited = _placed(session, [row[0].id for row in rows])
+    sellers = _sellers(session, [row[0].id for row in rows if row[0].found_by == "agent"])
     return [
         Paid(
             at=row.received_at,
@@ -143,9 +145,18 @@ def payments(
             found_by=row.found_by,
             allocations=tuple(placed.get(row.id, ())),
             to_credit=credited.get(row.id),
+            sold_by=sellers.get(row.id, ""),
         )
         for row, brand, account in rows
     ]
+
+
+def _sellers(session: Session, payment_ids: Sequence[str]) -> Mapping[str, str]:
+    if not payment_ids:
+        return {}
+    sold = select(AgentSaleRow.payment_id, AgentRow.name).join(AgentRow, AgentRow.id == AgentSaleRow.agent_id)
+    rows = session.execute(sold.where(AgentSaleRow.payment_id.in_(payment_ids))).all()
+    return {str(payment_id): str(name) for payment_id, name in rows}
 
 
 def _placed(

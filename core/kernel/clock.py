@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
@@ -67,6 +67,11 @@ class FixedClock:
 def local_date(at: datetime, zone: str) -> date:
     """The day that people at a place call it. The country has two zones; the zone belongs to the site."""
     return at.astimezone(ZoneInfo(zone)).date()
+
+
+def day_begins(day: date, zone: str) -> datetime:
+    """The moment at which a day begins at a place, UTC."""
+    return datetime.combine(day, time(), ZoneInfo(zone)).astimezone(UTC)
 
 
 def local_time(at: datetime, zone: str) -> datetime:

@@ -65,6 +65,8 @@ def fold(text: str) -> str:
 def ascii_only(text: str) -> str:
     """`fold`, and then without any accent: for networks whose handsets show é wrongly on USSD."""
     folded = fold(text)
+    if folded.isascii():
+        return folded
     bare = "".join(d for d in unicodedata.normalize("NFD", folded) if unicodedata.category(d) != "Mn")
     return "".join(c if c.isascii() else "?" for c in bare)
 

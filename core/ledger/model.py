@@ -12,7 +12,8 @@ from core.ledger.errors import UnknownAccount
 class AccountKind:
     """`owner`: what owns an account of this code, '' where it stands alone.
 
-    `cached`: a balance is kept on the row, because something with an owner or a floor is decided by it; `sign` says
+    `cached`: a balance is kept on the row, because something with an owner or a floor is decided by it
+    or a turn shows it, where nothing may be summed up; `sign` says
     which side counts up (+1 debits, -1 credits).
     """
 
@@ -31,7 +32,7 @@ CHART = {
         AccountKind("bank", ""),
         AccountKind("cash", "cashier"),
         AccountKind("agent_float", "agent", cached=True, sign=-1),
-        AccountKind("commission_payable", "agent"),
+        AccountKind("commission_payable", "agent", cached=True, sign=-1),
         AccountKind("commission_expense", ""),
         AccountKind("revenue", ""),
         AccountKind("tax_payable", "levy"),

@@ -132,7 +132,7 @@ def _move(session: Session, account_id: int, delta: int) -> None:
 
 
 def balance(session: Session, account: Account, currency: str) -> Money:
-    """The cached balance of a receivable, credit or float. Nothing when the account does not exist yet."""
+    """The cached balance of a receivable, credit, float or commission. Nothing when the account does not exist yet."""
     minor = session.scalar(
         select(AccountRow.balance_minor).where(
             AccountRow.code == account.code, AccountRow.owner == account.owner, AccountRow.currency == currency

@@ -22,8 +22,9 @@ from core.db.base import Base, RowId, UtcDateTime
 class AccountRow(Base):
     """A ledger account: a code of the chart, its owner ('' where it has none), one currency.
 
-    `balance_minor` is cached only where a floor or an owner needs it (receivable, credit, agent float): debits minus
-    credits for receivable, credits minus debits for the others. Recomputed nightly; a difference is an alarm.
+    `balance_minor` is cached only where a floor or an owner needs it (receivable, credit, agent float) or a turn shows
+    it (commission payable): debits minus credits for receivable, credits minus debits for the others. Recomputed
+    nightly; a difference is an alarm.
     """
 
     __tablename__ = "account"

@@ -69,6 +69,7 @@ EXAMPLES: Mapping[str, str] = {
     "due": _AMOUNT,
     "credit": _AMOUNT,
     "account": _ACCOUNT,
+    "meter": "MW2400054612",
     "code": _CODE,
     "cut_date": _DAY,
     "day": _DAY,

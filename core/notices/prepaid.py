@@ -15,6 +15,7 @@ _EXAMPLE = {
     "days": "7960",
     "kwh": "7960",
     "account": "123 456 789 0",
+    "credit": "123 456 789 FC",
     "code": "*123*45#",
 }
 
@@ -39,6 +40,22 @@ PREPAID = (
                 N_(
                     "Token {token}. kWh: {kwh}. Account {account}. Type it on your meter. To see it again, dial {code}."
                 ),
+            ),
+            _text(
+                "prepaid.tokens.days.more",
+                N_(
+                    "Type each of these tokens on your meter: {tokens}. Days in all: {days}. Account {account}. "
+                    "The rest stays as credit: {credit}."
+                ),
+                segments_max=2,
+            ),
+            _text(
+                "prepaid.tokens.kwh.more",
+                N_(
+                    "Type each of these tokens on your meter: {tokens}. kWh in all: {kwh}. Account {account}. "
+                    "The rest stays as credit: {credit}."
+                ),
+                segments_max=2,
             ),
             _text(
                 "prepaid.tokens.days",

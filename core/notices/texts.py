@@ -87,6 +87,14 @@ _ALL = (
     Kind(
         "payment.receipt",
         (
+            # What was paid is about to become digits: a credit named here would be gone with the next SMS.
+            _text(
+                "payment.receipt.keypad",
+                N_(
+                    "Received {amount} for account {account}. The code for meter {meter} follows. "
+                    "Receipt {receipt}, code {verification}. Thank you."
+                ),
+            ),
             _text(
                 "payment.receipt.due",
                 N_(

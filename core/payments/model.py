@@ -10,6 +10,10 @@ from core.kernel.money import Money
 BRAND_NAMES = {"mpesa": "M-Pesa", "airtel": "Airtel Money", "orange": "Orange Money"}
 
 
+# Nobody means to pay ten thousand dollars by keypad; a slip of the thumb does. Minor units.
+AMOUNT_BOUNDS = {"CDF": (100_00, 20_000_000_00), "USD": (50, 2_500_00), "KES": (100, 250_000_00)}
+
+
 @dataclass(frozen=True, slots=True)
 class Offer:
     """A brand a customer may choose. `wallet` collects for it now; None with `down`: none of its wallets is well."""

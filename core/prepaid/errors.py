@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from core.kernel.errors import ServiceError, StateConflict
 
 
@@ -14,7 +16,11 @@ class NotProvisioned(NoToken):
 
 
 class NoPrice(NoToken):
-    """No price of this unit and currency is in force."""
+    """No price of this unit and currency is in force. `from_at`: business time from which one will be, if ever."""
+
+    def __init__(self, text: str, from_at: datetime | None = None) -> None:
+        super().__init__(text)
+        self.from_at = from_at
 
 
 class BadKey(NoToken):

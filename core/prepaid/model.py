@@ -27,12 +27,13 @@ class Price:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a credit buys now. `values`: one a token, in steps of the device. `amount`: what is used of the credit, of
-    which `tax` goes to the levy; the rest stays as credit."""
+    which `tax` goes to the levy; the rest stays as credit. `is_capped`: it buys more than one device takes at once."""
 
     quantity: int
     values: tuple[int, ...]
     amount: Money
     tax: Money
+    is_capped: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,15 @@ def price_on(session: Session, unit: str, currency: str, day: date) -> Price | N
     return None if row is None else as_price(row)
 
 
+def first_day(session: Session, unit: str, currency: str) -> date | None:
+    """The day from which there is a price, past or to come; None where there is none yet."""
+    return session.scalar(
+        select(func.min(PrepaidPriceRow.valid_from)).where(
+            PrepaidPriceRow.unit == unit, PrepaidPriceRow.currency == currency
+        )
+    )
+
+
 def prices(session: Session) -> list[Price]:
     """Every version, the newest first."""
     order = (PrepaidPriceRow.currency, PrepaidPriceRow.unit, PrepaidPriceRow.version.desc())

@@ -17,13 +17,25 @@ def plan(credit: Money, price: Price, *, divider: int, value_max: int, stack_max
     any order, so a credit that is worth more stays in part. Every part is a whole number of units.
     """
     per_token = value_max // divider
-    quantity = min(max(credit.minor, 0) // price.each.minor, per_token * stack_max)
+    affordable = max(credit.minor, 0) // price.each.minor
+    quantity = min(affordable, most_at_once(divider=divider, value_max=value_max, stack_max=stack_max))
     if quantity <= 0:
         return None
     full, rest = divmod(quantity, per_token)
     parts = [per_token] * full + ([rest] if rest else [])
     amount = Money(quantity * price.each.minor, credit.currency)
-    return Plan(quantity, tuple(part * divider for part in parts), amount, tax_within(amount, price.tax_basis_points))
+    values = tuple(part * divider for part in parts)
+    return Plan(quantity, values, amount, tax_within(amount, price.tax_basis_points), affordable > quantity)
+
+
+def most_at_once(*, divider: int, value_max: int, stack_max: int) -> int:
+    """The most units that are issued at once."""
+    return value_max // divider * stack_max
+
+
+def recent(before: str, new: str, *, keep: int) -> str:
+    """The last `keep` tokens of two texts, oldest first."""
+    return " ".join([*before.split(), *new.split()][-keep:])
 
 
 def tax_within(amount: Money, basis_points: int) -> Money:

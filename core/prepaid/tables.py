@@ -96,6 +96,8 @@ class PrepaidIssueRow(Base):
 class PrepaidStandingRow(Base):
     """Where a prepaid contract stands: its newest issue, and until when what was bought lasts.
 
+    `recent_tokens`: the last ones over all issues for this meter, oldest first, one blank between two: as many as the
+    device takes in any order, and all of the newest two issues.
     `paid_until`: business time, when every token was typed at once; None where the meter counts kWh, which only a
     reading tells.
     """
@@ -104,4 +106,5 @@ class PrepaidStandingRow(Base):
 
     contract_id: Mapped[int] = mapped_column(ForeignKey("contract.id"), primary_key=True, autoincrement=False)
     last_issue_id: Mapped[int] = mapped_column(ForeignKey("prepaid_issue.id"))
+    recent_tokens: Mapped[str] = mapped_column(Text)
     paid_until: Mapped[datetime | None] = mapped_column(UtcDateTime)

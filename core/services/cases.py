@@ -28,6 +28,7 @@ from core.notices.case_texts import ANSWER_MAX
 from core.notices.staging import stage_notice
 from core.promises.queries import end_hold
 from core.settlement.dunning import facts_of, lock_contract, reevaluate
+from core.supply.tables import MeterDesiredRow
 from core.turns import deeds
 from core.turns.deeds import Kept, Say
 
@@ -58,7 +59,8 @@ class Report:
 def open_case(session: Session, *, clock: Clock, report: Report, tell: bool, join: bool = True) -> Opened:
     """Take a report down in the caller's transaction; one of the same within a day joins the case there is.
 
-    A dispute keeps the cut away from its invoice, within the policy's limits. `tell`: the number goes out by SMS.
+    A dispute keeps the cut away from its invoice, within the policy's limits; no day is named where supply is wanted
+    off already. `tell`: the number goes out by SMS.
     """
     known = queries.written(session, report.key)
     if known is not None:
@@ -310,7 +312,11 @@ def _contracts_of(phone: str, now: datetime) -> Select[int]:
 
 
 def _hold(session: Session, clock: Clock, case: CaseRow) -> date | None:
-    """Keep the cut away from a disputed invoice; the day it may come again. None where the policy allows no further."""
+    """Keep the cut away from a disputed invoice; the day it may come again.
+
+    None where the policy allows no further, and where supply is wanted off already: no day can be promised then. The
+    hold stands all the same.
+    """
     if case.kind != "dispute" or case.contract_id is None or case.invoice_id is None:
         return None
     now = clock.now()
@@ -334,7 +340,16 @@ def _hold(session: Session, clock: Clock, case: CaseRow) -> date | None:
     case.hold_id = hold.id
     session.flush()
     reevaluate(session, clock=clock, contract_id=case.contract_id, cause="case.dispute")
-    return local_date(hold.until_at, facts.zone)
+    return None if _wanted_off(session, case.contract_id) else local_date(hold.until_at, facts.zone)
+
+
+def _wanted_off(session: Session, contract_id: int) -> bool:
+    supply = (
+        select(MeterDesiredRow.supply)
+        .join(ContractRow, ContractRow.meter_id == MeterDesiredRow.meter_id)
+        .where(ContractRow.id == contract_id)
+    )
+    return session.scalar(supply) == "off"
 
 
 def _tell(session: Session, clock: Clock, case: CaseRow, *, kind: str, key: str, **blanks: str) -> int | None:

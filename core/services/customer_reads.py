@@ -28,14 +28,17 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 from sqlalchemy.sql.selectable import Select
 
+from core.agents.rules import LAST_SALES, PROOFS_MAX
+from core.agents.sale_queries import proof_key
 from core.agents.tables import AgentRow, AgentSaleRow, CashHandOverRow
-from core.billing.tables import DunningCycleRow, InvoiceRow, ReminderRow
+from core.billing.tables import DunningCycleRow, HoldRow, InvoiceRow, ReminderRow
 from core.cases.tables import CaseRow
 from core.customers.link_tables import LinkRequestRow
 from core.customers.links import HOLDER, SEES_AMOUNTS
 from core.customers.tables import ContractRow, CustomerRow, MeterRow, PhoneLinkRow, PhoneRow, SiteRow
 from core.db.base import UtcDateTime
 from core.ledger.tables import AccountRow
+from core.notices.tables import NoticeRow
 from core.payments.tables import AttemptRow, PaymentRow
 from core.prepaid.tables import PrepaidIssueRow, PrepaidStandingRow
 from core.promises.tables import PromiseRow
@@ -66,6 +69,35 @@ def _named_cut() -> ColumnElement[Any]:
         .correlate(InvoiceRow)
         .scalar_subquery()
     )
+
+
+def _held_until() -> ColumnElement[Any]:
+    """Until when nobody is cut for an invoice that is disputed."""
+    return (
+        select(func.max(HoldRow.until_at))
+        .where(
+            HoldRow.contract_id == ContractRow.id,
+            HoldRow.invoice_id == InvoiceRow.id,
+            HoldRow.kind == literal_column("'dispute'"),
+            HoldRow.until_at > _NOW,
+        )
+        .correlate(ContractRow, InvoiceRow)
+        .scalar_subquery()
+    )
+
+
+def _proof_failed() -> ColumnElement[bool]:
+    """Whether the newest SMS about one of an agent's last sales did not arrive and may be sent again."""
+    keys = (
+        select(proof_key())
+        .where(AgentSaleRow.agent_id == AgentRow.id)
+        .order_by(AgentSaleRow.day.desc(), AgentSaleRow.id.desc())
+        .limit(LAST_SALES)
+        .correlate(AgentRow)
+    )
+    failed = NoticeRow.state.in_([literal_column("'failed'"), literal_column("'expired'")])
+    used_up = NoticeRow.key.like(literal_column(f"'%:again:{PROOFS_MAX}'"))
+    return select(NoticeRow.id).where(NoticeRow.key.in_(keys), failed, ~used_up).correlate(AgentRow).exists()
 
 
 def _fresh(link: Any) -> ColumnElement[bool]:
@@ -131,10 +163,13 @@ def _who() -> Select[*tuple[Any, ...]]:
         PrepaidIssueRow.tokens,
         PrepaidIssueRow.issued_at,
         PrepaidStandingRow.paid_until,
+        PrepaidStandingRow.recent_tokens,
         PromiseRow.state.label("promise_state"),
         PromiseRow.promised_on,
         PromiseRow.amount_minor.label("promised_minor"),
         PromiseRow.ended_at.label("promise_ended_at"),
+        _held_until().label("held_until"),
+        _proof_failed().label("proof_failed"),
     ).select_from(
         caller.outerjoin(PhoneRow, PhoneRow.phone == caller.c.phone)
         .outerjoin(AgentRow, and_(AgentRow.phone == caller.c.phone, AgentRow.active == true()))
@@ -216,10 +251,13 @@ def _account() -> Select[*tuple[Any, ...]]:
             _nothing(PrepaidIssueRow.tokens.type),
             _nothing(PrepaidIssueRow.issued_at.type),
             _nothing(PrepaidStandingRow.paid_until.type),
+            _nothing(PrepaidStandingRow.recent_tokens.type),
             _nothing(PromiseRow.state.type),
             _nothing(PromiseRow.promised_on.type),
             _nothing(PromiseRow.amount_minor.type),
             _nothing(PromiseRow.ended_at.type),
+            _nothing(HoldRow.until_at.type),
+            _nothing(Boolean()),
         )
         .join(CustomerRow, CustomerRow.id == ContractRow.customer_id)
         .join(SiteRow, SiteRow.id == ContractRow.site_id)

@@ -23,7 +23,7 @@ from core.customers.model import (
 )
 from core.db import Database
 from core.i18n import LANGUAGES
-from core.kernel.clock import Clock
+from core.kernel.clock import Clock, local_date
 from core.kernel.errors import NotRecorded
 from core.kernel.money import Money
 from core.services.caller_activity import Activity
@@ -87,6 +87,7 @@ class Customers:
             attempts=found.attempts,
             receipts=found.receipts,
             agent=_agent(rows[0]),
+            proof_failed=bool(rows[0].proof_failed),
             requests=found.requests,
             members=found.members,
             cases=found.cases,
@@ -131,6 +132,7 @@ class Customers:
                         row.sent_on,
                         row.cycle_started_on,
                         row.named_cut_on,
+                        local_date(row.held_until, row.time_zone) if row.held_until else None,
                     )
         views = tuple(self._own(row, invoices[number]) for number, row in sorted(first.items()))
         if other is None:
@@ -140,6 +142,8 @@ class Customers:
 
     def _own(self, row: Any, invoices: dict[int, OpenInvoice]) -> ContractView:
         oldest_first = tuple(sorted(invoices.values(), key=lambda i: (i.sent_on, i.id)))
+        cut_on = self._cut_on(row, oldest_first)
+        days = self._cut_dates.promise_days(row.time_zone) if oldest_first else ()
         return _view(
             row,
             own=True,
@@ -149,27 +153,36 @@ class Customers:
             supply=row.supply,
             why_off=row.why_off if row.supply == "off" else None,
             invoices=oldest_first,
-            cut_on=self._cut_on(row, oldest_first),
+            cut_on=cut_on,
             meter_id=row.meter_id,
             control=row.control_kind,
             reading=_reading(row),
             prepaid=_prepaid(row),
             promise=_promise(row),
-            promise_days=self._cut_dates.promise_days(row.time_zone) if oldest_first else (),
+            # A promise that ends before anything could be cut would be a word for nothing.
+            promise_days=tuple(day for day in days if cut_on is None or day >= cut_on),
         )
 
     def _cut_on(self, row: Any, invoices: Sequence[OpenInvoice]) -> date | None:
         if not invoices or row.protected is not None or row.control_kind in (None, "none"):
             return None
-        first = min(invoices, key=lambda invoice: invoice.cycle_started_on)
-        return self._cut_dates.cut_on(
-            first.cycle_started_on,
-            owed_minor=sum(invoice.due.minor for invoice in invoices),
-            currency=row.currency,
-            zone=row.time_zone,
-            named_on=first.named_cut_on,
-            promised_on=row.promised_on if row.promise_state == "open" else None,
+        # The oldest comes first, unless it is held: then one of those behind it may.
+        disputed = [invoice for invoice in invoices if invoice.held_until is not None]
+        others = [invoice for invoice in invoices if invoice.held_until is None]
+        first = [min(others, key=lambda invoice: invoice.cycle_started_on)] if others else []
+        days = (
+            self._cut_dates.cut_on(
+                invoice.cycle_started_on,
+                owed_minor=sum(invoice.due.minor for invoice in invoices),
+                currency=row.currency,
+                zone=row.time_zone,
+                named_on=invoice.named_cut_on,
+                promised_on=row.promised_on if row.promise_state == "open" else None,
+                held_until=invoice.held_until,
+            )
+            for invoice in (*disputed, *first)
         )
+        return min((day for day in days if day is not None), default=None)
 
 
 def _view(row: Any, *, own: bool, **more: Any) -> ContractView:
@@ -213,7 +226,8 @@ def _reading(row: Any) -> ReadingView | None:
 def _prepaid(row: Any) -> PrepaidView | None:
     if row.issued_at is None:
         return None
-    return PrepaidView(row.unit, row.quantity, tuple(row.tokens.split()), row.issued_at, row.paid_until)
+    tokens, recent = tuple(row.tokens.split()), tuple(row.recent_tokens.split())
+    return PrepaidView(row.unit, row.quantity, tokens, row.issued_at, row.paid_until, recent)
 
 
 def _promise(row: Any) -> PromiseView | None:

@@ -45,16 +45,18 @@ class CutDates:
         zone: str,
         named_on: date | None = None,
         promised_on: date | None = None,
+        held_until: date | None = None,
     ) -> date | None:
         """The first day on which supply can go off, today at the earliest, if every step is in time; None when this
-        much is never cut for. Not before the day that a warning named (`named_on`), and after that of an open promise.
+        much is never cut for. Not before the day that a warning named (`named_on`), after that of an open promise,
+        nor before the day until which the bill is held.
         Reads the database once in five minutes."""
         rules = self._current()
         floor = rules.policy.floor_minor.get(currency)
         if floor is None or owed_minor < floor:
             return None
         after_promise = promised_on + timedelta(days=1) if promised_on else None
-        later = max((day for day in (named_on, after_promise) if day), default=None)
+        later = max((day for day in (named_on, after_promise, held_until) if day), default=None)
         return earliest_cut(cycle_started_on, rules.calendar_of(zone), rules.policy, not_before=later)
 
     def promise_days(self, zone: str) -> tuple[date, ...]:

@@ -21,8 +21,12 @@ from core.notices.tables import InboundSmsRow
 from core.payments.tables import AttemptRow
 from core.services.cases import open_from_sms
 
-# Some gateways repeat a text under a new id. A person who means it twice waits longer than this.
+# Some gateways repeat a text under a new id, and repeat the repeat. Who means it twice waits longer than this.
 TWIN_WITHIN = timedelta(seconds=60)
+# More than this many texts back nobody is asked about.
+_TWINS_MAX = 200
+# Nothing was charged, and nothing is on its way.
+_CAME_TO_NOTHING = frozenset({"failed", "expired", "cancelled"})
 # Whose orders are counted against the limit of orders by SMS.
 ORDERS_WITHIN = timedelta(hours=24)
 ORIGIN = "sms"
@@ -44,7 +48,8 @@ class Message:
 
     `sent_to`: our number or short code, empty if unknown. `age`: since it left the phone. `stop`: it has opted out
     already. `order_key`: the turn key of what it orders, the same for a text and its twins (the same words from the
-    same phone within a minute); `is_twin`: it is not the first of them. `order`: what was begun under that key.
+    same phone, each within a minute of the one before) while what they ordered is open or paid; `is_twin`: it is not
+    the one that ordered it. `order`: what was begun under that key.
     `orders_lately`: how many payments this phone has ordered by SMS within a day.
     """
 
@@ -91,8 +96,8 @@ class Inbox:
             row = session.get(InboundSmsRow, inbound_id)
             if row is None or row.answered_at is not None:
                 return None
-            first = _first_twin(session, row)
-            key = f"sms:{first}"
+            first = _ordered_by(session, row)
+            key = _key(first)
             return Message(
                 id=row.id,
                 phone=row.phone,
@@ -150,19 +155,51 @@ class Inbox:
         return row
 
 
-def _first_twin(session: Session, row: InboundSmsRow) -> int:
-    """The id of the first text with these words from this phone in the minute before. Uses ix_inbound_sms_phone."""
+def _key(inbound_id: int) -> str:
+    return f"sms:{inbound_id}"
+
+
+def _ordered_by(session: Session, row: InboundSmsRow) -> int:
+    """The id of the text that this one orders together with: its own, or that of a twin.
+
+    One that has begun a payment which is open or paid is the order of all that follow it. After one that came to
+    nothing, or that was answered without beginning any, the same words are a new order.
+    """
+    chain = _twins(session, row)
+    made = {_key(number): number for number, _ in chain}
+    begun = session.execute(select(AttemptRow.turn_key, AttemptRow.state).where(AttemptRow.turn_key.in_(made)))
+    states = {made[key]: state for key, state in begun if key}
+    if row.id in states:
+        return row.id
+    last = max(states, default=0)
+    if states.get(last, "failed") not in _CAME_TO_NOTHING:
+        return last
+    return min(number for number, answered in chain if number > last and not answered)
+
+
+def _twins(session: Session, row: InboundSmsRow) -> list[tuple[int, bool]]:
+    """(id, whether it has its answer) of this text and of those before it with its words, each within a minute of the
+    next, newest first. Uses ix_inbound_sms_phone."""
     earlier = session.execute(
-        select(InboundSmsRow.id, InboundSmsRow.body)
+        select(InboundSmsRow.id, InboundSmsRow.body, InboundSmsRow.received_at, InboundSmsRow.answered_at)
         .where(
             InboundSmsRow.phone == row.phone,
-            InboundSmsRow.id <= row.id,
-            InboundSmsRow.received_at >= row.received_at - TWIN_WITHIN,
+            InboundSmsRow.id < row.id,
+            InboundSmsRow.received_at >= row.received_at - ORDERS_WITHIN,
         )
-        .order_by(InboundSmsRow.id)
+        .order_by(InboundSmsRow.id.desc())
+        .limit(_TWINS_MAX)
     )
     words = row.body.casefold().split()
-    return next((number for number, body in earlier if body.casefold().split() == words), row.id)
+    chain, since = [(row.id, row.answered_at is not None)], row.received_at
+    for number, body, received_at, answered_at in earlier:
+        if body.casefold().split() != words:
+            continue
+        if received_at < since - TWIN_WITHIN:
+            break
+        chain.append((number, answered_at is not None))
+        since = min(since, received_at)
+    return chain
 
 
 def _order(session: Session, key: str) -> Order | None:

@@ -19,6 +19,7 @@ from core.customers.link_tables import LinkRequestRow
 from core.customers.links import HOLDER, MEMBER, ROLES, SEES_AMOUNTS, LinkRefused
 from core.customers.tables import PhoneLinkRow
 from core.db import Database
+from core.db.locks import lock_names
 from core.i18n import DEFAULT_LANGUAGE, LANGUAGES, N_
 from core.kernel.clock import Clock
 from core.kernel.digits import grouped, is_account_number
@@ -113,6 +114,8 @@ class PhoneLinks:
         own = queries.link_of(session, phone, account.customer_id) if account else None
         if own and own.role in SEES_AMOUNTS and links.is_fresh(own.confirmed_at, own.fresh_until, now):
             return {"refused": "linked"}
+        # The limits are looked at before the row is written: requests at once come one after the other.
+        lock_names(session, f"link.account:{number}", f"link.phone:{phone}")
         if queries.open_request(session, phone, number, now=now) is not None:
             return {"asked": True}
         before = queries.earlier(

@@ -19,14 +19,15 @@ from core import outbox
 from core.customers.tables import ContractRow, MeterRow, SiteRow
 from core.db import Database
 from core.i18n import DEFAULT_LANGUAGE, N_, translate
-from core.kernel.clock import Clock, local_date
+from core.i18n import day as day_text
+from core.kernel.clock import Clock, day_begins, local_date
 from core.kernel.digits import grouped
 from core.kernel.money import Money
 from core.ledger import queries as ledger
 from core.ledger.model import credit
 from core.ledger.tables import AccountRow
 from core.notices.staging import stage_notice
-from core.outbox import Dead, Done, Outcome
+from core.outbox import Dead, Done, Later, Outcome
 from core.payments.tables import AttemptRow, PaymentRow
 from core.prepaid import queries, rules
 from core.prepaid.errors import NoPrice, NoToken, NotProvisioned, PriceRefused
@@ -42,6 +43,14 @@ from core.settlement.events import TokenIssued
 from core.settlement.prepaid import KEYPADS
 
 _SHORT = N_("The operator took payment {receipt} back after its tokens had left. Credit of the account: {credit}.")
+_UNTOLD_DAYS = N_(
+    "Tokens for {quantity} days were made on {date} and nobody could be told: no phone is known for this account. They "
+    "stand in the customer's story: read them out, and link a phone."
+)
+_UNTOLD_KWH = N_(
+    "Tokens for {quantity} kWh were made on {date} and nobody could be told: no phone is known for this account. They "
+    "stand in the customer's story: read them out, and link a phone."
+)
 # How many issues of a contract are shown.
 _SHOWN = 10
 
@@ -88,20 +97,24 @@ class Prepaid:
     def issue(self, contract_id: int, cause: str, payment_id: str | None = None) -> Outcome:
         """Turn a contract's credit into tokens for its keypad meter, once for `cause` (the key of the event).
 
-        Done when there is nothing to issue: issued before, by somebody else, or not enough for one unit. Dead with the
-        reason where a person has to mend something first: the credit stays. Raises NotRecorded.
+        Done when there is nothing to issue: issued before, by somebody else, or not enough for one unit. Later where
+        the first price is still to come. Dead with the reason where a person has to mend something first: the credit
+        stays. Raises NotRecorded.
         """
         try:
             with self._db.begin() as session:
                 done = self._issue(session, contract_id, cause, payment_id)
+        except NoPrice as error:
+            return Later(error.from_at, str(error)) if error.from_at else Dead(str(error))
         except NoToken as error:
             return Dead(str(error))
         return Done(done)
 
-    def provision(self, meter_id: str, keypad: Keypad) -> None:
+    def provision(self, meter_id: str, keypad: Keypad) -> int:
         """Give a meter its key, code and counter. Tokens that waited for them are staged. Raises NoToken, ValueError.
 
-        A counter never goes back: the device would refuse what follows.
+        A counter never goes back: the device would refuse what follows. Returns the most units that are issued at once:
+        what is bought beyond them stays as credit.
         """
         with self._db.begin() as session:
             meter = session.get(MeterRow, meter_id)
@@ -121,13 +134,14 @@ class Prepaid:
             row.restricted, row.changed_at = keypad.restricted, self._clock.now()
             session.flush()
             self._stage_waiting(session, "provisioned", ContractRow.meter_id == meter_id)
+            return rules.most_at_once(divider=keypad.divider, value_max=maker.value_max, stack_max=maker.stack_max)
 
     def set_price(
         self, unit: Unit, each: Money, *, tax_basis_points: int, valid_from: date, by: str, levy: str = "vat"
     ) -> Price:
         """A new version of what a unit costs, tax included. Raises PriceRefused for a day that is over.
 
-        The first price of a unit takes up the credit that waited for one.
+        The earliest price of a unit takes up the credit that waited for one, on its first day at the site.
         """
         if each.minor <= 0 or not 0 <= tax_basis_points <= 10_000:
             raise PriceRefused(f"{each} a {unit} with {tax_basis_points} basis points of tax is no price")
@@ -147,10 +161,13 @@ class Prepaid:
                 made_at=now,
                 made_by=by,
             )
+            earliest = queries.first_day(session, unit, each.currency)
             session.add(row)
             session.flush()
-            if version == 1:
-                self._stage_waiting(session, "priced", ContractRow.currency == each.currency)
+            if earliest is None or valid_from < earliest:
+                counts = select(KeypadMeterRow.meter_id).where(KeypadMeterRow.unit == unit)
+                of_price = (ContractRow.currency == each.currency, ContractRow.meter_id.in_(counts))
+                self._stage_waiting(session, "priced", *of_price, first_day=valid_from)
             return queries.as_price(row)
 
     def take_up(self, account_number: str) -> bool:
@@ -209,7 +226,7 @@ class Prepaid:
         if steps is None:
             return "not enough for one unit"
         row = self._write(session, job, steps, cause, payment_id)
-        self._tell(session, job, row)
+        self._tell(session, job, row, held - steps.amount if steps.is_capped else None)
         return f"{row.quantity} {row.unit}"
 
     def _job(self, session: Session, contract: ContractRow) -> _Job | None:
@@ -230,7 +247,11 @@ class Prepaid:
         day = local_date(self._clock.now(), zone)
         price = queries.price_on(session, keypad.unit, contract.currency, day)
         if price is None:
-            raise NoPrice(f"no price of a {keypad.unit} in {contract.currency} is in force on {day}")
+            first = queries.first_day(session, keypad.unit, contract.currency)
+            raise NoPrice(
+                f"no price of a {keypad.unit} in {contract.currency} is in force on {day}",
+                day_begins(first, zone) if first else None,
+            )
         device = Device(keypad.count, keypad.restricted, secret, keypad.starting_code)
         return _Job(contract, zone, keypad, maker, device, price)
 
@@ -267,7 +288,7 @@ class Prepaid:
         session.add(row)
         job.keypad.count, job.keypad.changed_at = device.count, now
         session.flush()
-        self._stand(session, row, now)
+        self._stand(session, job, row, now)
         event = TokenIssued(
             key=f"token:{cause}",
             contract_id=job.contract.id,
@@ -278,20 +299,35 @@ class Prepaid:
         post(session, event, clock=self._clock)
         return row
 
-    def _stand(self, session: Session, row: PrepaidIssueRow, now: datetime) -> None:
+    def _stand(self, session: Session, job: _Job, row: PrepaidIssueRow, now: datetime) -> None:
         standing = queries.standing_of(session, row.contract_id)
-        before = standing.paid_until if standing is not None else None
-        until = rules.paid_until(before, now, row.quantity) if row.unit == "day" else None
+        lasts = standing.paid_until if standing is not None else None
+        until = rules.paid_until(lasts, now, row.quantity) if row.unit == "day" else None
+        before = session.get(PrepaidIssueRow, standing.last_issue_id) if standing is not None else None
         if standing is None:
-            session.add(PrepaidStandingRow(contract_id=row.contract_id, last_issue_id=row.id, paid_until=until))
+            standing = PrepaidStandingRow(contract_id=row.contract_id)
+            session.add(standing)
+        standing.last_issue_id, standing.paid_until = row.id, until
+        if before is None or before.meter_id != row.meter_id:
+            # Another device on the wall: the tokens of the old one open nothing.
+            standing.recent_tokens = row.tokens
         else:
-            standing.last_issue_id, standing.paid_until = row.id, until
+            # One top-up must not hide what the one before it brought.
+            of_two = len(before.tokens.split()) + len(row.tokens.split())
+            standing.recent_tokens = rules.recent(
+                standing.recent_tokens, row.tokens, keep=max(job.maker.stack_max, of_two)
+            )
         session.flush()
 
-    def _tell(self, session: Session, job: _Job, row: PrepaidIssueRow) -> None:
-        """The holder's phone gets the tokens; where none is known and fresh, whoever paid. The menu shows them too."""
+    def _tell(self, session: Session, job: _Job, row: PrepaidIssueRow, stays: Money | None) -> None:
+        """The holder's phone gets the tokens; where none is known and fresh, whoever paid. The menu shows them too.
+
+        Where there is nobody, the office gets a case: somebody paid and has nothing in hand. `stays`: credit that would
+        buy more than the device takes at once.
+        """
         to = self._addressee(session, job.contract, row.payment_id)
         if to is None:
+            self._ask_office(session, job, row)
             return
         phone, language, customer_id = to
         tokens = [grouped(token) for token in row.tokens.split()]
@@ -307,12 +343,24 @@ class Prepaid:
                 **said,
                 "days" if row.unit == "day" else "kwh": str(row.quantity),
                 "account": grouped(job.contract.account_number),
+                "credit": stays.text if stays else "",
             },
             zone=job.zone,
             customer_id=customer_id,
             contract_id=job.contract.id,
             payment_id=row.payment_id,
         )
+
+    def _ask_office(self, session: Session, job: _Job, row: PrepaidIssueRow) -> None:
+        # The digits stay out of it: a case is read by more people than a customer's story.
+        body = translate(
+            _UNTOLD_DAYS if row.unit == "day" else _UNTOLD_KWH,
+            DEFAULT_LANGUAGE,
+            quantity=str(row.quantity),
+            date=day_text(local_date(row.issued_at, job.zone)),
+        )
+        report = Report("other", "staff", f"prepaid_untold:{row.id}", "system", contract_id=row.contract_id, body=body)
+        open_case(session, clock=self._clock, report=report, tell=False, join=False)
 
     def _addressee(
         self, session: Session, contract: ContractRow, payment_id: str | None
@@ -327,12 +375,16 @@ class Prepaid:
         # A token opens one meter only: on a phone that may be another's by now it is worth nothing.
         return (known[0].phone, known[0].language, known[0].customer_id) if known else None
 
-    def _stage_waiting(self, session: Session, why: str, *which: ColumnElement[bool]) -> int:
-        """Credit that waits on these contracts for something that is there now: staged under a cause of its own."""
+    def _stage_waiting(
+        self, session: Session, why: str, *which: ColumnElement[bool], first_day: date | None = None
+    ) -> int:
+        """Credit that waits on these contracts for something that is there now, or from `first_day` at their sites on:
+        staged under a cause of its own."""
         cause = f"{why}:{self._clock.real_now():%Y%m%d%H%M%S%f}"
         waiting = (
-            select(ContractRow.id)
+            select(ContractRow.id, SiteRow.time_zone)
             .join(MeterRow, MeterRow.id == ContractRow.meter_id)
+            .join(SiteRow, SiteRow.id == ContractRow.site_id)
             .join(
                 AccountRow,
                 and_(
@@ -345,8 +397,8 @@ class Prepaid:
             .where(AccountRow.balance_minor > 0, *which)
             .order_by(ContractRow.id)
         )
-        ids = list(session.scalars(waiting))
-        for contract_id in ids:
+        found = session.execute(waiting).all()
+        for contract_id, zone in found:
             of_one = f"{cause}:{contract_id}"
             outbox.stage(
                 session,
@@ -354,8 +406,9 @@ class Prepaid:
                 key=f"prepaid:{of_one}",
                 body={"contract_id": contract_id, "cause": of_one, "payment_id": None},
                 clock=self._clock,
+                business_at=day_begins(first_day, zone) if first_day else None,
             )
-        return len(ids)
+        return len(found)
 
 
 def _purpose(meter_id: str) -> str:

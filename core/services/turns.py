@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -11,8 +11,12 @@ from sqlalchemy.orm import Session
 from core.billing.tables import InvoiceRow, ReminderRow
 from core.customers import link_queries
 from core.db import Database
-from core.turns import queries
+from core.turns import deeds, queries
 from core.turns.model import EndEntry, TurnEntry
+
+DEEDS_KEPT = timedelta(days=30)
+# SQLite has one writer: whoever clears up lets others in between.
+_CHUNK = 500
 
 
 class Turns:
@@ -33,6 +37,17 @@ class Turns:
             for contract_id, at in queries.sightings(turns).items():
                 _mark_shown(session, contract_id, at)
             link_queries.refresh(session, queries.dials(turns))
+
+    def forget_deeds(self, now: datetime) -> int:
+        """Drop what turns had done longer than `DEEDS_KEPT` ago, in short transactions; how many. No turn comes again
+        so late: a session lasts minutes, its transcript is replayed within the day. Again is harmless."""
+        forgotten = 0
+        while True:
+            with self._db.begin() as session:
+                count = deeds.forget(session, before=now - DEEDS_KEPT, limit=_CHUNK)
+            forgotten += count
+            if count < _CHUNK:
+                return forgotten
 
     def shown(self, contract_id: int, at: datetime) -> None:
         """A screen with the amount due and the date was read by the contract's customer at `at` (business time): the

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 
 from sqlalchemy import case, func, select, text
 from sqlalchemy.orm import Session
@@ -11,7 +12,7 @@ from core import outbox
 from core.billing.tables import InvoiceRow
 from core.customers.links import SEES_AMOUNTS
 from core.customers.tables import ContractRow, CustomerRow, PhoneLinkRow, PhoneRow, SiteRow
-from core.kernel.clock import Clock
+from core.kernel.clock import Clock, local_date
 from core.kernel.digits import grouped
 from core.kernel.money import Money
 from core.ledger import queries as ledger
@@ -19,6 +20,8 @@ from core.ledger.model import credit
 from core.notices.mailing import email_customer
 from core.notices.staging import stage_notice
 from core.payments.tables import AttemptRow, PaymentRow
+from core.prepaid.queries import price_on
+from core.prepaid.tables import KeypadMeterRow
 from core.settlement.events import AgentSale, BankMoney, CashTaken, Event, ExchangedMoney, SuspensePlaced, WalletMoney
 
 # Events that bring a customer's money: each has one payment, one receipt and its messages.
@@ -87,6 +90,15 @@ def holders(session: Session, contract: ContractRow, *, clock: Clock) -> list[Ad
     return sorted(people, key=lambda person: not person.fresh)
 
 
+def _keypad(session: Session, contract: ContractRow, held: Money, day: date) -> str:
+    """The meter for whose keypad `held` becomes digits in a moment; "" where it stays credit."""
+    if contract.kind != "prepaid" or contract.meter_id is None:
+        return ""
+    keypad = session.get(KeypadMeterRow, contract.meter_id)
+    price = price_on(session, keypad.unit, contract.currency, day) if keypad is not None else None
+    return contract.meter_id if price is not None and held >= price.each else ""
+
+
 def _receipts(session: Session, payment: PaymentRow, contract_id: int, clock: Clock) -> None:
     contract = session.get_one(ContractRow, contract_id)
     zone = session.scalars(select(SiteRow.time_zone).where(SiteRow.id == contract.site_id)).one()
@@ -101,6 +113,7 @@ def _receipts(session: Session, payment: PaymentRow, contract_id: int, clock: Cl
         "verification": grouped(payment.verification_code),
         "due": due.text if due else "",
         "credit": left_over.text if left_over.minor > 0 and not due else "",
+        "meter": "" if due else _keypad(session, contract, left_over, local_date(clock.now(), zone)),
     }
     email_customer(
         session,

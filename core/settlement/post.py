@@ -11,11 +11,12 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from sqlalchemy import and_, case, func, or_, select, text, update
+from sqlalchemy import and_, case, exists, func, or_, select, text, update
 from sqlalchemy.orm import Session, aliased
 
-from core.billing.tables import DunningCycleRow, InvoiceLineRow, InvoiceRow
+from core.billing.tables import DunningCycleRow, HoldRow, InvoiceLineRow, InvoiceRow
 from core.customers.tables import ContractRow, SiteRow
 from core.kernel.clock import Clock, local_date
 from core.kernel.errors import StateConflict
@@ -70,7 +71,7 @@ def post(session: Session, event: Event, *, clock: Clock) -> Posted:
     before = ledger.find_journal(session, event.key, digest)
     if before is not None:
         return Posted(before, repeated=True)
-    books = _load(session, event, contract)
+    books = _load(session, event, contract, clock.now())
     _check(session, event, books)
     transfers = RECIPES[type(event)](event, books)
     if contract is not None:
@@ -136,7 +137,7 @@ def _lock_contract(session: Session, contract_id: int) -> ContractRow:
     return contract
 
 
-def _load(session: Session, event: Event, contract: ContractRow | None) -> Books:
+def _load(session: Session, event: Event, contract: ContractRow | None, now: datetime) -> Books:
     if isinstance(event, OperatorReversed):
         uses = _credit_uses(session, contract) if contract is not None else ()
         held = ledger.balance(session, credit(contract.id), contract.currency).minor if contract is not None else 0
@@ -147,7 +148,7 @@ def _load(session: Session, event: Event, contract: ContractRow | None) -> Books
     balance = ledger.balance(session, credit(contract.id), contract.currency).minor
     if isinstance(event, InvoiceSent):
         return Books(invoice=_sent_invoice(session, event.invoice_id), credit_minor=balance)
-    return Books(open_invoices=open_invoices(session, contract.id), credit_minor=balance)
+    return Books(open_invoices=open_invoices(session, contract.id, now), credit_minor=balance)
 
 
 def _credit_uses(session: Session, contract: ContractRow) -> Sequence[OpenInvoice]:
@@ -286,13 +287,15 @@ def _still_waiting(session: Session, payment_id: str) -> None:
     session.flush()
 
 
-def open_invoices(session: Session, contract_id: int) -> list[OpenInvoice]:
-    """Sent and not paid, oldest first, locked. Uses ix_invoice_open."""
+def open_invoices(session: Session, contract_id: int, now: datetime) -> list[OpenInvoice]:
+    """Sent and not paid, locked: oldest first, and what is disputed after all that is not. Nobody is cut for a disputed
+    one, so money on it would leave the cut where it was. Uses ix_invoice_open."""
+    held = exists().where(HoldRow.invoice_id == InvoiceRow.id, HoldRow.kind == "dispute", HoldRow.until_at > now)
     rows = session.execute(
         select(InvoiceRow.id, InvoiceRow.total_minor - InvoiceRow.paid_minor)
         .where(InvoiceRow.contract_id == contract_id, text("invoice.state = 'sent' AND paid_minor < total_minor"))
-        .order_by(InvoiceRow.sent_on, InvoiceRow.id)
-        .with_for_update(key_share=True)
+        .order_by(case((or_(InvoiceRow.disputed, held), 1), else_=0), InvoiceRow.sent_on, InvoiceRow.id)
+        .with_for_update(key_share=True, of=InvoiceRow)
     )
     return [OpenInvoice(invoice_id, balance) for invoice_id, balance in rows]
 

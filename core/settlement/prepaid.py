@@ -16,7 +16,7 @@ from core.ledger import queries as ledger
 from core.ledger.model import Transfer, credit
 from core.payments.tables import PaymentRow
 from core.prepaid.queries import issued_after
-from core.settlement.events import Event, OperatorReversed, PrepaidUsed, TokenIssued
+from core.settlement.events import Event, OperatorReversed, PrepaidUsed, RefundFailed, RefundReturned, TokenIssued
 from core.supply.commands import ON_LIFE, want_supply
 from core.supply.tables import MeterDesiredRow
 
@@ -40,7 +40,10 @@ def follow(
     if held.minor <= 0 or not any(t.credit == credit(contract.id) for t in transfers):
         return
     meter = session.get_one(MeterRow, contract.meter_id)
-    if meter.control_kind in KEYPADS:
+    if meter.control_kind not in KEYPADS:
+        _give_back(session, contract, clock)
+    elif not isinstance(event, RefundFailed | RefundReturned):
+        # A refund that came back was promised to somebody: as tokens it could not be paid out any more.
         outbox.stage(
             session,
             kind="prepaid.token",
@@ -53,8 +56,6 @@ def follow(
             clock=clock,
             priority=1,
         )
-    else:
-        _give_back(session, contract, clock)
 
 
 def _give_back(session: Session, contract: ContractRow, clock: Clock) -> None:

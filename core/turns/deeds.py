@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Table, select, update
+from sqlalchemy import Table, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -65,6 +65,16 @@ def once(
         .values(did=json.dumps(did, ensure_ascii=False, separators=(",", ":")), end_text=end_text)
     )
     return Kept(did, end_text)
+
+
+def forget(session: Session, *, before: datetime, limit: int) -> int:
+    """Drop what turns before this moment had done, at most so many; how many. Uses ix_turn_deed_at."""
+    old = session.scalars(
+        select(TurnDeedRow.turn_key).where(TurnDeedRow.at < before).order_by(TurnDeedRow.at).limit(limit)
+    ).all()
+    if old:
+        session.execute(delete(TurnDeedRow).where(TurnDeedRow.turn_key.in_(old)))
+    return len(old)
 
 
 def find(session: Session, turn_key: str) -> Kept | None:

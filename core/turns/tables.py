@@ -84,4 +84,4 @@ class TurnDeedRow(Base):
     phone: Mapped[str] = mapped_column(String(16), index=True)
     did: Mapped[str] = mapped_column(Text)
     end_text: Mapped[str | None] = mapped_column(Text)
-    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)

@@ -41,7 +41,7 @@ from core.supply.tables import (
     RelayCommandEventRow,
     RelayCommandRow,
 )
-from core.turns.tables import TurnRow
+from core.turns.tables import SessionEndRow, TurnRow
 from tests import town
 from tests.admin import money_town
 
@@ -297,9 +297,16 @@ def _dial(session: Session, home: town.Home, at: datetime) -> None:
                 gateway="africastalking", session_id="ATUid_1", phone=home.phone, service_code="*123#", day=at.date(),
                 position=position, state=state, prefix_length=position, prefix_hash=f"{position}" * 8, typed=typed,
                 screen=screen, ended=state == "done", contract_id=home.contract.id,
-                at=at + timedelta(seconds=11 * position),
+                at=at + timedelta(seconds=11 * position), network="63001", language="fr",
             )
         )  # fmt: skip
+    session.add(
+        SessionEndRow(
+            gateway="africastalking", session_id="ATUid_1", phone=home.phone, service_code="*123#", day=at.date(),
+            network="63001", language="fr", state="done", status="reached_end", reason="", how="reached_end",
+            duration_ms=24_400, hops=3, at=at + timedelta(seconds=23),
+        )
+    )  # fmt: skip
 
 
 def _attempt(

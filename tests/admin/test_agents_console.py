@@ -10,9 +10,11 @@ from sqlalchemy import select
 from admin.agents import WORDS
 from core.agents.errors import REFUSAL_CODES
 from core.agents.model import AgentSession, Locked
+from core.agents.tables import AgentSaleRow
 from core.customers.tables import PhoneLinkRow
 from core.db import Database
 from core.kernel.clock import FixedClock
+from core.kernel.digits import grouped
 from tests import town
 from tests.admin.agents_town import PHONE, PIN, filled, francs, hired, offered, sold
 from tests.admin.conftest import post
@@ -99,6 +101,27 @@ def test_the_list_says_float_credit_sales_and_state(console: Console, db: Databa
     table = logged_in(console, "finance").get("/admin/agents.csv").text
     assert '"A001","Kiosque Zala","\'+243815557001","Agence Kinshasa","yes","","CDF","56500.00","5000.00","2"' in table
     assert acts(console)[0] == ("finance", "export.agents", "all")
+
+
+def test_the_code_of_a_sale_finds_the_customer_and_the_agent(console: Console, db: Database) -> None:
+    """Where no SMS goes out, the code is all that a customer has."""
+    agent = hired(console, db)
+    filled(console, agent, 60_000)
+    with db.begin() as session:
+        home = town.home(session)
+    sold(console, agent, home.account_number, 2_000)
+    with db.read() as session:
+        code = session.scalars(select(AgentSaleRow.code)).one()
+    client = logged_in(console, "viewer")
+    for typed in (code, grouped(code)):
+        found = client.get("/admin/search", query_string={"q": typed})
+        assert (found.status_code, found.location) == (303, f"/admin/customers/{home.customer.id}")
+    today = client.get("/admin/").text
+    assert "2 000 FC sold by agents, from their float" in today
+    assert '<p class="big">2 000 FC</p>' not in today, "it came when the float was bought"
+    story = client.get(f"/admin/customers/{home.customer.id}").text
+    assert "sold by Kiosque Zala" in story
+    assert grouped(code) in story
 
 
 def test_one_agent_shows_entries_page_by_page_sales_and_hand_overs(

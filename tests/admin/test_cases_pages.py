@@ -15,6 +15,7 @@ from core.billing.tables import HoldRow
 from core.cases.rules import KINDS
 from core.db import Database
 from core.kernel.clock import FixedClock
+from core.kernel.digits import grouped
 from core.notices.tables import NoticeRow
 from core.promises.tables import PromiseRow
 from core.services.billing import Billing
@@ -92,6 +93,12 @@ def test_a_case_is_opened_taken_answered_and_closed(
     acts = [(actor, act) for actor, act, subject in audited(db) if act.startswith("case.")]
     assert acts == [("office", f"case.{word}") for word in ("opened", "taken", "noted", "answered", "closed")]
     assert "textarea" not in client.get(page).text, "nothing is done to a closed case"
+
+
+def test_the_number_of_a_case_finds_its_customer(number: str, home: town.Home, as_role: As) -> None:
+    for typed in (number, grouped(number)):
+        found = as_role("viewer").get("/admin/search", query_string={"q": typed})
+        assert found.location == f"/admin/customers/{home.customer.id}"
 
 
 def test_a_form_that_is_sent_twice_does_it_once(number: str, as_role: As, console: Console) -> None:

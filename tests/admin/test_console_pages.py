@@ -93,6 +93,8 @@ def test_the_story_is_filtered_by_kind(home: town.Home, as_role: As) -> None:
     client = english(as_role("viewer"))
     html = client.get(f"/admin/customers/{home.customer.id}?kind=dial").text
     assert "Dialled *123#" in html
+    assert "to its end" in html
+    assert "network Vodacom" in html
     assert RECEIPT not in html
     assert "Dialled *123#" in client.get(f"/admin/customers/{home.customer.id}?kind=nonsense").text
 

@@ -44,7 +44,7 @@ def page() -> Iterator[Page]:
         browser = playwright.chromium.launch(executable_path=binary)
         exercised("Chromium", browser.version)
         context = browser.new_context(viewport={"width": 360, "height": 740}, locale="fr-FR")
-        context.set_default_timeout(120_000)
+        context.set_default_timeout(60_000)
         yield context.new_page()
         browser.close()
 

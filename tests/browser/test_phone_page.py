@@ -128,6 +128,7 @@ def stand_in(box: Box) -> Flask:
             for text in box.texts
             if text["to"] == request.args["phone"] and text["id"] > int(request.args["after"])
         ],
+        "/keypads": list,
         "/meters": lambda: [{"id": "M1", "supply": box.supply, "online": True}],
         "/meters/M1": lambda: {"id": "M1", "supply": box.supply, "version": 4, "online": True, "history": []},
         "/clock": lambda: {"business": "2026-03-10T08:00:00Z", "offset_s": 0, "idle": True},
@@ -334,6 +335,9 @@ def test_a_token_is_typed_on_the_meter(browser: Any, box: Box, tmp_path: Path) -
         server = Server(app)
         with opened(browser, server) as page:
             sync_api.expect(page.locator("body")).to_have_attribute("data-supply", "off")
+            # Among two hundred names, who has such a meter.
+            groups = page.locator("optgroup").evaluate_all("all => all.map(one => [one.label, one.children.length])")
+            assert ["Prépayés, compteur à clavier", 1] in groups
             for outcome in ("Accepté : +6 jours.", "Ce code a déjà servi."):
                 page.locator("#keypad-token").fill(grouped(made.token))
                 page.locator("#keypad button").click()

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 import pytest
 
 from core.agents.tables import AgentRow
+from core.billing.tables import HoldRow
 from core.cases.tables import CaseRow
 from core.customers.link_tables import LinkRequestRow
 from core.customers.links import LinkRequestView, MemberView
@@ -119,12 +120,15 @@ def test_promise_tokens_and_reading_come_with_the_contract(
         session.add(issue)
         session.flush()
         until = now + timedelta(days=7)
-        session.add(PrepaidStandingRow(contract_id=contract.id, last_issue_id=issue.id, paid_until=until))
+        standing = PrepaidStandingRow(contract_id=contract.id, last_issue_id=issue.id, paid_until=until)
+        standing.recent_tokens = "444555666 082162833 211704833"
+        session.add(standing)
     customers = Customers(any_db, clock)
     mine = customers.snapshot(homes[0].phone, details=False).contracts[0]
     assert mine.promise == PromiseView("broken", date(2026, 3, 11), Money.units(5, "CDF"), now)
     assert mine.reading == ReadingView("on", now, 12_345)
-    assert mine.prepaid == PrepaidView("day", 7, ("082162833", "211704833"), now, until)
+    tokens = ("082162833", "211704833")
+    assert mine.prepaid == PrepaidView("day", 7, tokens, now, until, ("444555666", *tokens))
     assert mine.promise_days
     assert mine.meter_id == meter.id
     before = mine.cut_on
@@ -146,6 +150,30 @@ def _promise(contract_id: int, state: str, day: int, at: object) -> PromiseRow:
     row.amount_minor, row.currency, row.phone, row.policy_version = 500, "CDF", ASKING, 1
     row.made_at = row.ended_at = at  # type: ignore[assignment]
     return row
+
+
+def test_a_disputed_bill_cuts_nobody_before_its_day_but_another_may(
+    any_db: Database, clock: FixedClock, homes: list[town.Home]
+) -> None:
+    """What the screen says agrees with what the END of the dispute said."""
+    customers, contract, now = Customers(any_db, clock), homes[0].contract, clock.now()
+    before = customers.snapshot(homes[0].phone).contracts[0]
+    assert before.cut_on is not None
+    with any_db.begin() as session:
+        hold = HoldRow(contract_id=contract.id, invoice_id=before.invoices[0].id, kind="dispute", by="case:1")
+        hold.from_at, hold.until_at = now, now + timedelta(days=30)
+        session.add(hold)
+    held = customers.snapshot(homes[0].phone).contracts[0]
+    assert held.invoices[0].held_until == date(2026, 4, 9)
+    assert held.cut_on is not None
+    assert held.cut_on >= date(2026, 4, 9)
+    with any_db.begin() as session:
+        town.invoice(session, contract, state="sent").sent_on = date(2026, 3, 5)
+    two = customers.snapshot(homes[0].phone).contracts[0]
+    assert two.cut_on is not None
+    assert before.cut_on <= two.cut_on < held.cut_on
+    clock.advance(days=31)
+    assert all(i.held_until is None for i in customers.snapshot(homes[0].phone).contracts[0].invoices)
 
 
 def test_an_agent_is_known_by_number_while_active(any_db: Database, clock: FixedClock, homes: list[town.Home]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -412,6 +413,17 @@ def test_a_phone_asks_twice_at_once(any_house: Household) -> None:
     )
     assert [s.did for s in said] == [{"asked": True}] * 2
     assert (any_house.count(LinkRequestRow), len(any_house.told())) == (1, 1)
+
+
+def test_the_limits_of_a_day_hold_for_requests_at_once(any_house: Household) -> None:
+    with any_house.db.begin() as session:
+        accounts = [town.home(session).account_number for _ in range(5)]
+    by_phone = at_once(*(partial(any_house.ask, account=account, key=f"phone-{account}") for account in accounts))
+    guests = [f"+24399555020{n}" for n in range(5)]
+    for_account = at_once(*(partial(any_house.ask, guest, key=f"account-{guest}") for guest in guests))
+    for said in (by_phone, for_account):
+        assert sum(s.did == {"refused": "too_often"} for s in said) == 2
+    assert any_house.count(LinkRequestRow) == 6
 
 
 # -- what SMS say, and to whom -----------------------------------------------------------------------------------------

@@ -12,10 +12,10 @@ import re
 import socket
 import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from functools import cached_property
 from urllib.parse import urlencode, urlsplit
 
 import redis
@@ -23,15 +23,17 @@ import redis
 from channels.ussd.gateway import Turn
 from channels.ussd.gateways.africastalking import AfricasTalkingUssd
 from channels.ussd.sessions import Claimed, Outcome, SessionKeys, SessionStore
-from channels.ussd.turns import UssdTurns
 from core.turns.model import TurnEntry
+from mwolo.wiring import Wiring
 from tests.processes.crowd import Person
 
 CODE = "*123#"
 NETWORK = "63001"
 # Behind these something has been done that is done anew when the way there is typed again, or is said otherwise.
 NOT_TWICE = frozenset({"language", "agent.proof", "agent.taken_back", "agent.repeat_pin"})
-_KEY = re.compile(r"^(\d{1,2})\. ", re.MULTILINE)
+# What was done here ended the session, and its END stands in the database.
+END_IS_KEPT = frozenset({"pay.begun", "agent.sold", "report.done"})
+KEY = re.compile(r"^(\d{1,2})\. ", re.MULTILINE)
 _GATEWAY = AfricasTalkingUssd()
 
 
@@ -71,10 +73,6 @@ class Seen:
         return self.text.startswith("END")
 
 
-class Clean(Protocol):
-    def send(self, session: str, person: Person, transcript: str) -> Seen: ...
-
-
 class NotingStore(SessionStore):
     """Remembers for each thread which state its last turn came to."""
 
@@ -91,11 +89,19 @@ class NotingStore(SessionStore):
         return super().write(keys, claimed, outcome)
 
 
+class CleanWiring(Wiring):
+    """The product as it is wired, with a store that says where the menu stands."""
+
+    @cached_property
+    def ussd_sessions(self) -> NotingStore:
+        return NotingStore(self.turn_redis, self.settings.key.encode())
+
+
 class CleanRun:
     """One process, no network: every transcript comes once and in order."""
 
-    def __init__(self, turns: UssdTurns, store: NotingStore) -> None:
-        self._turns, self._store = turns, store
+    def __init__(self, wiring: CleanWiring) -> None:
+        self._turns, self._store = wiring.ussd_turns(lambda _outcome: None), wiring.ussd_sessions
 
     def send(self, session: str, person: Person, transcript: str) -> Seen:
         turn = Turn(_GATEWAY.name, session, person.phone, CODE, NETWORK, transcript)
@@ -112,54 +118,63 @@ class Wires:
         self.count = len(urls)
 
     def post(self, door: int, session: str, phone: str, transcript: str) -> str:
-        """The body of the answer. A connection that was closed while idle is made again: one more copy, at worst."""
-        door %= self.count
-        request = self._request(door, session, phone, transcript)
+        """The body of the answer."""
+        status, body = self._exchange(door, self._request(door, session, phone, {"text": transcript}))
+        assert status == 200, status
+        assert body.startswith((b"CON ", b"END ")), body
+        return body.decode()
+
+    def end(self, session: str, phone: str, transcript: str) -> None:
+        """Tell that the network ended a session, with all that was typed in it, as aggregators do."""
+        fields = {"status": "Success", "durationInMillis": "30000", "hopsCount": "4", "input": transcript}
+        status, _ = self._exchange(0, self._request(0, session, phone, fields, "/end"))
+        assert status == 200, status
+
+    def lose(self, door: int, session: str, phone: str, transcript: str) -> socket.socket:
+        """Send a request whose answer nobody reads."""
+        wire = self._connect(door)
+        wire.sendall(self._request(door, session, phone, {"text": transcript}))
+        return wire
+
+    def _exchange(self, door: int, request: bytes) -> tuple[int, bytes]:
+        """Status and body. A connection that was closed while idle is made again: one more copy, at worst."""
         kept: dict[int, socket.socket] = self._mine.__dict__.setdefault("kept", {})
-        for wire in (kept.pop(door, None), None):
+        for wire in (kept.pop(door % self.count, None), None):
             wire = wire or self._connect(door)
             with contextlib.suppress(ConnectionError):
                 wire.sendall(request)
                 answer = _answer(wire)
-                kept[door] = wire
+                kept[door % self.count] = wire
                 return answer
             wire.close()
         raise AssertionError("the web process does not answer")
 
-    def lose(self, door: int, session: str, phone: str, transcript: str) -> None:
-        """Send a request and hang up before the answer."""
-        door %= self.count
-        with self._connect(door) as wire:
-            wire.sendall(self._request(door, session, phone, transcript))
-
     def _connect(self, door: int) -> socket.socket:
-        url = self._urls[door]
+        url = self._urls[door % self.count]
         wire = socket.create_connection((str(url.hostname), int(url.port or 0)), timeout=60)
         wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return wire
 
-    def _request(self, door: int, session: str, phone: str, transcript: str) -> bytes:
-        fields = {"sessionId": session, "phoneNumber": phone, "serviceCode": CODE, "networkCode": NETWORK}
-        body = urlencode({**fields, "text": transcript}).encode()
+    def _request(self, door: int, session: str, phone: str, more: Mapping[str, str], under: str = "") -> bytes:
+        fields = {"sessionId": session, "phoneNumber": phone, "serviceCode": CODE, "networkCode": NETWORK, **more}
+        body = urlencode(fields).encode()
         head = (
-            f"POST {self._urls[door].path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n"
-            "Content-Type: application/x-www-form-urlencoded\r\n\r\n"
+            f"POST {self._urls[door % self.count].path}{under} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n\r\n"
         )
         return head.encode() + body
 
 
-def _answer(wire: socket.socket) -> str:
+def _answer(wire: socket.socket) -> tuple[int, bytes]:
     data = b""
     while b"\r\n\r\n" not in data:
         data += _more(wire)
     head, _, body = data.partition(b"\r\n\r\n")
     lines = head.lower().split(b"\r\n")
-    length = next(int(line[15:]) for line in lines if line.startswith(b"content-length:"))
+    length = next((int(line[15:]) for line in lines if line.startswith(b"content-length:")), 0)
     while len(body) < length:
         body += _more(wire)
-    assert lines[0].split()[1] == b"200", head
-    assert body.startswith((b"CON ", b"END ")), body
-    return body.decode()
+    return int(lines[0].split()[1]), body
 
 
 def _more(wire: socket.socket) -> bytes:
@@ -198,18 +213,21 @@ class Caller:
         person: Person,
         double: Person,
         wires: Wires,
-        clean: Clean,
+        clean: CleanRun,
         pool: ThreadPoolExecutor,
         *,
         is_guarded: Callable[[str], bool],
         fitting: Callable[[str], str | None],
         forget_resume: Callable[[Person], None],
+        patient: bool,
     ) -> None:
         """`is_guarded`: whether typed-ahead digits stop at this state. `fitting`: what a state without keys asks for.
-        `forget_resume`: both sides forget the payment that waited for its confirmation."""
+        `forget_resume`: both sides forget the payment that waited for its confirmation. `patient`: a lost answer is
+        waited for, so that its request is not carried out after Redis was emptied, when it would be news."""
         self.person, self.double = person, double
         self._wires, self._clean, self._pool = wires, clean, pool
         self._is_guarded, self._fitting, self._forget_resume = is_guarded, fitting, forget_resume
+        self._patient = patient
         self._shaken = False
         self.asked_again = 0
         self._door = 0
@@ -233,7 +251,9 @@ class Caller:
     def play(self, move: Move) -> None:
         """One round."""
         call = self.call
-        if call is None or move.what == "redial" or (call.now.ended and move.what == "reply"):
+        if call is not None and call.forgotten and call.now.ended:
+            self._end_again(call)
+        elif call is None or move.what == "redial" or (call.now.ended and move.what == "reply"):
             self.dial("", move)
         elif move.what == "reply":
             self._reply(call, move)
@@ -252,7 +272,8 @@ class Caller:
         starred = any("*" in key for key in call.keys[1:])
         resumed = len(self.calls) > 1 and not call.keys[0]
         states = [seen.state for seen in call.clean]
-        if starred or resumed or call.now.ended or NOT_TWICE.intersection(states) or states.count("agent.pin") > 1:
+        ended = call.now.ended and call.now.state not in END_IS_KEPT
+        if starred or resumed or ended or NOT_TWICE.intersection(states) or states.count("agent.pin") > 1:
             self.call = None
 
     # -- what happens to a call
@@ -263,12 +284,12 @@ class Caller:
             # A `*` within a reply cannot be told from two replies where nothing is known of the session.
             typed = typed.replace("*", "")
         self.story.append(f"types {typed!r}")
-        call.own = _joined(call.own, self.person.types(typed))
-        call.doubles = _joined(call.doubles, self.double.types(typed))
+        call.own = joined(call.own, self.person.types(typed))
+        call.doubles = joined(call.doubles, self.double.types(typed))
         self._advance(call, typed, move)
 
     def _typed(self, seen: Seen, move: Move) -> str:
-        keys = _KEY.findall(seen.text)
+        keys = KEY.findall(seen.text)
         if move.key is None:
             return move.text
         wanted = self._fitting(seen.state)
@@ -292,8 +313,9 @@ class Caller:
     def _deliver(self, call: Call, move: Move, expected: Seen) -> None:
         """The newest transcript, with its copies, and old ones at the same moment."""
         door = self._next_door()
-        if move.lost:
-            self._wires.lose(door, call.session, self.person.phone, call.own)
+        lost = self._wires.lose(door, call.session, self.person.phone, call.own) if move.lost else None
+        if lost and not self._patient:
+            lost.close()
         elsewhere: list[tuple[Seen, str, Future[str]]] = []
         for n in range(move.together):
             elsewhere.append((expected, call.own, self._post_elsewhere(call, call.own, door + n + 1)))
@@ -305,6 +327,9 @@ class Caller:
             self._same(call, transcript, future.result(), answer)
         for n in range(move.later):
             self._same(call, call.own, self._post(call, call.own, door + 1 + n), expected)
+        if lost and self._patient:
+            _answer(lost)
+            lost.close()
 
     def _find_again(self, call: Call) -> None:
         """Redis was emptied before this request, or while it runs. What was asked for may be asked again: then the
@@ -312,18 +337,28 @@ class Caller:
         call.forgotten = False
         expected = call.now
         got = self.person.neutral(self._post(call, call.own, self._next_door()))
+        # The first of them is where the replies of a transcript stop to be taken.
+        back = next((n for n, seen in enumerate(call.clean[:-1]) if self._is_guarded(seen.state)), None)
         if got == expected.text:
+            if back is not None and got == call.clean[back].text:
+                # Two steps that ask in the same words, as for a PIN: which of them this is, only the next reply tells.
+                self.story.append("hangs up")
+                self.call = None
             return
-        guards = [n for n, seen in enumerate(call.clean[:-1]) if self._is_guarded(seen.state)]
-        assert guards, self._wrong(call, call.own, got, expected.text)
-        back = guards[0]
+        assert back is not None, self._wrong(call, call.own, got, expected.text)
         # Drawn without the line that answers a wrong key: the replies after it were not looked at.
         assert got == call.clean[back].text, self._wrong(call, call.own, got, call.clean[back].text)
         self.story.append(f"is asked again: {got!r}")
         self.asked_again += 1
         for key, seen in zip(call.keys[back + 1 :], call.clean[back + 1 :], strict=True):
-            call.own = _joined(call.own, self.person.types(key))
+            call.own = joined(call.own, self.person.types(key))
             self._same(call, call.own, self._post(call, call.own, self._next_door()), seen)
+
+    def _end_again(self, call: Call) -> None:
+        """The END once more, from every process, though Redis knows nothing of it; then the phone is put down."""
+        for door in range(self._wires.count):
+            self._same(call, call.own, self._post(call, call.own, door), call.now)
+        self.call = None
 
     def _disturb(self, call: Call, move: Move) -> None:
         """Something comes that must change nothing."""
@@ -333,7 +368,7 @@ class Caller:
                 transcript, its_answer = call.sent[-1 - move.back % len(call.sent)]
                 self._same(call, transcript, self._post(call, transcript, door), its_answer)
             case "stranger":
-                answer = self._wires.post(door, call.session, "+243899999999", _joined(call.own, "1"))
+                answer = self._wires.post(door, call.session, "+243899999999", joined(call.own, "1"))
                 assert answer.startswith("END "), answer
                 numbers = (*self.person.accounts, self.person.phone)
                 assert not any(number in answer.replace(" ", "") for number in numbers), answer
@@ -365,5 +400,5 @@ class Caller:
         )
 
 
-def _joined(transcript: str, typed: str) -> str:
+def joined(transcript: str, typed: str) -> str:
     return f"{transcript}*{typed}" if transcript else typed

@@ -22,8 +22,9 @@ from core.billing.tables import InvoiceRow
 from core.customers.tables import AgencyRow, ContractRow, CustomerRow, MeterRow, PhoneLinkRow, SiteRow
 from core.db import Database
 from core.kernel.clock import WEST, SystemClock
-from core.kernel.digits import grouped, is_account_number
+from core.kernel.digits import grouped, is_account_number, with_check
 from core.kernel.money import Money
+from core.payments.tables import PaymentRow
 from core.phone_numbers import masked
 from core.settlement import post
 from core.settlement.events import CashHandedOver
@@ -31,14 +32,31 @@ from tests.town import account_number
 
 # So many are written at once: a transaction of a few hundredths of a second, between two games.
 _AT_ONCE = 120
-# A case's number, a sale's code, a meter: given out one after the other, to whoever comes. No amount looks like that.
-_CODE = re.compile(r"\b\d{3} \d{3} \d{1,2}\b|\bMW\d{8}\b")
+# Numbers of a case, a sale, a meter, a receipt: given out one after the other, to whoever comes. No amount looks so.
+_CODE = re.compile(r"\b(\d{3} \d{3} (\d{3} )?\d{1,2}|MW\d{8}|R\d{8})\b")
 
 
-PIN = "482163"
+PIN, NEW_PIN = "482163", "739164"
 FLOAT = Money.units(60_000, "CDF")
 # As the product hashes, or the first right PIN of each would be hashed anew.
-_PIN_HASH = PasswordHasher(time_cost=1, memory_cost=47_104, parallelism=1).hash(PIN)
+HASHER = PasswordHasher(time_cost=1, memory_cost=47_104, parallelism=1)
+
+# What the states without keys ask for.
+FITTING = {
+    "pay.account": "{account}",
+    "other.account": "{account}",
+    "link.account": "{account}",
+    "pay.amount": "5000",
+    "pay.number": "{other}",
+    "agent.pin": "{pin}",
+    "agent.sell": "{account}",
+    "agent.amount": "5000",
+    "agent.cash": "20000",
+    "agent.buy": "10000",
+    "agent.number": "{other}",
+    "agent.new_pin": NEW_PIN,
+    "agent.repeat_pin": NEW_PIN,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +70,14 @@ class Kind:
     linked: bool = True
     confirmed: bool = True
     agent: bool = False
+    paid: bool = False
 
 
 KINDS = (
     Kind("one bill", "fr", ((28_500,),)),
     Kind("two bills", "sw", ((12_500, 16_000),)),
     Kind("two accounts", "ln", ((28_500,), (7_000,))),
-    Kind("nothing due", "en", ((),)),
+    Kind("nothing due", "en", ((),), paid=True),
     Kind("dollars", "lua", ((14,),), currency="USD"),
     Kind("never confirmed", "kg", ((9_000,),), confirmed=False),
     Kind("stranger", "fr", ((5_000,),), linked=False),
@@ -97,8 +116,9 @@ class Person:
 class Crowd:
     """Hands out people that nobody has met yet. One thread asks."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, hasher: PasswordHasher = HASHER) -> None:
         self._db = db
+        self._pin_hash = hasher.hash(PIN)
         self._clock = SystemClock()
         self._serial = itertools.count(1)
         # One in ten numbers would pass for an account number that nobody has: its owner would read another sentence.
@@ -126,7 +146,7 @@ class Crowd:
         rows: dict[type[Any], list[dict[str, Any]]] = defaultdict(list)
         people = [self._person(kind, rows) for _ in range(count)]
         with self._db.begin() as session:
-            for table in (CustomerRow, PhoneLinkRow, SiteRow, MeterRow, ContractRow, InvoiceRow, AgentRow):
+            for table in (CustomerRow, PhoneLinkRow, SiteRow, MeterRow, ContractRow, InvoiceRow, PaymentRow, AgentRow):
                 if rows[table]:
                     session.execute(insert(table), rows[table])
             for agent in rows[AgentRow]:
@@ -153,11 +173,24 @@ class Crowd:
             rows[AgentRow].append(
                 {
                     "id": number, "code": f"A{number}", "name": "Kiosque Zala", "phone": phone, "currency": "CDF",
-                    "agency_id": self.agency_id, "credit_limit_minor": 0, "pin_hash": _PIN_HASH, "created_at": now,
+                    "agency_id": self.agency_id, "credit_limit_minor": 0, "pin_hash": self._pin_hash, "created_at": now,
                 }
             )  # fmt: skip
         accounts = [self._account(number, bills, kind.currency, rows) for bills in kind.bills]
+        if kind.paid:
+            self._receipt(rows, now)
         return Person(kind.name, phone, tuple(accounts), next(self._others), PIN if kind.agent else "")
+
+    def _receipt(self, rows: dict[type[Any], list[dict[str, Any]]], now: datetime) -> None:
+        number = rows[ContractRow][-1]["id"]
+        rows[PaymentRow].append(
+            {
+                "id": f"00000000-0000-4000-8000-{number:012d}", "wallet": "vodacom", "provider_txn_id": f"TXN{number}",
+                "contract_id": number, "currency": "CDF", "amount_minor": 1_250_000, "payer_phone": None,
+                "received_at": now - timedelta(days=20), "found_by": "test", "receipt_number": f"R{number:08d}",
+                "verification_code": with_check(f"{number:09d}"),
+            }
+        )  # fmt: skip
 
     def _account(
         self, customer: int, bills: Sequence[int], currency: str, rows: dict[type[Any], list[dict[str, Any]]]
@@ -186,7 +219,7 @@ class Crowd:
                 {
                     "number": f"T-{number}-{month}", "contract_id": number, "period": f"2026-{month:02d}",
                     "currency": currency, "total_minor": units * 100, "state": "sent",
-                    "issued_on": today - timedelta(days=3), "sent_on": today - timedelta(days=3), "sent_at": None,
+                    "issued_on": today - timedelta(days=12), "sent_on": today - timedelta(days=12), "sent_at": None,
                 }
             )  # fmt: skip
         return account

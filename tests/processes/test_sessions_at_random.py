@@ -12,9 +12,8 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from functools import cached_property
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import pytest
@@ -24,6 +23,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from sqlalchemy import String, cast, select
 
+from channels.ussd.journal import drain
 from channels.ussd.menu.journeys import menu
 from channels.ussd.sessions import SessionStore, connect
 from core.agents.tables import AgentRow, AgentSaleRow
@@ -31,12 +31,11 @@ from core.db import Database
 from core.db.upgrade import upgrade
 from core.ledger.tables import AccountRow
 from core.payments.tables import AttemptRow
-from core.settings import read
 from core.turns.tables import TurnDeedRow
-from mwolo.wiring import Wiring
-from tests.processes.callers import Caller, CleanRun, Move, NotingStore, Wires
-from tests.processes.crowd import FLOAT, KINDS, Crowd, Person
-from tests.processes.web_pair import environment, two_web_processes
+from tests.processes.callers import Caller, CleanRun, CleanWiring, Move, Wires
+from tests.processes.crowd import FITTING, FLOAT, KINDS, NEW_PIN, PIN, Crowd, Person
+from tests.processes.leaks import around, everything_on, files, page
+from tests.processes.web_pair import WebPair, two_web_processes, wired
 from tests.realparts import redis_server
 
 pytestmark = [pytest.mark.processes, pytest.mark.redis_server]
@@ -44,26 +43,22 @@ pytestmark = [pytest.mark.processes, pytest.mark.redis_server]
 SESSIONS = int(os.environ.get("MWOLO_TEST_SESSIONS", "2000"))
 # Callers of one game, all at once.
 CALLERS = 10
-# What the states without keys ask for; any other text is typed there, too.
-FITTING = {
-    "pay.account": "{account}",
-    "other.account": "{account}",
-    "link.account": "{account}",
-    "pay.amount": "5000",
-    "pay.number": "{other}",
-    "agent.pin": "{pin}",
-    "agent.sell": "{account}",
-    "agent.amount": "5000",
-    "agent.cash": "20000",
-    "agent.buy": "10000",
-    "agent.number": "{other}",
-    "agent.new_pin": "739164",
-    "agent.repeat_pin": "739164",
-}
+# Typed where no key is pressed.
 TEXTS = ("1", "", "0", "9", "abc", "1*1", "5000", "3", "{account}", "{other}", "98", "00", " 2 ", "1#", "99999999999")
-WHO = (*(kind.name for kind in KINDS), "agent")
+WHO = tuple(kind.name for kind in KINDS)
 # What a dial brings with it.
 CARRIED = ("", "", "", "1", "1*1", "1*1*1", "7", "8*5000", "8*abc", "8", "2*{account}*5000", "3*1", "9")
+
+WRONG_PIN = "515253"
+# Dialled, then typed: a sale, a wrong PIN, another PIN, one that does not repeat, one typed ahead, one behind a `*`.
+PINS_TYPED = (
+    ("", "1", "{pin}", "{account}", "5000", "1"),
+    ("", "2", WRONG_PIN, "{pin}", "0", "3"),
+    ("", "6", "2", "{pin}", NEW_PIN, NEW_PIN),
+    ("", "6", "2", "{pin}", NEW_PIN, WRONG_PIN),
+    ("1*{pin}*{account}", "{pin}", "{account}"),
+    ("", "1", f"{WRONG_PIN}*{PIN}", "{pin}"),
+)
 
 MOVES = st.builds(
     Move,
@@ -78,12 +73,14 @@ MOVES = st.builds(
 EVERYBODY = st.lists(MOVES, min_size=CALLERS, max_size=CALLERS)
 
 
-class CleanWiring(Wiring):
-    """The product as it is wired, with a store that says where the menu stands."""
+_MENU = menu()
 
-    @cached_property
-    def ussd_sessions(self) -> NotingStore:
-        return NotingStore(self.turn_redis, self.settings.key.encode())
+
+def is_guarded(state: str) -> bool:
+    if not _MENU.knows(state):
+        return False
+    found = _MENU.state(state)
+    return found.guarded or found.secret
 
 
 @dataclass
@@ -97,8 +94,23 @@ class Town:
     stores: Sequence[tuple[redis.Redis, SessionStore]]
     players: ThreadPoolExecutor
     copies: ThreadPoolExecutor
+    web: WebPair
+    wiring: CleanWiring
     counts: Counter[str] = field(default_factory=Counter)
     states: set[str] = field(default_factory=set)
+
+    def caller(self, kind: str, *, patient: bool) -> Caller:
+        return Caller(
+            self.crowd.take(kind),
+            self.crowd.take(kind),
+            self.wires,
+            self.clean,
+            self.copies,
+            is_guarded=is_guarded,
+            fitting=FITTING.get,
+            forget_resume=self.forget_resume,
+            patient=patient,
+        )
 
     def empty_redis(self) -> None:
         self.stores[0][0].flushall()
@@ -139,33 +151,20 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         crowd = Crowd(db)
         shared, calm = stack.enter_context(redis_server()), stack.enter_context(redis_server())
         pair = stack.enter_context(two_web_processes(folder, url, shared))
-        clean = stack.enter_context(clean_wiring(url, calm))
+        clean = stack.enter_context(wired(CleanWiring, url, calm))
         client = connect(shared)
         stack.callback(client.close)
         yield Town(
             db,
             crowd,
             Wires(pair.turn_urls),
-            CleanRun(clean.ussd_turns(lambda _outcome: None), clean.ussd_sessions),
+            CleanRun(clean),
             ((client, clean.ussd_sessions), (clean.turn_redis, clean.ussd_sessions)),
             stack.enter_context(ThreadPoolExecutor(CALLERS)),
             stack.enter_context(ThreadPoolExecutor(2 * CALLERS)),
+            pair,
+            clean,
         )
-
-
-@contextmanager
-def clean_wiring(database_url: str, redis_url: str) -> Iterator[CleanWiring]:
-    """The same settings as the web processes have, and what they keep fresh."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith("MWOLO_")]:
-            patch.delenv(name)
-        for name, value in environment(database_url, redis_url).items():
-            patch.setenv(name, value)
-        wiring = CleanWiring(read(), busy_timeout_s=20)
-    wiring.payments.circuits.refresh()
-    wiring.routing.refresh()
-    yield wiring
-    wiring.db.dispose()
 
 
 class Game(RuleBasedStateMachine):
@@ -178,22 +177,11 @@ class Game(RuleBasedStateMachine):
         kinds=st.lists(st.sampled_from(WHO), min_size=CALLERS, max_size=CALLERS),
         carried=st.lists(st.sampled_from(CARRIED), min_size=CALLERS, max_size=CALLERS),
         moves=EVERYBODY,
+        redis_may_go=st.booleans(),
     )
-    def everybody_dials(self, kinds: list[str], carried: list[str], moves: list[Move]) -> None:
-        town = self.town
-        self.callers = [
-            Caller(
-                town.crowd.take(kind),
-                town.crowd.take(kind),
-                town.wires,
-                town.clean,
-                town.copies,
-                is_guarded=is_guarded,
-                fitting=FITTING.get,
-                forget_resume=town.forget_resume,
-            )
-            for kind in kinds
-        ]
+    def everybody_dials(self, kinds: list[str], carried: list[str], moves: list[Move], redis_may_go: bool) -> None:
+        self.redis_may_go = redis_may_go
+        self.callers = [self.town.caller(kind, patient=redis_may_go) for kind in kinds]
         self._all(zip(self.callers, moves, carried, strict=True))
 
     def _all(self, plays: Iterable[tuple[Caller, Move, str | None]]) -> None:
@@ -212,8 +200,9 @@ class Game(RuleBasedStateMachine):
             one.result()
         self.well = True
 
-    @rule(moves=EVERYBODY, redis=st.sampled_from(("stays",) * 6 + ("is emptied", "is emptied meanwhile")))
+    @rule(moves=EVERYBODY, redis=st.sampled_from(("stays",) * 3 + ("is emptied", "is emptied meanwhile")))
     def a_round(self, moves: list[Move], redis: str) -> None:
+        redis = redis if self.redis_may_go else "stays"
         self.town.counts[f"Redis {redis}"] += 1
         if redis == "is emptied":
             self.town.empty_redis()
@@ -252,16 +241,6 @@ class Game(RuleBasedStateMachine):
             assert done == meant, "\n  ".join([f"{done} is not {meant}", *caller.story])
 
 
-_MENU = menu()
-
-
-def is_guarded(state: str) -> bool:
-    if not _MENU.knows(state):
-        return False
-    found = _MENU.state(state)
-    return found.guarded or found.secret
-
-
 def test_final_screens_and_payments_are_those_of_the_clean_run(town: Town) -> None:
     Game.town = town
     # Who was cut off dials again: a caller has two sessions and more.
@@ -274,3 +253,29 @@ def test_final_screens_and_payments_are_those_of_the_clean_run(town: Town) -> No
     run_state_machine_as_test(Game, settings=games)
     print(dict(town.counts), len(town.states))
     assert town.counts["sessions"] >= SESSIONS
+
+
+def test_no_pin_is_left_anywhere(town: Town) -> None:
+    """After all these sessions, and some more whose PINs are right, wrong, new, typed ahead and typed again."""
+    agents = [town.caller("agent", patient=True) for _ in PINS_TYPED]
+    moved = Move("reply", None, lost=True, together=1, later=1, back=1)
+    for agent, (carried, *replies) in zip(agents, PINS_TYPED, strict=True):
+        agent.dial(carried, Move())
+        for typed in replies:
+            agent.play(replace(moved, text=typed))
+        town.wires.end(agent.calls[-1].session, agent.person.phone, agent.calls[-1].own)
+    town.empty_redis()
+    for agent in agents[:2]:
+        # Everything that was typed, PIN and all, is what a session begins with that nobody knows.
+        town.wires.post(0, agent.calls[-1].session, agent.person.phone, agent.calls[-1].own)
+    with town.wiring.db.begin() as session:
+        left = len(session.scalars(select(AgentSaleRow)).all())
+    assert left, "nothing was sold"
+    kept = {"Redis": everything_on(town.stores[0][0])}
+    drain(town.stores[0][0], town.wiring.turns)
+    kept |= files(town.web.logs) | {str(port): page(f"http://127.0.0.1:{port}/metrics") for port in town.web.ports}
+    # The search finds what is there.
+    assert around(agents[0].person.accounts[0], kept["mwolo.db"] + kept["mwolo.db-wal"])
+    for pin in (PIN, NEW_PIN, WRONG_PIN):
+        found = {where: around(pin, text) for where, text in kept.items() if around(pin, text)}
+        assert not found, found

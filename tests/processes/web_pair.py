@@ -9,9 +9,16 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+import pytest
+
+from core.settings import read
 from mwolo.processes import Supervisor
+from mwolo.wiring import Wiring
 from tests.realparts import free_port, wait_until
+
+W = TypeVar("W", bound=Wiring)
 
 SECRET = "a-path-secret-for-tests"
 SECRET_KEY = "a secret key for tests, long enough"
@@ -46,6 +53,21 @@ def two_web_processes(folder: Path, database_url: str, redis_url: str) -> Iterat
         yield WebPair(ports, folder)
 
 
+@contextmanager
+def wired(kind: type[W], database_url: str, redis_url: str) -> Iterator[W]:
+    """The product in this process, with the settings of the web processes and what they keep fresh in memory."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("MWOLO_")]:
+            patch.delenv(name)
+        for name, value in environment(database_url, redis_url).items():
+            patch.setenv(name, value)
+        wiring = kind(read(), busy_timeout_s=20)
+    wiring.payments.circuits.refresh()
+    wiring.routing.refresh()
+    yield wiring
+    wiring.db.dispose()
+
+
 def environment(database_url: str, redis_url: str) -> dict[str, str]:
     """What a web process is started with. No wallet is ever called: nobody carries out what turns write."""
     return {
@@ -57,7 +79,6 @@ def environment(database_url: str, redis_url: str) -> dict[str, str]:
         "MWOLO_HOOK_SECRETS": SECRET,
         "MWOLO_PAWAPAY_API_TOKEN": "never-called",
         "MWOLO_WALLET_ROUTES": "mpesa=pawapay,airtel=pawapay,orange=pawapay",
-        "MWOLO_LOG_LEVEL": "warning",
     }
 
 

@@ -12,11 +12,11 @@ from tests.wallets.fault_town import PLAYED, PLAYERS, FaultTown
 from tests.wallets.proofs import PARAMS, UNTOLD, books_agree, has_an_end
 
 # Of every player so many: with five wallets, two of them in two ways, a thousand and more.
-EACH = 150
+EACH = 143
 SEED = 20261122
 # So many in ten have a fault; of the others one in five declines.
 FAULTY_OF_TEN = 6
-GRAIN_S = 5.0
+GRAIN_S = 12.0
 MOVES_MAX = 3000
 # A call that nobody ends is held open in real seconds: few of them are enough.
 RARE = frozenset({"never_final", "slow"})

@@ -71,7 +71,7 @@ def work(billing: FakeBilling) -> dict[str, Any]:
     supply, reports = cast("Supply", FakeSupply()), cast("Reconciliation", FakeReports())
     agents = cast("Agents", FakeAgents())
     promises = cast("Promises", FakePromises())
-    return dict(runs(cast("Billing", billing), supply, reports, agents, promises, lambda: "balances agree"))
+    return dict(runs(cast("Billing", billing), supply, reports, agents, promises, lambda: "balances agree", lambda: 5))
 
 
 def test_every_plan_has_its_work(billing: FakeBilling) -> None:
@@ -85,7 +85,7 @@ def test_each_run_says_what_it_did(billing: FakeBilling) -> None:
     assert named["supply.reconcile"](row("supply.reconcile")) == Done("expired 1, sent again 0, tickets 0")
     assert named["ledger.check"](row("ledger.check")) == Done("balances agree")
     assert named["reconcile.fetch"](row("reconcile.fetch")) == Done("pawapay 12 new")
-    assert named["agents.hand_overs"](row("agents.hand_overs")) == Done("2 expired")
+    assert named["agents.hand_overs"](row("agents.hand_overs")) == Done("2 expired; 5 deeds of turns forgotten")
     assert named["reconcile.match"](row("reconcile.match")) == Done("7 settled")
     for zone in (WEST, EAST):
         assert named["supply.cut"](row("supply.cut", zone=zone)) == Done("cut 2, held 1")

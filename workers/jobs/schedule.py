@@ -25,11 +25,12 @@ def runs(
     agents: Agents,
     promises: Promises,
     ledger_check: Callable[[], str],
+    forget_deeds: Callable[[], int],
 ) -> dict[str, Run]:
     """name → what it does. Add an entry here and a plan in `workers.schedule` for a new one.
 
     Each may run twice or late: the services look at the data as they are. `ledger_check` says in a sentence what it
-    found.
+    found; `forget_deeds` drops what turns had done long ago, and says how many.
     """
 
     def sweep(_row: Leased) -> Outcome:
@@ -55,7 +56,7 @@ def runs(
         return Done(f"{reconciliation.match_all()} settled")
 
     def expire(_row: Leased) -> Outcome:
-        return Done(f"{agents.expire_hand_overs()} expired")
+        return Done(f"{agents.expire_hand_overs()} expired; {forget_deeds()} deeds of turns forgotten")
 
     def check(_row: Leased) -> Outcome:
         return Done(ledger_check())

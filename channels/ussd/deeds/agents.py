@@ -13,14 +13,12 @@ from typing import Any
 from channels.ussd.deeds import Asked, Deed, Done
 from core.agents.errors import AgentRefused
 from core.agents.model import AgentRole, AgentSession, Locked, PinRefused, Sale
-from core.agents.rules import CODE_BLANK
+from core.agents.rules import CODE_BLANK, LAST_SALES
 from core.i18n import short_day
 from core.kernel.clock import WEST, local_date
 from core.kernel.digits import grouped
 from core.kernel.money import Money
 from core.services.agents import Agents
-
-LAST_SALES = 5
 
 
 def deeds(agents: Agents) -> dict[str, Deed]:
@@ -48,16 +46,18 @@ class _Deeds:
         """Check the PIN; if it is right, the session is the agent's, and what the next screen shows is read at once."""
         tried = self._agents.enter(asked.phone, asked.pin or "", asked.turn_key)
         match tried:
-            case PinRefused(tries, wait_s):
-                return Done({"refused": "pin_wrong", "tries": tries, "wait": wait_s, "then": "agent.pin"})
+            case PinRefused(tries, wait_s, too_soon):
+                why = "pin_too_soon" if too_soon else "pin_wrong"
+                return Done({"refused": why, "tries": tries, "wait": wait_s, "then": "agent.pin"})
             case Locked(_, wait_s):
                 return Done({"refused": "pin_locked", "wait": wait_s, "then": "agent.pin"})
-            case AgentSession(agent_id, code, name, currency, must_change):
+            case AgentSession(agent_id, code, name, currency, must_change, entry):
                 if must_change:
                     # Nothing but the change is opened: the session is nobody's.
-                    return Done({"must": True, "agent": agent_id, "then": "agent.new_pin"})
+                    return Done({"must": True, "agent": agent_id, "entry": entry, "then": "agent.new_pin"})
                 role = AgentRole(agent_id, code, name, currency)
-                return Done(self._seen(asked.values["then"], agent_id), agent=role)
+                then = asked.values["then"]
+                return Done({"entry": entry} if then == "agent.new_pin" else self._seen(then, agent_id), agent=role)
 
     def look(self, asked: Asked) -> Done:
         """What a screen shows, for somebody who has entered."""
@@ -106,9 +106,11 @@ class _Deeds:
 
     def new_pin(self, asked: Asked) -> Done:
         try:
-            self._agents.propose_pin(asked.values["agent"], asked.pin or "")
+            self._agents.propose_pin(asked.values["agent"], asked.pin or "", str(asked.values.get("entry", "")))
         except AgentRefused as error:
-            return Done({**_refused(error), "then": "agent.new_pin"})
+            # Another PIN helps only where it was the PIN that was refused.
+            then = "agent.new_pin" if error.code in ("pin_weak", "pin_same") else "agent.pin_changed"
+            return Done({**_refused(error), "then": then})
         return Done({})
 
     def repeat_pin(self, asked: Asked) -> Done:
@@ -132,7 +134,7 @@ class _Deeds:
             return _refused(error)
 
     def _float(self, agent_id: int) -> Mapping[str, Any]:
-        seen = self._agents.float_of(agent_id)
+        seen = self._agents.float_of(agent_id, by_agent=True)
         return {
             "balance": seen.balance.minor,
             "free": seen.available.minor,
@@ -143,7 +145,7 @@ class _Deeds:
         }
 
     def _sales(self, agent_id: int) -> Mapping[str, Any]:
-        return {"sales": [_listed(sale) for sale in self._agents.last_sales(agent_id, LAST_SALES)]}
+        return {"sales": [_listed(sale) for sale in self._agents.last_sales(agent_id, LAST_SALES, by_agent=True)]}
 
     def _cash(self, agent_id: int) -> Mapping[str, Any]:
         waiting = self._agents.open_cash(agent_id)

@@ -31,9 +31,9 @@ _SALE = (
 _REFUSED: Mapping[str, tuple[str, ...]] = {
     "agent.confirm": _SALE,
     "agent.sold": _SALE,
-    "agent.sales": ("not_active",),
+    "agent.sales": _ANYBODY,
     "agent.proof": (*_ANYBODY, "sale_unknown", "proofs_used_up", "no_phone"),
-    "agent.float": ("not_active",),
+    "agent.float": _ANYBODY,
     "agent.cash": ("not_active",),
     "agent.offered": (*_ANYBODY, "currency_differs", "amount_not_whole", "above_limit", "hand_over_open", "same_key"),
     "agent.taken_back": ("hand_over_unknown", "hand_over_ended", "hand_over_expired"),
@@ -63,7 +63,8 @@ def agents_at_home(service_code: str, name: str) -> Iterator[Context]:
     """An agent who has just dialled, and one who came back behind the PIN."""
     role = AgentRole(1, "A001", name, "CDF")
     for entered in (None, role):
-        yield Context(Snapshot(_PHONES[0], _NOW, "fr", True, agent=role), service_code, agent=entered)
+        caller = Snapshot(_PHONES[0], _NOW, "fr", True, agent=role, proof_failed=entered is None)
+        yield Context(caller, service_code, agent=entered)
 
 
 def _params(key: str, most: int) -> tuple[Params, ...]:
@@ -86,7 +87,10 @@ def _params(key: str, most: int) -> tuple[Params, ...]:
             *({"agent": 1, "did": {"refused": code}} for code in ("pin_weak", "pin_same", "pin_differs")),
         ),
         "agent.repeat_pin": ({"agent": 1, "did": {}},),
-        "agent.pin_changed": ({"agent": 1, "did": {"changed": True}},),
+        "agent.pin_changed": (
+            {"agent": 1, "did": {"changed": True}},
+            *({"agent": 1, "did": {"refused": code}} for code in _ANYBODY),
+        ),
         "agent.amount": ({"account": _ACCOUNT},),
         "agent.confirm": came_of(quote, **order),
         "agent.sold": came_of({"told": True, "code": _CODE}, {"told": False, "code": _CODE}, **order),
@@ -109,6 +113,7 @@ def _params(key: str, most: int) -> tuple[Params, ...]:
 def _pins() -> tuple[Params, ...]:
     opens = ("agent.sell", "agent.float", "agent.sales", "agent.cash", "agent.buy", "agent.new_pin")
     wrong = tuple({"refused": "pin_wrong", "tries": 4, "wait": wait} for wait in (0, 15, 300))
+    wrong = (*wrong, {"refused": "pin_too_soon", "tries": 4, "wait": 300})
     locked = {"refused": "pin_locked", "wait": _LONGEST_WAIT_S}
     tried = tuple({"then": "agent.sell", "did": did} for did in (*wrong, locked))
     return (*({"then": then} for then in opens), *tried)

@@ -82,6 +82,11 @@ AGENT_WALKS: tuple[AgentWalk, ...] = (
         ),
     ),
     AgentWalk(
+        "A PIN that the office made anew while the agent was at it.",
+        ("6", "2", _PIN, _NEW),
+        ({}, {**_no("pin_must_change"), "then": "agent.pin_changed"}),
+    ),
+    AgentWalk(
         "The float and the day.",
         ("2", _PIN),
         ({"balance": 9_200_000, "free": 14_200_000, "sales": 2, "sold": 800_000, "gain": 16_000, "owed": 412_000},),

@@ -174,8 +174,9 @@ class Plain:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a customer stands. `shown`: key → value of the page on the phone, so that an answer means what was shown
-    even if the list has changed since. `trail`: the way back."""
+    """Where a customer stands. `shown`: key → value of the page on the phone (and of the screen's other pages, where
+    their numbers never change), so that an answer means what was shown even if the list has changed since. `trail`:
+    the way back."""
 
     key: str
     params: Params = field(default_factory=dict)
@@ -247,7 +248,9 @@ class Menu:
             screen = hinted(screen, place.hint)
         page = fit(screen, language, network=network, page=place.page)
         contract = ctx.snapshot.contract(place.params.get("c", 0))
-        return Drawn(replace(place, shown=page.keys), page, screen, contract.currency if contract else None)
+        return Drawn(
+            replace(place, shown={**page.elsewhere, **page.keys}), page, screen, contract.currency if contract else None
+        )
 
     def _back(self, place: Place) -> Place:
         if place.page:

@@ -48,17 +48,20 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The text of one page without the gateway's prefix, and what each key on it stands for."""
+    """The text of one page without the gateway's prefix, and what each key on it stands for.
+
+    `elsewhere`: keys that stand on another page of the same screen and mean the same on all of them.
+    """
 
     text: str
     keys: dict[str, str] = field(default_factory=dict)
+    elsewhere: dict[str, str] = field(default_factory=dict)
 
 
 def fit(screen: Screen, language: str, *, network: Network, page: int = 0) -> Page:
     """Page number `page` of `screen` (the last one where there are fewer). Raises TooLong."""
     budget = network.budget - PREFIX_SEPTETS
-    drawn: tuple[list[str], list[tuple[Choice, str]]] = ([], [])
-    for room in _NAME_ROOM:
+    for room in _rooms(screen):
         drawn = _draw(screen, language, network, room, with_optional=True)
         whole = _whole(screen, *drawn, language, network)
         if cost(whole.text) <= budget:
@@ -74,6 +77,21 @@ def fit(screen: Screen, language: str, *, network: Network, page: int = 0) -> Pa
     return pages[min(page, len(pages) - 1)]
 
 
+def _rooms(screen: Screen) -> Iterator[int]:
+    """How much room names may take, from most to least; without those that shorten nothing."""
+    yield _NAME_ROOM[0]
+    longest = max((n for x in (*screen.lines, *(c.label for c in screen.choices)) for n in _names(x)), default=0)
+    yield from (room for room in _NAME_ROOM[1:] if room < longest)
+
+
+def _names(sentence: Line) -> Iterator[int]:
+    for blank in sentence.blanks.values():
+        if isinstance(blank, Line):
+            yield from _names(blank)
+        elif isinstance(blank, Name):
+            yield len(blank)
+
+
 def cost(text: str) -> int:
     """Septets of a text that was folded."""
     if _PLAIN.fullmatch(text):
@@ -87,9 +105,9 @@ def cost(text: str) -> int:
 def words(sentence: Line, language: str, network: Network, room: int = _NAME_ROOM[0]) -> str:
     """One sentence as the phone shows it."""
     text = _fill(sentence, language, room)
-    if network.ascii_only:
-        return gsm7.ascii_only(text)
-    return text if _PLAIN.fullmatch(text) else gsm7.fold(text)
+    if _PLAIN.fullmatch(text) and (text.isascii() or not network.ascii_only):
+        return text
+    return gsm7.ascii_only(text) if network.ascii_only else gsm7.fold(text)
 
 
 def _fill(sentence: Line, language: str, room: int) -> str:
@@ -139,6 +157,8 @@ def _pages(
     back = _navigation(BACK_KEY, _BACK_LABEL, language, network)
     more = _navigation(MORE_KEY, _MORE_LABEL, language, network)
     waiting: list[tuple[Choice | None, str]] = [*((None, text) for text in lines), *choices]
+    # Numbers that are the same whatever else is shown: people know them by heart, and our texts name them.
+    known = {c.key: c.value for c, _ in choices if c.key is not None and c.key != BACK_KEY}
     first = True
     while waiting:
         tail = [back] if screen.back or not first else []
@@ -152,7 +172,7 @@ def _pages(
             keys[MORE_KEY] = MORE
         if screen.back or not first:
             keys[BACK_KEY] = BACK
-        yield Page("\n".join([*taken, *tail]), keys)
+        yield Page("\n".join([*taken, *tail]), keys, {k: v for k, v in known.items() if k not in keys})
         first = False
 
 

@@ -44,6 +44,7 @@ def keypads() -> Iterator[ContractView]:
     for until in (timedelta(days=7_960), timedelta(days=1), timedelta(hours=3), timedelta(days=-1)):
         yield replace(bare, prepaid=replace(_BOUGHT, paid_until=_NOW + until))
     yield replace(bare, prepaid=replace(_BOUGHT, tokens=("082162833",)))
+    yield replace(bare, prepaid=replace(_BOUGHT, recent=_TOKENS * 2))
     yield replace(bare, prepaid=replace(_BOUGHT, unit="kwh", paid_until=None))
     yield replace(bare, prepaid=_BOUGHT, invoices=(_BILL,))
 

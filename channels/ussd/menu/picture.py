@@ -274,7 +274,7 @@ def _drawn(box: _Box, colours: tuple[str, str], *, lost: bool) -> list[str]:
     look = 'class="end"' if box.ends else f'fill="{fill}" stroke="{edge}" stroke-width="1.3"'
     if lost:
         look = f'class="lost" fill="{fill}"'
-    name = re.sub("[^a-z.]+", "-", box.key)
+    name = re.sub("[^a-z._]+", "-", box.key)
     shape = f'x="{box.x}" y="{box.y}" width="{_WIDTH}" height="{box.height}" rx="8"'
     out = [f'<g id="{name}"><rect {look} {shape}/>']
     x, y = box.x + 10, box.y + _PAD + 11

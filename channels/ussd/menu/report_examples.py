@@ -89,4 +89,6 @@ def report_contexts(key: str, service_code: str) -> Iterator[Context]:
     """Each context in which a state of a promise or a report may be shown."""
     for caller in _callers():
         for params in _PARAMS[key]:
-            yield Context(caller, service_code, params)
+            # Home names an account where there is one; who has none names none.
+            if "did" in params or bool(caller.contracts) == ("c" in params):
+                yield Context(caller, service_code, params)

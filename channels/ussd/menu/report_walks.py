@@ -29,8 +29,10 @@ _MARIE = ContractView(
     supply="on",
     invoices=(OpenInvoice(1, "F-1", "2026-10", _DUE, date(2026, 11, 9), date(2026, 11, 9)),),
     cut_on=date(2026, 12, 7),
-    promise_days=_DAYS,
 )
+# Days after the cut: what may be promised.
+_SOON = replace(_MARIE, cut_on=date(2026, 11, 26), promise_days=_DAYS)
+_PROMISED = replace(_MARIE, cut_on=date(2026, 12, 2), promise=PromiseView("open", _DAYS[1], _DUE))
 _CASE = CaseView(_NUMBER, "outage", "taken", _NOW - timedelta(hours=5), 1)
 
 
@@ -53,11 +55,11 @@ def _opened(*, joined: bool = False, held_to: str | None = None) -> Mapping[str,
 
 _PROMISE, _REPORT = "Promise to pay", "Report"
 REPORT_WALKS: tuple[ReportWalk, ...] = (
-    ReportWalk(_PROMISE, "How much, until when, yes.", _caller(_MARIE), ("1", "3", "2", "1"),
+    ReportWalk(_PROMISE, "How much, until when, yes.", _caller(_SOON), ("1", "3", "2", "1"),
                ({"on": "2026-12-01", "minor": _DUE.minor, "currency": "CDF"},)),
-    ReportWalk(_PROMISE, "One stands already.",
-               _caller(replace(_MARIE, promise=PromiseView("open", _DAYS[1], _DUE))), ("1", "3")),
-    ReportWalk(_PROMISE, "The last one was not kept.", _caller(_MARIE), ("1", "3", "1", "1"),
+    ReportWalk(_PROMISE, "One stands already.", _caller(_PROMISED), ("1", "3")),
+    ReportWalk(_PROMISE, "Nothing is cut for two weeks yet.", _caller(_MARIE), ("1", "3")),
+    ReportWalk(_PROMISE, "The last one was not kept.", _caller(_SOON), ("1", "3", "1", "1"),
                ({"refused": "broken_lately", "until": "2026-12-19"},)),
     ReportWalk(_PROMISE, "Supply is off: it does not bring it back.", _caller(replace(_MARIE, supply="off")),
                ("1", "3")),

@@ -76,13 +76,14 @@ class Agents:
         """
         return self._pins.change(agent_id, old, new)
 
-    def propose_pin(self, agent_id: int, new: str) -> None:
+    def propose_pin(self, agent_id: int, new: str, entry: str) -> None:
         """Another PIN, typed for the first time by an agent who has entered: its hash waits ten minutes for
-        `confirm_pin`. Again is harmless: until then nothing counts.
+        `confirm_pin`. Again is harmless: until then nothing counts. `entry`: that of the `AgentSession`; where the PIN
+        was made anew since, the session may be a thief's and can change nothing (pin_must_change).
 
-        Raises AgentRefused: not_active, pin_weak, pin_same.
+        Raises AgentRefused: not_active, pin_must_change, pin_weak, pin_same.
         """
-        self._pins.propose(agent_id, new)
+        self._pins.propose(agent_id, new, entry)
 
     def confirm_pin(self, agent_id: int, again: str, *, phone: str, turn_key: str, say: Say) -> Kept:
         """The new PIN typed again: if it is the same it counts from now on (`changed`), else both are forgotten
@@ -122,9 +123,12 @@ class Agents:
         """
         return sales.sell(self._ctx, agent_id, account_number, amount, turn_key, end_text, again=again)
 
-    def last_sales(self, agent_id: int, n: int = 5) -> list[Sale]:
-        """Newest first, each with what is known of its proof. One read."""
-        return sales.last_sales(self._ctx, agent_id, n)
+    def last_sales(self, agent_id: int, n: int = 5, *, by_agent: bool = False) -> list[Sale]:
+        """Newest first, each with what is known of its proof. One read. `by_agent`: the agent asks, not the office.
+
+        Raises AgentRefused with `by_agent`: not_active, pin_must_change.
+        """
+        return sales.last_sales(self._ctx, agent_id, n, by_agent=by_agent)
 
     def resend_proof(self, agent_id: int, sale_code: str, *, phone: str = "", turn_key: str | None = None) -> ProofSent:
         """The proof once more, to the account's confirmed phone; three times at most, and once for each `turn_key`.
@@ -147,10 +151,14 @@ class Agents:
 
     # -- the float ---------------------------------------------------------------------------------------------------
 
-    def float_of(self, agent_id: int) -> FloatView:
-        """Balance, what is left to sell, today's sales, commission not yet paid out. One read. Raises AgentRefused."""
+    def float_of(self, agent_id: int, *, by_agent: bool = False) -> FloatView:
+        """Balance, what is left to sell, today's sales, commission not yet paid out. One read. `by_agent`: the agent
+        asks, not the office.
+
+        Raises AgentRefused: not_active for nobody; with `by_agent` also for one switched off, and pin_must_change.
+        """
         with self._ctx.db.read() as session:
-            view = float_queries.float_view(session, agent_id, now=self._ctx.clock.now())
+            view = float_queries.float_view(session, agent_id, now=self._ctx.clock.now(), by_agent=by_agent)
         if view is None:
             raise AgentRefused("not_active")
         return view

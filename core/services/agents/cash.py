@@ -14,7 +14,7 @@ from core.agents.tables import AgentRow, CashHandOverRow
 from core.kernel.digits import normalise
 from core.kernel.money import Money
 from core.services.agents.context import Context
-from core.services.agents.sales import once_more
+from core.services.agents.sales import once_more, unused
 from core.settlement import post
 from core.settlement.events import CashHandedOver
 from core.staff import queries as staff
@@ -46,7 +46,7 @@ def _offer_once(ctx: Context, agent_id: int, amount: Money, turn_key: str, end_t
         if still_open is not None:
             _expire(ctx, still_open)
             session.flush()
-        code = rules.new_code(secrets.randbelow)
+        code = unused(session, CashHandOverRow.code, lambda: rules.new_code(secrets.randbelow))
         row = CashHandOverRow(
             code=code,
             agent_id=agent.id,

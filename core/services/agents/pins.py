@@ -7,6 +7,8 @@ nobody learns of a guess that was not counted, and a new session gives no new tr
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import math
 import secrets
 from collections.abc import Mapping
@@ -24,6 +26,7 @@ from core.agents.tables import AgentRow, NewPinRow, OneTimePinRow
 from core.services.agents.context import Context
 from core.turns import deeds
 
+_ENTRY_LENGTH = 16
 _ENTER, _CONFIRM = "agent.enter", "agent.repeat_pin"
 
 
@@ -55,7 +58,8 @@ class Pins:
                 return agent
             agent.pin_hash = fresh or agent.pin_hash
             must_change = queries.has_one_time_pin(session, agent.id)
-            return AgentSession(agent.id, agent.code, agent.name, agent.currency, must_change)
+            entry = _entry(agent.pin_hash)
+            return AgentSession(agent.id, agent.code, agent.name, agent.currency, must_change, entry)
 
         with self._ctx.db.begin() as session:
             if turn_key is None:
@@ -89,21 +93,27 @@ class Pins:
             raise AgentRefused(fault)
         return PinChanged()
 
-    def propose(self, agent_id: int, new: str) -> None:
+    def propose(self, agent_id: int, new: str, entry: str) -> None:
         with self._ctx.db.read() as session:
             agent = session.get(AgentRow, agent_id)
             known = (agent.phone, agent.pin_hash) if agent is not None and agent.active else None
         if known is None:
             raise AgentRefused("not_active")
         phone, pin_hash = known
+        # Who entered before the PIN was made anew entered with one that opens nothing any more.
+        if not hmac.compare_digest(entry.encode(), _entry(pin_hash).encode()):
+            raise AgentRefused("pin_must_change")
         if rules.is_weak_pin(new, phone):
             raise AgentRefused("pin_weak")
         if self._verify(pin_hash, new):
             raise AgentRefused("pin_same")
         hashed = self._ctx.hasher.hash(new)
         with self._ctx.db.begin() as session:
-            if queries.lock_agent(session, agent_id) is None:
+            locked = queries.lock_agent(session, agent_id)
+            if locked is None or not locked.active:
                 raise AgentRefused("not_active")
+            if locked.pin_hash != pin_hash:
+                raise AgentRefused("pin_must_change")
             session.merge(NewPinRow(agent_id=agent_id, pin_hash=hashed, typed_at=self._ctx.clock.real_now()))
 
     def confirm(self, agent_id: int, again: str, phone: str, turn_key: str, say: deeds.Say) -> deeds.Kept:
@@ -190,7 +200,7 @@ class Pins:
             return PinRefused(rules.TRIES - 1, 0)
         now = self._ctx.clock.real_now()
         if agent.pin_locked_until is not None and agent.pin_locked_until > now:
-            return self._refused(agent.pin_failures, agent.pin_locked_until)
+            return self._refused(agent.pin_failures, agent.pin_locked_until, too_soon=True)
         if agent.pin_hash != tried.pin_hash:
             # Changed while it was checked: nothing is said about the guess, so it costs no try.
             return PinRefused(max(0, rules.TRIES - 1 - agent.pin_failures), 0)
@@ -204,11 +214,11 @@ class Pins:
             self._ctx.audit(session, agent.code, "agent.pin_locked", agent.code, f"{agent.pin_failures} wrong tries")
         return self._refused(agent.pin_failures, agent.pin_locked_until)
 
-    def _refused(self, failures: int, until: datetime | None) -> PinRefused | Locked:
+    def _refused(self, failures: int, until: datetime | None, *, too_soon: bool = False) -> PinRefused | Locked:
         if failures >= rules.TRIES and until is not None:
             return Locked(until, self._seconds_to(until))
         wait_s = self._seconds_to(until) if until is not None else 0
-        return PinRefused(max(0, rules.TRIES - failures), wait_s)
+        return PinRefused(max(0, rules.TRIES - failures), wait_s, too_soon)
 
     def _seconds_to(self, until: datetime) -> int:
         return max(0, math.ceil((until - self._ctx.clock.real_now()).total_seconds()))
@@ -220,7 +230,7 @@ class Pins:
         until = datetime.fromisoformat(did["until"]) if did["until"] else None
         if until is not None and did["locked"]:
             return Locked(until, self._seconds_to(until))
-        return PinRefused(did["tries"], did["wait"])
+        return PinRefused(did["tries"], did["wait"], bool(did.get("too_soon")))
 
     def _verify(self, hashed: str, pin: str) -> bool:
         try:
@@ -229,11 +239,16 @@ class Pins:
             return False
 
 
+def _entry(pin_hash: str) -> str:
+    """Which PIN it was, for a session to keep: a digest of the salted hash, from which no PIN can be tried."""
+    return hashlib.sha256(pin_hash.encode()).hexdigest()[:_ENTRY_LENGTH]
+
+
 def _as_did(tried: AgentSession | PinRefused | Locked) -> Mapping[str, Any]:
     match tried:
-        case AgentSession(agent_id, code, name, currency, must_change_pin):
-            return {"agent": [agent_id, code, name, currency, must_change_pin]}
-        case PinRefused(tries, wait_s):
-            return {"locked": False, "tries": tries, "wait": wait_s, "until": None}
+        case AgentSession(agent_id, code, name, currency, must_change_pin, entry):
+            return {"agent": [agent_id, code, name, currency, must_change_pin, entry]}
+        case PinRefused(tries, wait_s, too_soon):
+            return {"locked": False, "tries": tries, "wait": wait_s, "until": None, "too_soon": too_soon}
         case Locked(until):
             return {"locked": True, "until": until.isoformat()}

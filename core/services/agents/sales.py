@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import String, case, cast, literal, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core.agents import queries, rules, sale_queries
 from core.agents.errors import AgentRefused
@@ -20,6 +20,7 @@ from core.agents.tables import AgentRow, AgentSaleRow
 from core.customers.tables import ContractRow, SiteRow
 from core.kernel.clock import WEST, local_date, local_time
 from core.kernel.digits import grouped, is_account_number, normalise
+from core.kernel.errors import NotRecorded
 from core.kernel.ids import ALPHABET, new_uuid, verification_code
 from core.kernel.money import Money
 from core.ledger import queries as ledger
@@ -37,6 +38,10 @@ from core.turns import deeds
 
 # In the column of wallets: money that an agent took. No wallet has this name.
 WALLET = "agent"
+
+# How often a key that somebody took first is tried again, and how many codes are drawn for one that is free.
+_ROUNDS = 4
+_DRAWS = 40
 
 _Result = TypeVar("_Result")
 
@@ -84,11 +89,29 @@ def sell(
 
 
 def once_more(act: Callable[[], _Result]) -> _Result:
-    """Again after a key that somebody else has meanwhile: a code drawn twice, or a twin of this turn on its way."""
-    try:
-        return act()
-    except IntegrityError:
-        return act()
+    """Again after a key that somebody else has meanwhile: a code drawn twice at once, or a twin of this turn.
+
+    Raises NotRecorded where it still is so after `_ROUNDS`: nothing was committed.
+    """
+    taken: IntegrityError | None = None
+    for _ in range(_ROUNDS):
+        try:
+            return act()
+        except IntegrityError as error:
+            taken = error
+    raise NotRecorded("a key is still taken after several tries") from taken
+
+
+def unused(session: Session, column: InstrumentedAttribute[str], make: Callable[[], str]) -> str:
+    """A number that this column does not hold yet: seven digits stay taken for ever, and years fill them.
+
+    Raises NotRecorded when none was found: the next try draws others.
+    """
+    for _ in range(_DRAWS):
+        made = make()
+        if session.scalar(select(column).where(column == made)) is None:
+            return made
+    raise NotRecorded("no unused code was found")
 
 
 def _sell_once(ctx: Context, order: _Order) -> Sale:
@@ -114,7 +137,7 @@ def _sell(ctx: Context, session: Session, order: _Order) -> Sale:
     seen = _counter(ctx, session, agent.id, order.account_number, order.amount, again=order.again)
     if seen.floor_minor is None or seen.floor_minor > -agent.credit_limit_minor:
         queries.open_float(session, agent)
-    now, code = ctx.clock.now(), rules.new_code(secrets.randbelow)
+    now, code = ctx.clock.now(), unused(session, AgentSaleRow.code, lambda: rules.new_code(secrets.randbelow))
     commission = _commission(seen, order.amount, now)
     payment = _payment(session, seen.contract_id, order.amount, code, now)
     event = AgentSale(
@@ -200,27 +223,35 @@ def _payment(session: Session, contract_id: int, amount: Money, code: str, now: 
         paid_at=now,
         received_at=now,
         found_by="agent",
-        receipt_number=f"R{local_time(now, WEST):%y%m%d}" + "".join(secrets.choice(ALPHABET) for _ in range(5)),
-        verification_code=verification_code(),
+        receipt_number=unused(session, PaymentRow.receipt_number, lambda: _receipt_number(now)),
+        verification_code=unused(session, PaymentRow.verification_code, verification_code),
     )
     session.add(payment)
     session.flush()
     return payment
 
 
+def _receipt_number(now: datetime) -> str:
+    return f"R{local_time(now, WEST):%y%m%d}" + "".join(secrets.choice(ALPHABET) for _ in range(5))
+
+
 # The SMS about a sale may still arrive.
 _UNDER_WAY = frozenset({"queued", "sending", "sent", "unknown"})
 
 
-def last_sales(ctx: Context, agent_id: int, limit: int) -> list[Sale]:
-    # The newest SMS about a sale: settlement's own, or the last one that was asked for. Its key says so, and is unique.
-    asked = cast(AgentSaleRow.proofs, String)
-    which = case((AgentSaleRow.proofs == 0, literal(":account")), else_=literal(":again:").concat(asked))
-    key = literal("receipt:").concat(AgentSaleRow.payment_id).concat(which)
+def last_sales(ctx: Context, agent_id: int, limit: int, *, by_agent: bool) -> list[Sale]:
+    key = sale_queries.proof_key()
     wanted = sale_queries.sales_of(agent_id, limit=limit)
     with ctx.db.read() as session:
-        rows = session.execute(wanted.add_columns(NoticeRow.state).outerjoin(NoticeRow, NoticeRow.key == key))
-        return [replace(sale_queries.sale_view(*row), proof=_proof(state)) for *row, state in rows]
+        rows = session.execute(wanted.add_columns(NoticeRow.state).outerjoin(NoticeRow, NoticeRow.key == key)).all()
+    if by_agent:
+        active, one_time = (rows[0].active, rows[0].one_time) if rows else (False, None)
+        rules.check_agent(active=active, must_change_pin=one_time is not None)
+    return [
+        replace(sale_queries.sale_view(row, receipt, account), proof=_proof(state))
+        for row, receipt, account, _active, _one_time, state in rows
+        if row is not None
+    ]
 
 
 def _proof(state: str | None) -> ProofState:

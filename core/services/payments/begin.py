@@ -16,14 +16,11 @@ from core.ledger import queries as ledger
 from core.ledger.model import agent_float, receivable
 from core.ledger.tables import AccountRow
 from core.payments import queries
-from core.payments.model import BeginRefused, Begun, PaymentRequest, RefusalWhy
+from core.payments.model import AMOUNT_BOUNDS, BeginRefused, Begun, PaymentRequest, RefusalWhy
 from core.payments.ports import Wallet
 from core.payments.tables import AttemptInvoiceRow, AttemptRow
 from core.services.payments import circuits
 from core.services.payments.context import Context
-
-# Nobody means to pay ten thousand dollars by keypad; a slip of the thumb does. Minor units.
-AMOUNT_BOUNDS = {"CDF": (100_00, 20_000_000_00), "USD": (50, 2_500_00), "KES": (100, 250_000_00)}
 
 
 def begin(ctx: Context, request: PaymentRequest) -> Begun | BeginRefused:

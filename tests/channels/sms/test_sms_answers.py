@@ -129,6 +129,53 @@ def test_a_repeat_with_a_new_id_is_the_same_order(desk: Desk) -> None:
     assert len(desk.attempts()) == 2
 
 
+def test_repeats_of_repeats_are_the_same_order(desk: Desk) -> None:
+    home = desk.home()
+    assert only(desk.text(home.phone, "PAYER 5000"))[0] == "sms.pay.asked"
+    desk.end_attempts("succeeded")
+    for _ in range(4):
+        desk.clock.advance(seconds=50)
+        desk.text(home.phone, "SOLDE")
+        assert only(desk.text(home.phone, "PAYER 5000"))[0] == "sms.pay.again"
+    assert len(desk.attempts()) == 1
+
+
+@pytest.mark.parametrize("ended", ["failed", "expired", "cancelled"])
+def test_after_a_payment_that_came_to_nothing_the_same_words_are_a_new_order(desk: Desk, ended: str) -> None:
+    home = desk.home()
+    desk.text(home.phone, "PAYER 5000")
+    desk.clock.advance(seconds=20)
+    assert only(desk.text(home.phone, "PAYER 5000"))[0] == "sms.pay.again"
+    desk.end_attempts(ended)
+    desk.clock.advance(seconds=20)
+    assert only(desk.text(home.phone, "PAYER 5000"))[0] == "sms.pay.asked"
+    desk.end_attempts("succeeded")
+    desk.clock.advance(seconds=50)
+    assert only(desk.text(home.phone, "PAYER 5000"))[0] == "sms.pay.again"
+    assert len(desk.attempts()) == 2
+
+
+def test_a_text_whose_own_payment_failed_before_its_answer_orders_no_other(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = desk.home()
+    number = desk.take(home.phone, "PAYER 5000")
+    with monkeypatch.context() as broken:
+        broken.setattr("core.services.inbox.stage_notice", _killed)
+        with pytest.raises(_Killed):
+            desk.answering.answer(number)
+    desk.end_attempts("failed")
+    desk.answering.answer(number)
+    assert len(desk.attempts()) == 1
+
+
+def test_after_a_refusal_the_same_words_are_answered_for_themselves(desk: Desk) -> None:
+    home = desk.home()
+    assert only(desk.text(home.phone, "PAYER 5000", delay_s=3600))[0] == "sms.pay.late"
+    desk.clock.advance(seconds=20)
+    assert only(desk.text(home.phone, "PAYER 5000"))[0] == "sms.pay.asked"
+
+
 def test_a_repeat_that_is_answered_first_is_the_same_order(desk: Desk) -> None:
     home = desk.home()
     first, second = desk.take(home.phone, "PAYER 5000"), desk.take(home.phone, "PAYER 5000")
@@ -217,6 +264,7 @@ def test_orders_that_cannot_be_carried_out_charge_nothing(desk: Desk) -> None:
         (home.phone, f"PAYER 5000 {wrong}", "no_account"),
         (home.phone, "PAYER 12 34 5", "unclear"),
         (home.phone, "PAYER 5000 3000", "unclear"),
+        (home.phone, "PAYER 5000 1234", "unclear"),
         (home.phone, "PAYER 50", "amount"),
         (home.phone, "PAYER 900000000", "amount"),
         (home.phone, "PAYER 5000,50", "amount"),
@@ -445,3 +493,14 @@ def test_two_workers_at_once_answer_once(any_db: Database, clock: FixedClock, tm
         list(workers.map(desk.answering.answer, numbers * 4))
     assert len(desk.attempts()) == len(desk.cases()) == 1
     assert len(desk.sent()) == len(numbers)
+
+
+def test_a_pin_beside_an_amount_is_kept_nowhere(desk: Desk) -> None:
+    home = desk.home()
+    for body in ("PAYER 5000 1234", "5000 1234", "je paye 5000, 1234"):
+        desk.text(home.phone, body)
+    with desk.db.read() as session:
+        kept = list(session.scalars(select(InboundSmsRow.body)))
+    assert kept == ["PAYER 5000 ****", "5000 ****", "je paye 5000, ****"]
+    assert not any("1234" in text for _, text in desk.sent())
+    assert desk.attempts() == []

@@ -14,6 +14,12 @@ from tests.channels.ussd.ussd_world import FakePayments, Site
 from tests.realparts import redis_server
 
 
+@pytest.fixture(autouse=True)
+def _aggregators_are_patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy of a request waits for the first one's answer; on a busy machine longer than a real aggregator would."""
+    monkeypatch.setattr("channels.ussd.turns.WAIT_S", 60.0)
+
+
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
     with redis_server() as url:

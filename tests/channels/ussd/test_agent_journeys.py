@@ -250,7 +250,9 @@ def failed_proof(trade: Trade) -> None:
 def test_a_proof_that_did_not_arrive_stands_on_the_list_and_is_sent_again(trade: Trade) -> None:
     trade.sell(5_000)
     assert "5 000 FC" in trade.enter(SALES).screen
+    assert said("Last sales") in trade.call().types(""), "nothing is amiss yet"
     failed_proof(trade)
+    assert said("Sales: an SMS failed") in trade.call().types(""), "it is offered on the next dial"
     call = trade.enter(SALES)
     listed = said("{account}: {amount}, SMS failed", account=grouped(trade.account), amount="5 000 FC")
     assert listed in call.screen
@@ -260,13 +262,11 @@ def test_a_proof_that_did_not_arrive_stands_on_the_list_and_is_sent_again(trade:
     sent_before = len(trade.kiosk.told())
     call.types("1")
     masked = f"081***{trade.home.phone[-4:]}"
-    assert (
-        said("The SMS goes to {phone} again. You can send it {count} more times.", phone=masked, count="2")
-        in call.screen
-    )
+    assert said("The SMS goes to {phone} again. Sendings left: {count}.", phone=masked, count="2") in call.screen
     call.again()
     assert len(trade.kiosk.told()) == sent_before + 1
     assert "5 000 FC" in call.types("0"), "back to the list"
+    assert said("Last sales") in trade.call().types(""), "the one under way may still arrive"
     again = trade.enter(SALES)
     assert said("The customer's SMS is under way.") in again.types("1")
 

@@ -67,6 +67,18 @@ def test_a_wrong_pin_leads_back_to_the_pin_and_the_right_one_on(trade: Trade) ->
     assert failures(trade) == 0
 
 
+def test_a_pin_typed_too_soon_is_not_called_wrong(trade: Trade) -> None:
+    """Nobody looked at it: an agent who now has the right one must not think that it is wrong, too."""
+    call = at_the_pin(trade)
+    call.types(WRONG)
+    wrong = said("Wrong PIN. Wait {time} before you try again. Tries left: {count}.", time="15 s", count="3")
+    assert wrong in call.types(WRONG)
+    assert said("Wait {time} before you try again. Tries left: {count}.", time="15 s", count="3") in call.types(PIN)
+    assert wrong not in call.screen
+    trade.clock.advance(seconds=15)
+    assert said("Sell to which account? Type its 10 digits.") in call.types(PIN)
+
+
 def test_what_is_no_pin_costs_no_try_and_0_leads_home(trade: Trade) -> None:
     call = at_the_pin(trade)
     for typed in ("12", "abcd", "1234567", "", "12 34"):
@@ -189,6 +201,13 @@ def test_a_second_typing_that_comes_too_late_changes_nothing(trade: Trade) -> No
         session.get_one(NewPinRow, trade.agent).typed_at = trade.clock.real_now() - NEW_PIN_LIVES * 2
     assert said(REFUSALS["pin_differs"]) in call.types(OTHER)
     assert "100 000 FC" in trade.enter(FLOAT_TODAY).screen
+
+
+def test_an_open_session_cannot_take_the_number_over_after_a_reset(trade: Trade) -> None:
+    call = changing(trade)
+    made = trade.kiosk.agents.reset_pin(trade.agent, CASHIER)
+    assert said(REFUSALS["pin_must_change"]) in call.types(OTHER)
+    assert said("Choose a PIN of your own first.") in at_the_pin(trade, FLOAT_TODAY).types(made)
 
 
 def test_a_pin_of_the_office_opens_nothing_but_its_change(trade: Trade) -> None:

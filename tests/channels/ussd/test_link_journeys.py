@@ -96,6 +96,22 @@ def test_from_a_strangers_request_to_the_end_of_the_link(
     assert AMOUNT not in guest.dial()
 
 
+def test_the_keys_of_the_sms_lead_a_holder_of_two_accounts_there(
+    db: Database, sites: tuple[Site, Site], home: town.Home
+) -> None:
+    with db.begin() as session:
+        town.phone_link(session, town.home(session, name="Jean Mukendi").customer, phone=home.phone, role="holder")
+    asks(sites[0], home.account_number)
+    holder = Phone(sites[1], home.phone)
+    assert "Which account?" in holder.dial()
+    holder.types("6")
+    assert "1. 099***0111 asks" in holder.types("1")
+    holder.types("1")
+    assert holder.types("1").startswith("END 099***0111 may now see and pay account")
+    holder.dial()
+    assert "Which account?" in holder.types("6"), "nobody asks any more: 6 is no number of this screen"
+
+
 def test_nobody_learns_which_accounts_exist(sites: tuple[Site, Site], home: town.Home) -> None:
     """Word for word the same, but for the number that was typed."""
     said = [asks(sites[0], account).replace(grouped(account), "#") for account in (home.account_number, NOBODYS)]

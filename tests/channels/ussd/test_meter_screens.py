@@ -16,6 +16,7 @@ from channels.ussd.menu.states.meter_words import left
 from core.customers.model import ContractView, PrepaidView, Snapshot
 from core.i18n import LANGUAGES
 from core.kernel import gsm7
+from core.kernel.money import Money
 
 NOW = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 KEYPAD = next(iter(keypads()))
@@ -71,6 +72,20 @@ def test_the_token_stands_in_threes_with_its_zero() -> None:
     text, _ = shown("meter.token", replace(KEYPAD, prepaid=BOUGHT))
     assert text.splitlines()[1] == "082 162 833"
     assert "Days: 10" in text
+
+
+def test_tokens_of_earlier_top_ups_come_before_the_newest() -> None:
+    bought = replace(BOUGHT, recent=("111222333", "082162833"))
+    text, _ = shown("meter.token", replace(KEYPAD, prepaid=bought))
+    assert text.splitlines()[1:3] == ["111 222 333", "082 162 833"]
+    assert "20/11 at the end" in text
+    assert "Days" not in text, "the days of the last top-up are not those of all"
+
+
+def test_credit_that_became_no_token_is_named() -> None:
+    left_over = replace(KEYPAD, prepaid=BOUGHT, credit=Money.units(34_000, "CDF"))
+    assert "Credit left for your next tokens: 34 000 FC." in shown("meter", left_over)[0]
+    assert "Credit" not in shown("meter", replace(left_over, credit=Money(0, "CDF")))[0]
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,8 @@ def home(db: Database, clock: FixedClock) -> town.Home:
         invoice = town.invoice(session, made.contract)
     Billing(db, clock).send_invoice(invoice.id)
     Customers(db, clock).set_language(STRANGER, "en")
+    # Two days before the cut: what may be promised lies behind it.
+    clock.advance(days=12)
     return made
 
 
@@ -57,14 +59,27 @@ def test_a_promise_in_three_screens(db: Database, sites: tuple[Site, Site], home
     assert "Pay before 24/03" in phone.dial()
     assert "3. Pay later" in phone.types("1")
     days = phone.types("3")
-    assert "28 500 FC due. When will you pay?\n1. 13/03/2026\n2. 17/03/2026" in days
-    assert "by 17/03/2026? Supply is not cut before." in phone.types("2")
-    assert phone.types("1").startswith("END Noted: you pay 28 500 FC by 17/03/2026.")
+    assert "28 500 FC due. When will you pay?\n1. 25/03/2026\n2. 29/03/2026" in days
+    assert "by 29/03/2026? Supply is not cut before." in phone.types("2")
+    assert phone.types("1").startswith("END Noted: you pay 28 500 FC by 29/03/2026.")
     again = Phone(sites[1], home.phone)
     again.dial()
     again.types("1")
-    assert "28 500 FC is promised by 17/03/2026" in again.types("3")
+    assert "28 500 FC is promised by 29/03/2026" in again.types("3")
     assert count(db, PromiseRow) == 1
+
+
+def test_nothing_to_promise_while_nothing_is_cut(db: Database, sites: tuple[Site, Site], home: town.Home) -> None:
+    """A word that ends before anything could happen would be a word for nothing."""
+    clock = sites[0].turns._clock
+    with db.begin() as session:
+        other = town.home(session, name="Jean Mukendi", language="en")
+        invoice = town.invoice(session, other.contract)
+    Billing(db, clock).send_invoice(invoice.id)
+    phone = Phone(sites[0], other.phone)
+    assert "Pay before 07/04" in phone.dial()
+    phone.types("1")
+    assert "Nothing is cut before 07/04/2026: no promise is needed yet." in phone.types("3")
 
 
 def test_the_same_turn_on_the_other_process_after_redis_was_emptied(
@@ -105,7 +120,7 @@ def test_a_report_and_the_same_again(db: Database, sites: tuple[Site, Site], hom
     assert phone.types("1") == f"END Noted. Your case: {number(db)}. The number comes by SMS too."
     again = Phone(sites[1], home.phone)
     again.dial()
-    assert f"Case {number(db)} of 10/03/2026: received." in again.types("5")
+    assert f"Case {number(db)} of 22/03/2026: received." in again.types("5")
     again.types("1")
     assert f"You reported this already: case {number(db)}" in again.types("1")
     assert count(db, CaseRow) == 1
@@ -122,7 +137,7 @@ def test_a_wrong_bill_says_until_when_it_is_held(
     phone.types("5")
     assert "Which invoice?\n1. 02/2026: 28 500 FC\n2. 03/2026" in phone.types("2")
     assert "The bill is wrong, 03/2026" in phone.types("2")
-    assert "no cut for it before 09/04/2026" in phone.types("1")
+    assert "no cut for it before 21/04/2026" in phone.types("1")
     with db.read() as session:
         assert session.scalars(select(CaseRow)).one().invoice_id == later.id
 

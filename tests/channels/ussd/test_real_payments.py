@@ -140,3 +140,15 @@ def test_the_second_wallet_of_a_brand_collects_while_the_first_is_left_alone(
     assert Line(Site(db, client, both, clock), customer.phone).send_all("", "1", "1*1", "1*1*1")[3].startswith("END ")
     with db.read() as session:
         assert session.scalars(select(AttemptRow.wallet)).all() == ["second"]
+
+
+def test_an_amount_nobody_means_is_asked_for_again(
+    db: Database, client: redis.Redis, clock: FixedClock, real: RealPayments, customer: Caller
+) -> None:
+    """Before the confirmation, not after it."""
+    line = Line(Site(db, client, real, clock), customer.phone)
+    small, large, right = line.send_all("", "1", "1*2", "1*2*1", "1*2*1*99999999", "1*2*1*99999999*100")[3:]
+    assert small.startswith("CON Le plus petit montant est 100 FC.")
+    assert large.startswith("CON Trop à la fois")
+    assert "100 FC" in right
+    assert "1. Oui" in right

@@ -15,7 +15,7 @@ from channels.ussd.menu.screen import Line, Screen, line
 from core.customers.model import Snapshot
 from core.i18n import LANGUAGES
 from core.kernel import gsm7
-from tests.channels.ussd.worst_cases import NOW, PHONE, SERVICE_CODE, attempt, contexts, contract
+from tests.channels.ussd.worst_cases import NOW, PHONE, RESUME, SERVICE_CODE, attempt, contexts, contract
 
 # Choices that may be refused with a word: what they stand for has changed.
 MAY_LEAD_NOWHERE = ("resume", "all", "yes")
@@ -119,3 +119,23 @@ def test_a_payment_that_just_failed_is_spoken_of(language: str) -> None:
         screen = menu().state("pay.confirm").show(Context(caller, SERVICE_CODE, params))
         assert len(screen.lines) == 2
         assert fit(screen, language, network=Network()).text.count("\n") == 4
+
+
+def test_a_number_is_the_same_on_every_page() -> None:
+    """Texts say "dial, then 6 and 1": that must lead there though a line more has moved 6 to the second page."""
+    walk = menu()
+    bill = replace(contract(1, "CDF", invoices=1), name="Marie Kabila")
+    ctx = Context(Snapshot(PHONE, NOW, "fr", True, None, (bill,)), SERVICE_CODE, resume=RESUME)
+    place = walk.draw(Place("home"), ctx, "fr", Network()).place
+    first = walk.draw(place, ctx, "fr", Network())
+    assert "5. " not in first.page.text
+    assert "6. " not in first.page.text
+    for key, leads in (("5", "report"), ("6", "more"), ("1", "pay.menu")):
+        step = walk.answer(place, ctx, key)
+        assert isinstance(step, Place)
+        assert step.key == leads
+    second = walk.draw(replace(place, page=1), ctx, "fr", Network()).place
+    for key, leads in (("1", "pay.menu"), ("0", "home")):
+        step = walk.answer(second, ctx, key)
+        assert isinstance(step, Place)
+        assert (step.key, step.page) == (leads, 0)

@@ -7,6 +7,7 @@ import threading
 import pytest
 import redis
 from sqlalchemy import select
+from structlog.testing import capture_logs
 
 from channels.ussd import sessions
 from channels.ussd.journal import drain
@@ -115,9 +116,13 @@ def test_a_busy_database_says_so_and_changes_nothing(site: Site, phone: Phone, p
     assert phone.send() == answer, "the same request has the same answer"
     phone.dial("1*1")
     payments.answers.append(NotRecorded("busy"))
-    end = phone.types("1")
+    with capture_logs() as logs:
+        end = phone.types("1")
     assert end.startswith("END ")
     assert phone.send() == end
+    said = [entry for entry in logs if entry["event"] == "ussd_not_recorded"]
+    assert [entry["why"] for entry in said] == ["busy"], "the operator of the system reads why"
+    assert phone.number[-7:] not in str(said)
     assert payments.begun == {}
     assert site.counts["not_recorded"] == 2
 

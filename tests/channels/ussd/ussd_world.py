@@ -16,7 +16,7 @@ import redis
 from flask import Flask
 from werkzeug.serving import make_server
 
-from channels.ussd.deeds import Deed
+from channels.ussd.deeds import Deed, cases, links, promises
 from channels.ussd.gateway import Turn
 from channels.ussd.gateways.africastalking import AfricasTalkingUssd
 from channels.ussd.menu.engine import Menu
@@ -31,7 +31,11 @@ from core.kernel.errors import NotRecorded
 from core.kernel.money import Money
 from core.payments.model import BRAND_NAMES, BeginRefused, Begun, Offer, PaymentRequest
 from core.phone_numbers import first_guess
+from core.services.cases import Cases
 from core.services.customers import Customers
+from core.services.links import PhoneLinks
+from core.services.promises import Promises
+from core.services.staff import Staff
 from tests import town
 from tests.channels.ussd.turn_table import Caller, new_session
 
@@ -190,7 +194,14 @@ class Site:
             self.counts[outcome] += 1
 
         self.turns = turns = UssdTurns(
-            store, states(), self.customers, payments, clock, deeds=deeds, brand_of=brand_of, count=count
+            store,
+            states(),
+            self.customers,
+            payments,
+            clock,
+            deeds=deeds if deeds is not None else every_deed(db, clock),
+            brand_of=brand_of,
+            count=count,
         )
         self.app = Flask("ussd")
         self.app.register_blueprint(
@@ -215,6 +226,16 @@ class Site:
             server.shutdown()
             thread.join()
             server.server_close()
+
+
+def every_deed(db: Database, clock: Clock) -> dict[str, Deed]:
+    """What customers' screens have done, by the real services; agents have tests of their own."""
+    audit = Staff(db, clock, "a secret for tests only").audit
+    return {
+        **links.deeds(PhoneLinks(db, clock, audit)),
+        **cases.deeds(Cases(db, clock)),
+        **promises.deeds(Promises(db, clock)),
+    }
 
 
 def populate(db: Database, callers: int) -> list[Caller]:

@@ -1,13 +1,10 @@
-"""One process of many that sell from one float: told by JSON what to sell, says by JSON what was granted.
-
-`python -m tests.core.agents.seller_process` with a line on standard input.
-"""
+"""One process of many that sell from one float: told what to sell, says what was granted."""
 
 from __future__ import annotations
 
-import json
 import os
-import sys
+from multiprocessing.connection import Connection
+from typing import Any
 
 from core.agents.errors import AgentRefused
 from core.db import Database
@@ -19,13 +16,13 @@ from core.services.staff import Staff
 from tests.core.agents.kiosk import END, FAST
 
 
-def main() -> None:
-    order = json.loads(sys.stdin.readline())
+def sell(order: dict[str, Any], line: Connection) -> None:
+    """Say that we are ready, wait for the word, sell, say what became of it."""
     db, clock = Database(order["url"], busy_timeout_s=30), SystemClock()
     staff = Staff(db, clock, "a secret of the tests", hasher=FAST)
     agents = Agents(db, clock, staff.audit, hasher=FAST)
-    print("ready", flush=True)
-    sys.stdin.readline()
+    line.send("ready")
+    line.recv()
     granted, refused = [], []
     for number, key in enumerate(order["keys"]):
         account = order["accounts"][number % len(order["accounts"])]
@@ -43,8 +40,4 @@ def main() -> None:
         if number + 1 == order.get("dies_after"):
             # Committed, and nobody heard of it.
             os._exit(9)
-    print(json.dumps({"granted": granted, "refused": refused}), flush=True)
-
-
-if __name__ == "__main__":
-    main()
+    line.send({"granted": granted, "refused": refused})

@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -57,7 +58,7 @@ def test_waits_grow_until_the_number_is_locked(kiosk: Kiosk) -> None:
         waits.append(answer.wait_s)
         if answer.wait_s:
             # Neither the right PIN nor another try counts before the wait is over.
-            assert kiosk.agents.enter(PHONE, PIN) == answer
+            assert kiosk.agents.enter(PHONE, PIN) == replace(answer, too_soon=True)
         kiosk.clock.advance(seconds=answer.wait_s)
     assert waits == [0, 15, 60, 300]
     locked = kiosk.agents.enter(PHONE, WRONG)
@@ -80,6 +81,7 @@ def test_the_count_is_in_the_database_and_changing_the_pin_counts_too(kiosk: Kio
     # Another process, another session.
     other = Kiosk(kiosk.db, kiosk.clock)
     assert other.agents.change_pin(agent, WRONG, "7350") == PinRefused(3, 15)
+    assert kiosk.agents.enter(PHONE, PIN) == PinRefused(3, 15, too_soon=True)
     kiosk.clock.advance(seconds=15)
     assert kiosk.agents.change_pin(agent, PIN, "7350") == PinChanged()
     assert isinstance(other.agents.enter(PHONE, "7350"), AgentSession)

@@ -101,6 +101,7 @@ FACTS = SaleFacts(
     credit_limit=francs(0),
     sold_today=francs(0),
     sim_changed_at=None,
+    sold_since_sim=francs(0),
     contract_currency="CDF",
     contract_active=True,
     same_at=None,
@@ -180,6 +181,27 @@ def test_large_sales_wait_a_day_after_another_sim() -> None:
     assert held is not None
     assert (held.code, held.until) == ("sim_hold", AT + timedelta(hours=1))
     assert refusal(replace(FACTS, sim_changed_at=AT - timedelta(hours=24)), francs(200_000)) is None
+
+
+@pytest.mark.parametrize(
+    ("sold", "amount", "left"), [(150_000, 50_000, 50_000), (0, 200_000, 200_000), (250_000, 100, 0)]
+)
+def test_many_sales_after_another_sim_count_as_one(sold: int, amount: int, left: int) -> None:
+    facts = replace(FACTS, sim_changed_at=AT - timedelta(hours=1), sold_since_sim=francs(sold))
+    held = refusal(facts, francs(amount))
+    assert held is not None
+    assert (held.code, held.amount) == ("sim_hold", francs(left))
+    if left > 0:
+        assert refusal(facts, francs(left - 100)) is None
+
+
+@pytest.mark.parametrize("currency", sorted(rules.FIRST_RULES))
+def test_the_first_rules_give_small_sales_no_more_than_their_share(currency: str) -> None:
+    least, most = rules.FIRST_RULES[currency]
+    first = CommissionRule(1, 1, None, currency, rules.FIRST_BASIS_POINTS, least, most, AT, None)
+    for amount in (Money(rules._LEAST[currency], currency), Money.units(1_000, currency)):
+        share = amount.minor * rules.FIRST_BASIS_POINTS // 10_000
+        assert rules.commission_for([first], amount, AT).minor == min(share, most)
 
 
 @given(st.integers(0, 10**7 - 1))

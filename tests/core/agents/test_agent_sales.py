@@ -8,16 +8,19 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, update
 
+from core.agents import rules
 from core.agents.errors import AgentRefused
 from core.agents.model import Limits
 from core.agents.tables import AgentRow, AgentSaleRow
 from core.customers.tables import ContractRow, PhoneLinkRow
+from core.kernel.errors import NotRecorded
 from core.kernel.money import Money
 from core.ledger.model import credit, receivable
 from core.ledger.queries import trial_balance
 from core.ledger.tables import AccountRow
 from core.outbox import OutboxRow
 from core.payments.tables import PaymentRow
+from core.services.agents import sales
 from core.settlement import effects
 from tests import town
 from tests.core.agents.kiosk import END, PHONE, Kiosk
@@ -86,6 +89,16 @@ def test_without_a_confirmed_phone_nobody_is_told(kiosk: Kiosk) -> None:
     assert kiosk.told() == []
     assert refused(lambda: kiosk.agents.resend_proof(agent, sale.code)).code == "no_phone"
     assert kiosk.agents.last_sales(agent)[0].proofs_left == 3
+
+
+def test_whoever_only_pays_for_the_account_gets_no_proof_and_none_is_promised(kiosk: Kiosk) -> None:
+    agent, home = kiosk.open(bought=francs(50_000)), kiosk.customer()
+    with kiosk.db.begin() as session:
+        session.execute(update(PhoneLinkRow).values(role="payer"))
+    assert not kiosk.agents.quote_sale(agent, home.account_number, francs(5_000)).customer_told
+    sale = kiosk.agents.sell(agent, home.account_number, francs(5_000), "turn", END)
+    assert kiosk.told() == []
+    assert refused(lambda: kiosk.agents.resend_proof(agent, sale.code)).code == "no_phone"
 
 
 def test_the_same_turn_again_is_the_same_sale(kiosk: Kiosk) -> None:
@@ -194,6 +207,22 @@ def test_another_sim_holds_large_sales(kiosk: Kiosk) -> None:
     kiosk.agents.sell(agent, home.account_number, francs(300_000), "one", END)
 
 
+def test_another_sim_holds_a_large_sale_in_pieces(kiosk: Kiosk) -> None:
+    agent = kiosk.open(bought=francs(1_000_000))
+    kiosk.agents.sell(agent, kiosk.customer().account_number, francs(190_000), "before", END)
+    kiosk.clock.advance(minutes=1)
+    kiosk.sim_changed(PHONE)
+    kiosk.agents.sell(agent, kiosk.customer().account_number, francs(150_000), "one", END)
+    home = kiosk.customer()
+    held = refused(lambda: kiosk.agents.sell(agent, home.account_number, francs(60_000), "two", END))
+    assert (held.code, held.amount) == ("sim_hold", francs(50_000))
+    # In Kinshasa it is another day by then, and the same SIM.
+    kiosk.clock.advance(hours=20)
+    assert refused(lambda: kiosk.agents.quote_sale(agent, home.account_number, francs(60_000))).code == "sim_hold"
+    kiosk.clock.advance(hours=4)
+    kiosk.agents.sell(agent, home.account_number, francs(60_000), "two", END)
+
+
 def test_the_floor_follows_the_credit_limit(kiosk: Kiosk) -> None:
     agent = kiosk.open(bought=francs(10_000), credit=francs(5_000))
     home = kiosk.customer()
@@ -297,4 +326,48 @@ def test_a_quote_is_two_reads_and_writes_nothing(kiosk: Kiosk) -> None:
     with statements_of(kiosk.db) as said:
         kiosk.agents.float_of(agent)
     assert selects(said) == 1
+    assert not any("transfer" in statement for statement in said), "no sum over all that was ever earned"
     assert kiosk.count(OutboxRow) == 0
+
+
+def test_a_code_that_was_drawn_before_is_drawn_again(kiosk: Kiosk, monkeypatch: pytest.MonkeyPatch) -> None:
+    agent, home = kiosk.open(bought=francs(50_000)), kiosk.customer()
+    codes = iter([*["11111110"] * 5, "22222220"])
+    monkeypatch.setattr(rules, "new_code", lambda _below: next(codes))
+    first = kiosk.agents.sell(agent, home.account_number, francs(1_000), "one", END)
+    second = kiosk.agents.sell(agent, home.account_number, francs(2_000), "two", END)
+    assert (first.code, second.code) == ("11111110", "22222220")
+
+
+def test_where_no_code_is_left_nothing_is_sold_and_the_turn_hears_so(
+    kiosk: Kiosk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent, home = kiosk.open(bought=francs(50_000)), kiosk.customer()
+    monkeypatch.setattr(rules, "new_code", lambda _below: "11111110")
+    kiosk.agents.sell(agent, home.account_number, francs(1_000), "one", END)
+    with pytest.raises(NotRecorded):
+        kiosk.agents.sell(agent, home.account_number, francs(2_000), "two", END)
+    assert kiosk.balance(agent) == francs(49_000)
+    kiosk.agents.offer_cash(agent, francs(1_000), "three", END)
+    # Two at once: both looked before either wrote.
+    monkeypatch.setattr(sales, "unused", lambda _session, _column, make: make())
+    with pytest.raises(NotRecorded):
+        kiosk.agents.sell(agent, home.account_number, francs(2_000), "two", END)
+    kiosk.check()
+
+
+def test_an_agent_who_is_off_sees_nothing_on_the_phone_and_the_office_still_does(kiosk: Kiosk) -> None:
+    agent, home = kiosk.open(bought=francs(50_000)), kiosk.customer()
+    assert kiosk.agents.last_sales(agent, by_agent=True) == []
+    kiosk.agents.sell(agent, home.account_number, francs(1_000), "one", END)
+    kiosk.agents.offer_cash(agent, francs(1_000), "two", END)
+    assert len(kiosk.agents.last_sales(agent, by_agent=True)) == 1
+    kiosk.agents.reset_pin(agent, "awa")
+    assert refused(lambda: kiosk.agents.float_of(agent, by_agent=True)).code == "pin_must_change"
+    assert refused(lambda: kiosk.agents.last_sales(agent, by_agent=True)).code == "pin_must_change"
+    kiosk.agents.set_active(agent, False, "awa")
+    assert refused(lambda: kiosk.agents.float_of(agent, by_agent=True)).code == "not_active"
+    assert refused(lambda: kiosk.agents.last_sales(agent, by_agent=True)).code == "not_active"
+    assert kiosk.agents.open_cash(agent) is None
+    assert kiosk.agents.float_of(agent).balance == francs(49_000)
+    assert len(kiosk.agents.last_sales(agent)) == 1

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from argon2 import PasswordHasher
 from sqlalchemy import func, select
 
 from core.agents.errors import AgentRefused
@@ -14,6 +15,7 @@ from core.agents.rules import NEW_PIN_LIVES
 from core.agents.tables import NewPinRow
 from core.customers.tables import PhoneLinkRow
 from core.notices.tables import NoticeRow
+from core.services.agents import Agents
 from core.staff.tables import AuditRow
 from core.turns.deeds import Kept
 from tests.core.agents.kiosk import CASHIER, END, PHONE, PIN, Kiosk
@@ -24,6 +26,13 @@ WRONG, NEW = "739264", "904175"
 
 def confirm(kiosk: Kiosk, agent: int, pin: str, turn: str) -> Kept:
     return kiosk.agents.confirm_pin(agent, pin, phone=PHONE, turn_key=turn, say=lambda did: f"said {sorted(did)}")
+
+
+def entered(kiosk: Kiosk, pin: str = PIN) -> str:
+    """What the session of an agent who enters with this PIN keeps of it."""
+    session = kiosk.agents.enter(PHONE, pin)
+    assert isinstance(session, AgentSession)
+    return session.entry
 
 
 def notices(kiosk: Kiosk) -> int:
@@ -68,8 +77,8 @@ def test_a_lock_that_is_told_again_counts_down(kiosk: Kiosk) -> None:
 
 def test_a_new_pin_is_typed_twice(kiosk: Kiosk) -> None:
     agent = kiosk.open(bought=francs(0))
-    kiosk.agents.propose_pin(agent, NEW)
-    kiosk.agents.propose_pin(agent, NEW)
+    kiosk.agents.propose_pin(agent, NEW, entered(kiosk))
+    kiosk.agents.propose_pin(agent, NEW, entered(kiosk))
     assert isinstance(kiosk.agents.enter(PHONE, PIN), AgentSession), "nothing counts yet"
     changed = confirm(kiosk, agent, NEW, "one")
     assert changed == Kept({"changed": True}, "said ['changed']")
@@ -85,7 +94,7 @@ def test_a_new_pin_is_typed_twice(kiosk: Kiosk) -> None:
 @pytest.mark.parametrize("late", [False, True])
 def test_a_second_typing_that_differs_or_comes_late_forgets_both(kiosk: Kiosk, late: bool) -> None:
     agent = kiosk.open(bought=francs(0))
-    kiosk.agents.propose_pin(agent, NEW)
+    kiosk.agents.propose_pin(agent, NEW, entered(kiosk))
     if late:
         kiosk.clock.advance(seconds=NEW_PIN_LIVES.total_seconds() + 1)
     refused = confirm(kiosk, agent, NEW if late else WRONG, "one")
@@ -98,13 +107,53 @@ def test_a_new_pin_is_refused_before_it_waits(kiosk: Kiosk) -> None:
     agent = kiosk.open(bought=francs(0))
     for pin, code in (("1234", "pin_weak"), (PHONE[-4:], "pin_weak"), (PIN, "pin_same")):
         with pytest.raises(AgentRefused) as caught:
-            kiosk.agents.propose_pin(agent, pin)
+            kiosk.agents.propose_pin(agent, pin, entered(kiosk))
         assert caught.value.code == code
-    kiosk.agents.propose_pin(agent, NEW)
+    entry = entered(kiosk)
+    kiosk.agents.propose_pin(agent, NEW, entry)
     kiosk.agents.set_active(agent, False, CASHIER)
     assert confirm(kiosk, agent, NEW, "one").did == {"refused": "not_active"}
     with pytest.raises(AgentRefused, match="not_active"):
-        kiosk.agents.propose_pin(agent, NEW)
+        kiosk.agents.propose_pin(agent, NEW, entry)
+
+
+def test_a_session_from_before_a_reset_changes_no_pin(kiosk: Kiosk) -> None:
+    agent = kiosk.open(bought=francs(0))
+    before = entered(kiosk)
+    kiosk.agents.propose_pin(agent, NEW, before)
+    one_time = kiosk.agents.reset_pin(agent, CASHIER)
+    for entry in (before, ""):
+        with pytest.raises(AgentRefused, match="pin_must_change"):
+            kiosk.agents.propose_pin(agent, NEW, entry)
+    assert confirm(kiosk, agent, NEW, "one").did == {"refused": "pin_differs"}
+    kiosk.agents.propose_pin(agent, NEW, entered(kiosk, one_time))
+    assert confirm(kiosk, agent, NEW, "two").did == {"changed": True}
+    # The agent's own PIN by now, and the old session still open somewhere.
+    with pytest.raises(AgentRefused, match="pin_must_change"):
+        kiosk.agents.propose_pin(agent, PIN, before)
+    assert isinstance(kiosk.agents.enter(PHONE, NEW), AgentSession)
+
+
+class ResetsMeanwhile(PasswordHasher):
+    """The office makes the PIN anew while this one hashes."""
+
+    def __init__(self, kiosk: Kiosk, agent_id: int) -> None:
+        super().__init__(time_cost=1, memory_cost=8, parallelism=1)
+        self._kiosk, self._agent_id = kiosk, agent_id
+
+    def hash(self, password: str | bytes, *, salt: bytes | None = None) -> str:
+        if password == NEW:
+            self._kiosk.agents.reset_pin(self._agent_id, CASHIER)
+        return super().hash(password, salt=salt)
+
+
+def test_a_reset_while_the_new_pin_is_hashed_wins(kiosk: Kiosk) -> None:
+    agent = kiosk.open(bought=francs(0))
+    before = entered(kiosk)
+    slow = Agents(kiosk.db, kiosk.clock, kiosk.staff.audit, hasher=ResetsMeanwhile(kiosk, agent))
+    with pytest.raises(AgentRefused, match="pin_must_change"):
+        slow.propose_pin(agent, NEW, before)
+    assert confirm(kiosk, agent, NEW, "one").did == {"refused": "pin_differs"}
 
 
 def test_a_proof_is_sent_once_for_each_turn(kiosk: Kiosk) -> None:

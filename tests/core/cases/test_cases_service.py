@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -23,6 +24,7 @@ from core.notices.tables import NoticeRow
 from core.services.billing import Billing
 from core.services.cases import Cases, open_from_sms
 from core.services.customers import Customers
+from core.supply.tables import MeterDesiredRow
 from tests import town
 
 STRANGER = "+243815559999"
@@ -148,6 +150,17 @@ def test_a_dispute_holds_the_cut_of_its_bill_once(world: World) -> None:
     assert world.did("dispute", bill=True)["held_to"] is None, "the policy lets one count"
 
 
+def test_a_dispute_promises_no_day_where_supply_is_off(world: World) -> None:
+    with world.db.begin() as session:
+        off = MeterDesiredRow(meter_id=world.home.meter.id, version=2, supply="off", reason="safety", set_by="test")
+        off.set_at = world.clock.now()
+        session.add(off)
+    assert world.did("dispute", bill=True)["held_to"] is None
+    with world.db.read() as session:
+        hold = session.scalars(select(HoldRow)).one()
+    assert hold.until_at == world.clock.now() + timedelta(days=30), "it is held all the same"
+
+
 def test_a_text_is_filed_once_and_texts_of_a_day_are_one_case(world: World) -> None:
     with world.db.begin() as session:
         first = open_from_sms(session, clock=world.clock, phone=STRANGER, text="ma lampe", message_id=7)
@@ -268,3 +281,18 @@ def test_the_whole_house_reports_at_once(world: World) -> None:
     assert len(numbers) == 4
     with world.db.read() as session:
         assert session.scalar(select(func.count()).select_from(CaseNoteRow)) == 4
+
+
+def test_a_phone_without_an_account_reports_at_once(world: World) -> None:
+    """No row of a contract keeps them apart: the phone's name is locked."""
+    together = threading.Barrier(3)
+
+    def go(phone: str, n: int) -> str:
+        together.wait(timeout=30)
+        return world.report("outage", turn=f"{phone}-{n}", phone=phone)
+
+    with ThreadPoolExecutor(3) as pool:
+        for phone in (f"+24381555{n:04d}" for n in range(4)):
+            numbers = [done.result(timeout=60) for done in [pool.submit(go, phone, n) for n in range(3)]]
+            assert len(set(numbers)) == 1
+    assert world.count() == 4

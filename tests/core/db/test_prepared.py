@@ -9,11 +9,12 @@ import pytest
 from sqlalchemy import bindparam, literal_column, select
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from core.customers.tables import PhoneLinkRow
 from core.db import Database
 from core.kernel.clock import FixedClock
 from core.kernel.errors import NotRecorded
 from core.outbox import LeaseRow
-from core.services.customer_reads import ACTIVITY, ATTEMPTS, WHO, WHO_AND_ACCOUNT
+from core.services.customer_reads import ACTIVITY, WHO, WHO_AND_ACCOUNT
 from mwolo.seed import seed
 
 AT = datetime(2026, 3, 10, 8, 0, tzinfo=UTC)
@@ -24,13 +25,22 @@ def test_every_row_is_what_sqlalchemy_reads(any_db: Database, clock: FixedClock)
     """A town with a past: invoices, cycles, attempts, receipts. Values and their types, column by column."""
     customers = seed(any_db, clock, size=12).customers
     now = clock.now()
-    statements = {"who": WHO, "typed": WHO_AND_ACCOUNT, "done": ACTIVITY, "attempts": ATTEMPTS}
+    with any_db.begin() as session:
+        for link in session.scalars(select(PhoneLinkRow)).all():
+            # Somebody else in the house, whose link is fresh or not.
+            session.add(PhoneLinkRow(phone=f"{link.phone[:-1]}x", customer_id=link.customer_id, created_at=now))
+    statements = {
+        "who": WHO,
+        "typed": WHO_AND_ACCOUNT,
+        "done": ACTIVITY[True, True],
+        "attempts": ACTIVITY[False, False],
+    }
     selects = {name: (statement, any_db.prepare(statement)) for name, statement in statements.items()}
     filled: set[str] = set()
     for caller in customers:
         long_ago = now - timedelta(days=900)
         values = {"phone": caller.phone, "account": customers[0].account, "now": now}
-        values |= {"horizon": long_ago, "since": long_ago}
+        values |= {"horizon": long_ago, "since": long_ago, "turn_key": "none"}
         for name, (statement, prepared) in selects.items():
             with any_db.connect_read() as connection:
                 theirs = connection.execute(statement, values).mappings().all()

@@ -67,7 +67,7 @@ def test_an_operator_takes_back_float_that_was_sold(clean_db: Database, clock: F
     kiosk.fill(agent, francs(1_000))
     with clean_db.read() as session:
         told = session.scalars(select(NoticeRow.body).where(NoticeRow.kind == "agent.float_up")).all()
-    assert told == ["Votre float monte de 20 000 FC. Float : 20 000 FC."]
+    assert told == ["Votre float augmente de 20 000 FC. Float : 20 000 FC."]
     till.check()
 
 

@@ -15,7 +15,7 @@ from core.kernel.money import Money
 from core.ledger import queries as ledger
 from core.ledger.model import credit
 from core.notices.tables import NoticeRow
-from core.outbox import OutboxRow
+from core.outbox import Later, OutboxRow
 from core.payments.tables import PaymentRow
 from core.prepaid.model import Issue
 from core.prepaid.tables import PrepaidIssueRow, PrepaidStandingRow
@@ -116,19 +116,24 @@ class Shop:
             post(session, event, clock=self.clock)
 
     def works(self) -> list[object]:
-        """Run every token row that waits, once. Returns what became of each."""
+        """Run every token row that is due, once. Returns what became of each."""
         done: list[object] = []
         for row in self.staged():
             outcome = self.prepaid.issue(row.body["contract_id"], row.body["cause"], row.body["payment_id"])
             with self.db.begin() as session:
-                session.get_one(OutboxRow, row.id).state = type(outcome).__name__.lower()
+                kept = session.get_one(OutboxRow, row.id)
+                if isinstance(outcome, Later):
+                    kept.business_at = outcome.business_at
+                else:
+                    kept.state = type(outcome).__name__.lower()
             done.append(outcome)
         return done
 
     def staged(self) -> Sequence[OutboxRow]:
         with self.db.read() as session:
             waiting = select(OutboxRow).where(OutboxRow.kind == "prepaid.token", OutboxRow.state == "pending")
-            return session.scalars(waiting.order_by(OutboxRow.id)).all()
+            rows = session.scalars(waiting.order_by(OutboxRow.id)).all()
+        return [row for row in rows if row.business_at is None or row.business_at <= self.clock.now()]
 
     def short_cases(self) -> list[int]:
         """The contracts for which a case is to be opened."""

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from core.cases.tables import CaseRow
+from core.customers.tables import ContractRow, MeterRow, PhoneLinkRow
 from core.db import Database
 from core.kernel.clock import FixedClock
+from core.kernel.digits import grouped
 from core.kernel.money import Money
-from core.outbox import Dead, Done
+from core.notices.tables import NoticeRow
+from core.outbox import Dead, Done, Later
 from core.prepaid.errors import BadKey, NotProvisioned, PriceRefused
 from core.prepaid.tables import KeypadMeterRow
 from core.sealing import Sealer
 from core.services.customers import Customers
 from core.services.prepaid import Keypad
+from core.settlement import post
+from core.settlement.events import Event, RefundFailed, RefundOwed, RefundPaid, RefundReturned
 from core.settlement.prepaid import NO_CREDIT
 from core.supply.tables import MeterDesiredRow, RelayCommandRow
 from tests.core.prepaid.shop import A_DAY, CODE, KEY, Device, Shop
@@ -62,6 +68,48 @@ def test_the_text_has_the_token_in_threes_the_days_and_the_account(shop: Shop) -
     assert "2" in text.body.replace(token, "")
     assert "100 000 00" in text.body
     assert (text.recipient, text.segments, text.payment_id) == (shop.home.phone, 1, shop.issues()[0].payment_id)
+
+
+def test_a_receipt_names_no_credit_that_the_token_uses_up(shop: Shop) -> None:
+    def receipt() -> str:
+        with shop.db.read() as session:
+            kind = select(NoticeRow.body).where(NoticeRow.kind == "payment.receipt").order_by(NoticeRow.id.desc())
+            return str(session.scalars(kind.limit(1)).one())
+
+    shop.pays(francs(1_000))
+    shop.works()
+    assert "1 000 FC" in receipt()
+    assert shop.home.meter.id not in receipt(), "too little for a day: it is credit"
+    shop.pays(francs(4_700))
+    assert shop.home.meter.id in receipt()
+    assert "4 700 FC" in receipt()
+    assert "5 700 FC" not in receipt()
+
+
+def test_tokens_that_nobody_can_be_told_are_a_case_of_the_office(shop: Shop) -> None:
+    with shop.db.begin() as session:
+        session.execute(delete(PhoneLinkRow))
+    for _ in range(2):
+        payment = shop.pays(francs(3_000))
+        shop.works()
+        assert shop.prepaid.issue(shop.contract_id, f"payment:{payment}", payment) == Done("issued before")
+    with shop.db.read() as session:
+        cases = session.scalars(select(CaseRow).order_by(CaseRow.id)).all()
+    assert [(case.contract_id, case.phone, case.opened_by) for case in cases] == [
+        (shop.contract_id, None, "system")
+    ] * 2
+    assert "10/03/2026" in cases[0].body
+    for issue in shop.issues():
+        assert not any(token in case.body or grouped(token) in case.body for token in issue.tokens for case in cases)
+    assert shop.texts() == []
+    check(shop)
+
+
+def test_whoever_is_told_leaves_no_case(shop: Shop) -> None:
+    shop.pays(francs(3_000))
+    shop.works()
+    with shop.db.read() as session:
+        assert session.scalars(select(CaseRow)).all() == []
 
 
 def test_the_same_cause_again_issues_nothing(shop: Shop) -> None:
@@ -167,6 +215,29 @@ def test_the_first_price_takes_up_what_waited(clean_db: Database, clock: FixedCl
     assert shop.works() == [Done("2 day")]
 
 
+def test_what_waits_for_a_price_to_come_is_taken_up_on_its_first_day_at_the_site(
+    clean_db: Database, clock: FixedClock
+) -> None:
+    shop = Shop.opened(clean_db, clock, keypad=PLAIN, price=None)
+    shop.pays(francs(3_000))
+    assert isinstance(shop.works()[0], Dead)
+    shop.prepaid.set_price("day", francs(3_000), tax_basis_points=0, valid_from=date(2026, 3, 20), by="test")
+    shop.pays(francs(1_500))
+    begins = datetime(2026, 3, 19, 23, 0, tzinfo=UTC)
+    (later,) = shop.works()
+    assert isinstance(later, Later)
+    assert later.business_at == begins, "midnight in Kinshasa"
+    shop.clock.advance(hours=1)
+    assert shop.works() == []
+    # A price that begins sooner is what they wait for now.
+    shop.prepaid.set_price("day", A_DAY, tax_basis_points=0, valid_from=date(2026, 3, 15), by="test")
+    shop.clock.advance(days=5)
+    assert shop.works() == [Done("3 day")]
+    shop.clock.advance(days=5)
+    assert set(shop.works()) == {Done("not enough for one unit")}
+    check(shop)
+
+
 def test_a_price_counts_from_its_day_on_and_not_before(shop: Shop) -> None:
     with pytest.raises(PriceRefused):
         shop.prepaid.set_price("day", A_DAY, tax_basis_points=0, valid_from=date(2026, 3, 9), by="test")
@@ -234,6 +305,28 @@ def test_a_reversal_before_the_token_was_made_leaves_nothing_to_issue(shop: Shop
     assert (shop.prepaid.short(), shop.short_cases()) == ([], [])
 
 
+@pytest.mark.parametrize("back", [RefundFailed, RefundReturned])
+def test_a_refund_that_came_back_does_not_become_tokens_by_itself(
+    db: Database, clock: FixedClock, back: type[RefundFailed | RefundReturned]
+) -> None:
+    shop = Shop.opened(db, clock)
+    payment, money = shop.pays(francs(3_000)), francs(3_000)
+    shop.works()
+    events: list[Event] = [RefundOwed(key="r", contract_id=shop.contract_id, amount=money)]
+    if back is RefundReturned:
+        events.append(RefundPaid(key="r:paid", contract_id=shop.contract_id, wallet="vodacom", amount=money))
+    events.append(back(key="r:back", payment_id=payment, wallet="vodacom", contract_id=shop.contract_id, amount=money))
+    for one in events:
+        with shop.db.begin() as session:
+            post(session, one, clock=clock)
+        if one is events[0]:
+            shop.prepaid.provision(shop.home.meter.id, PLAIN)
+    assert (shop.works(), shop.credit(), shop.issues()) == ([], money, []), "it can be refunded again"
+    assert shop.prepaid.take_up(shop.home.account_number), "or the office gives it as tokens"
+    assert shop.works() == [Done("2 day")]
+    check(shop)
+
+
 def test_a_radio_meter_gets_supply_and_no_token(clean_db: Database, clock: FixedClock) -> None:
     shop = Shop.opened(clean_db, clock, control_kind="mqtt_relay")
     with shop.db.begin() as session:
@@ -269,3 +362,63 @@ def test_the_callers_snapshot_has_the_newest_tokens_and_what_is_left(shop: Shop)
     assert seen is not None
     assert (seen.tokens, seen.quantity, seen.unit) == (newest.tokens, 3, "day")
     assert (seen.issued_at, seen.paid_until) == (newest.issued_at, shop.clock.now() + timedelta(days=6))
+
+
+def test_the_snapshot_has_the_last_tokens_of_all_top_ups(shop: Shop) -> None:
+    """Nine were never typed: the menu has the eight that the device takes in any order, and it takes them all."""
+    customers = Customers(shop.db, shop.clock)
+    for units in (5, 4, 3, 2, 1, 1, 995 * 2 + 7):
+        shop.pays(Money(A_DAY.minor * units, "CDF"))
+        shop.works()
+    every = [token for issue in shop.issues() for token in issue.tokens]
+    seen = customers.snapshot(shop.home.phone).contracts[0].prepaid
+    assert seen is not None
+    assert (len(every), list(seen.recent)) == (9, every[-8:])
+    assert seen.recent[-3:] == seen.tokens
+    for tokens in (seen.recent, seen.recent[::-1]):
+        device = Device()
+        assert [device.types(token) for token in tokens] == ["added"] * 8
+
+
+def test_a_large_top_up_hides_nothing_of_the_one_before(shop: Shop) -> None:
+    for _ in range(3):
+        shop.pays(Money(A_DAY.minor * 995 * 8, "CDF"))
+        shop.works()
+    seen = Customers(shop.db, shop.clock).snapshot(shop.home.phone).contracts[0].prepaid
+    assert seen is not None
+    assert seen.recent == tuple(token for issue in shop.issues()[1:] for token in issue.tokens)
+    device = Device()
+    assert [device.types(token) for token in seen.recent] == ["added"] * 16
+
+
+def test_another_device_on_the_wall_leaves_the_tokens_of_the_old_one_out(shop: Shop) -> None:
+    shop.pays(A_DAY)
+    shop.works()
+    with shop.db.begin() as session:
+        new = MeterRow(id="MW24099999", site_id=shop.home.contract.site_id, control_kind="openpaygo_token")
+        new.installed_on = date(2026, 3, 10)
+        session.add(new)
+        session.flush()
+        session.execute(update(ContractRow).values(meter_id=new.id))
+    shop.prepaid.provision("MW24099999", replace(PLAIN, starting_code=CODE - 1))
+    shop.pays(A_DAY)
+    shop.works()
+    seen = Customers(shop.db, shop.clock).snapshot(shop.home.phone).contracts[0].prepaid
+    assert seen is not None
+    assert seen.recent == seen.tokens == shop.issues()[-1].tokens
+
+
+def test_credit_that_the_device_cannot_take_at_once_is_named(clean_db: Database, clock: FixedClock) -> None:
+    shop = Shop.opened(clean_db, clock, price=None)
+    shop.prepaid.set_price("kwh", francs(500), tax_basis_points=0, valid_from=date(2026, 3, 10), by="test")
+    most = shop.prepaid.provision(shop.home.meter.id, replace(PLAIN, unit="kwh", divider=200))
+    assert most == 32
+    for amount in (francs(500 * 32), francs(50_000)):
+        shop.pays(amount)
+        assert shop.works() == [Done("32 kwh")]
+    exact, capped = shop.texts()
+    assert "34 000" in capped.body
+    assert shop.credit() == francs(34_000)
+    assert grouped(shop.issues()[0].tokens[0]) in exact.body
+    assert "FC" not in exact.body
+    check(shop)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import select
 
-from core.billing.tables import DunningCycleRow, InvoiceRow
+from core.billing.tables import DunningCycleRow, HoldRow, InvoiceRow
 from core.db import Database
 from core.kernel.clock import FixedClock
 from core.kernel.errors import StateConflict
@@ -62,6 +64,24 @@ def test_the_oldest_is_paid_first(books: Books) -> None:
     new = books.invoice(c, francs(100))
     books.pay(c, francs(150))
     assert (books.paid(old), books.paid(new)) == (francs(100), francs(50))
+    books.check()
+
+
+def test_what_is_disputed_is_paid_last(books: Books) -> None:
+    """Nobody is cut for it meanwhile: money on it would leave the cut for the other where it was."""
+    c = books.contract()
+    disputed, plain = books.invoice(c, francs(100)), books.invoice(c, francs(100))
+    now = books.clock.now()
+    with books.db.begin() as session:
+        hold = HoldRow(contract_id=c, invoice_id=disputed, kind="dispute", from_at=now, by="test")
+        hold.until_at = now + timedelta(days=30)
+        session.add(hold)
+    books.pay(c, francs(120))
+    assert (books.paid(disputed), books.paid(plain)) == (francs(20), francs(100))
+    books.clock.advance(days=31)
+    third = books.invoice(c, francs(100))
+    books.pay(c, francs(90))
+    assert (books.paid(disputed), books.paid(third)) == (francs(100), francs(10))
     books.check()
 
 

@@ -174,7 +174,7 @@ CASES: dict[type[e.Event], tuple[Callable[[Books, int], e.Event], dict[str, int]
     e.CashTaken: (cash_taken, {"receivable": 0, "cash": 10_000}),
     e.BankMoney: (bank_money, {"receivable": 0, "credit": 3_000, "bank": 13_000}),
     e.CreditApplied: (credit_applied, {"receivable": 5_000, "credit": 0}),
-    e.AgentSale: (agent_sale, {"receivable": 0, "agent_float": 40_000, "commission_payable": -200}),
+    e.AgentSale: (agent_sale, {"receivable": 0, "agent_float": 40_000, "commission_payable": 200}),
     e.FloatBought: (float_bought, {"agent_float": 50_000, "wallet_clearing": 50_000}),
     e.CashHandedOver: (cash_handed_over, {"agent_float": 50_000, "cash": 50_000}),
     e.PrepaidUsed: (prepaid_used, {"credit": 38_400, "revenue": -10_000, "tax_payable": -1_600}),

@@ -20,15 +20,10 @@ import pytest
 from mwolo.sandbox.config import SandboxConfig
 from mwolo.sandbox.serve import run, threaded_server
 from tests.mwolo.sandbox.box_rig import AIRTEL, PATIENCE_S, Box, PawapayCaller, Product, until
+from tests.realparts import free_port
 
 PROGRAM = "import sys\nfrom mwolo.sandbox.config import SandboxConfig\nfrom mwolo.sandbox.serve import run\n"
 PROGRAM += "sys.exit(run(SandboxConfig.from_env(), int(sys.argv[1])))"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def alive(port: int) -> bool:

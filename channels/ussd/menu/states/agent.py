@@ -6,6 +6,7 @@ What is typed at a PIN step goes to its deed and nowhere else: not into params, 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from channels.ussd.menu.engine import HOME, WRONG_CHOICE, Act, Again, Context, Go, Plain, Said, Step
 from channels.ussd.menu.screen import BACK_KEY, Choice, Line, Screen, line
@@ -54,6 +55,10 @@ class Pin(_Typed):
             return Screen((line(sentence, time=wait(int(tried["wait"]))),), ended=True)
         if tried.get("refused") == "pin_wrong":
             return Screen((_wrong(int(tried["tries"]), int(tried["wait"])), asked))
+        if tried.get("refused") == "pin_too_soon":
+            # Nothing about what was typed: it may have been the right one.
+            sentence = N_("Wait {time} before you try again. Tries left: {count}.")
+            return Screen((line(sentence, time=wait(int(tried["wait"])), count=str(tried["tries"])), asked))
         return Screen((asked,))
 
     def answer(self, ctx: Context, said: Said) -> Step:
@@ -76,7 +81,7 @@ class NewPin(_Typed):
         return Screen((asked,) if why is None else (why, asked))
 
     def answer(self, ctx: Context, said: Said) -> Step:
-        whose = {"agent": _whose(ctx)}
+        whose = _whose(ctx)
         step = Act("agent.new_pin", "agent.repeat_pin", whose, whose, pin=said.text, forget=True)
         return self.typed(said) or step
 
@@ -90,7 +95,7 @@ class RepeatPin(_Typed):
         return Screen((line(N_("Type the new PIN once more.")),))
 
     def answer(self, ctx: Context, said: Said) -> Step:
-        whose = {"agent": _whose(ctx)}
+        whose = _whose(ctx)
         step = Act("agent.repeat_pin", "agent.pin_changed", whose, whose, pin=said.text, forget=True)
         return self.typed(said) or step
 
@@ -140,10 +145,13 @@ def _wrong(tries: int, wait_s: int) -> Line:
     return line(N_("Wrong PIN. Tries left: {count}."), count=str(tries))
 
 
-def _whose(ctx: Context) -> int:
-    """Whose PIN is being changed: who has entered, or who would have if the office had not made the PIN."""
-    given = ctx.params.get("agent") or ctx.params.get("did", {}).get("agent")
-    return int(given) if given else role(ctx).agent_id
+def _whose(ctx: Context) -> dict[str, Any]:
+    """Whose PIN is being changed: who has entered, or who would have if the office had not made the PIN; and which PIN
+    opened it: one that was made anew meanwhile is not changed from here."""
+    params, came = ctx.params, ctx.params.get("did", {})
+    given = params.get("agent") or came.get("agent")
+    entry = params.get("entry") or came.get("entry") or ""
+    return {"agent": int(given) if given else role(ctx).agent_id, "entry": str(entry)}
 
 
 PIN_STATES = (Pin(), NewPin(), RepeatPin(), PinChanged(), More())

@@ -186,7 +186,7 @@ class Proof(Entered):
         if no is not None:
             return no
         sent = did(ctx)
-        sentence = N_("The SMS goes to {phone} again. You can send it {count} more times.")
+        sentence = N_("The SMS goes to {phone} again. Sendings left: {count}.")
         return Screen((line(sentence, phone=str(sent["phone"]), count=str(sent["left"])),))
 
     def answer(self, ctx: Context, said: Said) -> Step:
@@ -229,7 +229,7 @@ def _listed(ctx: Context, sale: Mapping[str, Any]) -> Line:
         return line(N_("{account}: {amount}, SMS failed"), **blanks)
     if sale["proof"] == "none":
         return line(N_("{account}: {amount}, no SMS"), **blanks)
-    return line("{account}: {amount}", **blanks)
+    return line(N_("{account}: {amount}"), **blanks)
 
 
 SALE_STATES = (Sell(), Amount(), ConfirmSale(), Sold(), Sales(), OneSale(), Proof())

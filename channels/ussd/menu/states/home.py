@@ -35,14 +35,23 @@ _STRANGER = (
     Choice("agencies", _AGENCIES, "5"),
     Choice("help", _HELP, "6"),
 )
-_AGENT = (
-    Choice("agent.sell", line(N_("Sell")), "1"),
-    Choice("agent.float", line(N_("Float, today")), "2"),
-    Choice("agent.sales", line(N_("Last sales")), "3"),
-    Choice("agent.buy", line(N_("Buy float")), "4"),
-    Choice("agent.cash", line(N_("Hand over cash")), "5"),
-    Choice("agent.more", _MORE.label, "6"),
-)
+_SALES = Choice("agent.sales", line(N_("Last sales")), "3")
+# A sale is complete without its SMS; one that did not arrive is offered again on the next dial.
+_UNPROVEN = replace(_SALES, label=line(N_("Sales: an SMS failed")))
+
+
+def _trade(sales: Choice) -> tuple[Choice, ...]:
+    return (
+        Choice("agent.sell", line(N_("Sell")), "1"),
+        Choice("agent.float", line(N_("Float, today")), "2"),
+        sales,
+        Choice("agent.buy", line(N_("Buy float")), "4"),
+        Choice("agent.cash", line(N_("Hand over cash")), "5"),
+        Choice("agent.more", _MORE.label, "6"),
+    )
+
+
+_AGENT, _AGENT_UNPROVEN = _trade(_SALES), _trade(_UNPROVEN)
 _GOES = {
     "other": Go("other.account"),
     "receipts": Go("receipts"),
@@ -60,7 +69,8 @@ class Home(Plain):
 
     def show(self, ctx: Context) -> Screen:
         if ctx.snapshot.agent is not None:
-            return Screen((line(N_("Agent {name}"), name=Name(ctx.snapshot.agent.name)),), _AGENT, back=False)
+            choices = _AGENT_UNPROVEN if ctx.snapshot.proof_failed else _AGENT
+            return Screen((line(N_("Agent {name}"), name=Name(ctx.snapshot.agent.name)),), choices, back=False)
         return self.own(ctx)
 
     def own(self, ctx: Context) -> Screen:
@@ -84,6 +94,9 @@ class Home(Plain):
             return Go(said.choice, {"c": contract.id} if contract is not None else {})
         if said.choice is not None and said.choice.startswith("c:"):
             return Go("home.account", {"c": int(said.choice[2:])})
+        if said.text == _MORE.key and contract is None and ctx.snapshot.requests:
+            # "Dial, then 6 and 1" says the SMS about a request: that holds for a holder of several accounts, too.
+            return Go("more", {"c": ctx.snapshot.requests[0].contract_id})
         if said.text == BALANCE:
             return Go("balance")
         if said.text == PAY_AMOUNT:
@@ -221,7 +234,7 @@ def _several(ctx: Context) -> Screen:
 def _of_several(contract: ContractView) -> Line:
     if not contract.invoices:
         return line(N_("{account}: nothing due"), account=account(contract))
-    return line("{account}: {amount}", account=account(contract), amount=contract.due.text)
+    return line(N_("{account}: {amount}"), account=account(contract), amount=contract.due.text)
 
 
 def _stranger(ctx: Context) -> Screen:

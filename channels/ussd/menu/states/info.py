@@ -20,7 +20,7 @@ class Receipts(Plain):
         if not ctx.snapshot.receipts:
             return Screen((line(N_("No receipts yet.")),))
         choices = tuple(
-            Choice(r.number, line("{date}: {amount}", date=_day(r), amount=r.amount.text))
+            Choice(r.number, line(N_("{date}: {amount}"), date=_day(r), amount=r.amount.text))
             for r in ctx.snapshot.receipts
         )
         return Screen((line(N_("Your last payments:")),), choices)

@@ -75,7 +75,7 @@ class LinkAsked(Plain):
         return _end(_NOTED, ctx)
 
     def answer(self, ctx: Context, said: Said) -> Step:
-        raise Gone
+        return Again(line(WRONG_CHOICE))
 
 
 class Links(Plain):
@@ -150,7 +150,7 @@ class LinkDecided(Plain):
         return Screen((line(text, phone=did["phone"], account=did["account"]),), ended=True)
 
     def answer(self, ctx: Context, said: Said) -> Step:
-        raise Gone
+        return Again(line(WRONG_CHOICE))
 
 
 class LinkMember(Plain):
@@ -188,7 +188,7 @@ class LinkRemoved(Plain):
         return Screen((line(N_("{phone} does not see your account any more."), phone=did["removed"]),), ended=True)
 
     def answer(self, ctx: Context, said: Said) -> Step:
-        raise Gone
+        return Again(line(WRONG_CHOICE))
 
 
 _SAID = {

@@ -28,7 +28,7 @@ class Meter(Plain):
             return Screen((line(N_("No meter is known for this account.")),), (_REPORT,))
         if words.is_keypad(contract):
             first = line(N_("Meter {meter}."), meter=contract.meter_id)
-            return Screen((first, words.left(contract, ctx.snapshot.at)), (_TOKEN, _WHY))
+            return Screen((first, words.left(contract, ctx.snapshot.at), *_stays(contract)), (_TOKEN, _WHY))
         return Screen((words.supply(contract), *_reading(contract), *_credit(contract)), (_WHY,))
 
     def answer(self, ctx: Context, said: Said) -> Step:
@@ -36,7 +36,10 @@ class Meter(Plain):
 
 
 class Token(Plain):
-    """The newest tokens again, one a line, as they are read off and typed."""
+    """The last tokens again, one a line, as they are read off and typed.
+
+    Those of earlier top-ups too, oldest first: they may lie untyped, and a device far ahead takes them no more.
+    """
 
     key = "meter.token"
 
@@ -45,17 +48,23 @@ class Token(Plain):
         bought = contract.prepaid
         if bought is None:
             return Screen((line(N_("No token yet. It comes by SMS after you top up.")),), (_TOP_UP,))
-        blanks = {
-            "quantity": str(bought.quantity),
-            "date": words.day_of(bought, contract),
-            "account": account(contract),
-        }
-        sentence = (
-            N_("Account {account}, {date}. Days: {quantity}. Type on your meter:")
-            if bought.unit == "day"
-            else N_("Account {account}, {date}. kWh: {quantity}. Type on your meter:")
-        )
-        return Screen((line(sentence, **blanks), *(plain(grouped(token)) for token in bought.tokens)))
+        blanks = {"date": words.day_of(bought, contract), "account": account(contract)}
+        tokens = max(bought.recent, bought.tokens, key=len)
+        if len(tokens) > len(bought.tokens):
+            first = line(
+                N_(
+                    "Account {account}. Last tokens, that of {date} at the end. Type in this order those not typed yet:"
+                ),
+                **blanks,
+            )
+        else:
+            sentence = (
+                N_("Account {account}, {date}. Days: {quantity}. Type on your meter:")
+                if bought.unit == "day"
+                else N_("Account {account}, {date}. kWh: {quantity}. Type on your meter:")
+            )
+            first = line(sentence, quantity=str(bought.quantity), **blanks)
+        return Screen((first, *(plain(grouped(token)) for token in tokens)))
 
     def answer(self, ctx: Context, said: Said) -> Step:
         return _onward(ctx, said)
@@ -143,6 +152,13 @@ def _credit(contract: ContractView) -> tuple[Line, ...]:
     if contract.kind != "prepaid" or contract.credit is None:
         return ()
     return (line(N_("Credit {amount}."), amount=contract.credit.text),)
+
+
+def _stays(contract: ContractView) -> tuple[Line, ...]:
+    """Credit that has become no token: less than a unit, or more than a keypad takes at once."""
+    if contract.credit is None or contract.credit.minor <= 0:
+        return ()
+    return (line(N_("Credit left for your next tokens: {amount}."), amount=contract.credit.text),)
 
 
 METER_STATES = (Meter(), Token(), Why())

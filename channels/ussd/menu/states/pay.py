@@ -24,7 +24,7 @@ from channels.ussd.menu.states.words import (
 )
 from core.i18n import N_
 from core.kernel.money import Money
-from core.payments.model import Offer
+from core.payments.model import AMOUNT_BOUNDS, Offer
 from core.phone_numbers import example_number, may_pay_in, payer_number
 
 _ALL = N_("All: {amount}")
@@ -76,7 +76,7 @@ class PayInvoice(Plain):
 
     def show(self, ctx: Context) -> Screen:
         choices = tuple(
-            Choice(str(i.id), line("{period}: {amount}", period=_month(i.period), amount=i.due.rounded_up().text))
+            Choice(str(i.id), line(N_("{period}: {amount}"), period=_month(i.period), amount=i.due.rounded_up().text))
             for i in ctx.contract.invoices
         )
         return Screen((line(N_("Which invoice?")),), choices)
@@ -114,6 +114,11 @@ class PayAmount(Plain):
         amount = whole_units(said.text, ctx.contract.currency)
         if amount is None:
             return Again(line(_BAD_AMOUNT))
+        least, most = (Money(minor, amount.currency) for minor in AMOUNT_BOUNDS[amount.currency])
+        if amount < least:
+            return Again(line(N_("The smallest amount is {amount}."), amount=least.text))
+        if amount > most:
+            return Again(line(N_("Too much at once: {amount} at most."), amount=most.text))
         return confirmation(ctx, {**ctx.params, "what": "amount", "minor": amount.minor})
 
 

@@ -11,12 +11,14 @@ from channels.ussd.menu.states.words import account
 from core.customers.model import ContractView
 from core.i18n import N_
 from core.i18n import day as day_text
+from core.kernel.clock import local_date
 from core.kernel.money import Money
 
 _YES = Choice("yes", line(N_("Yes")), "1")
 _CHANGED = N_("What is due has changed.")
 _NOTHING_DUE = N_("Nothing is due. There is nothing to promise.")
 _OFF = N_("Supply is off: a promise does not bring it back, only a payment does.")
+_NOT_YET = N_("Nothing is cut before {date}: no promise is needed yet.")
 _NONE = N_("No promise can be taken for this account now. Please pay, or ask your agency.")
 _OPEN = N_("{amount} is promised by {date}. One promise at a time.")
 # What the service answers; the dates of some are known to it alone.
@@ -40,12 +42,15 @@ class PromiseDay(Plain):
         if not contract.invoices:
             return Screen((line(_NOTHING_DUE),))
         promise = contract.promise
-        if promise is not None and promise.state == "open":
+        today = local_date(ctx.snapshot.at, contract.time_zone)
+        if promise is not None and promise.state == "open" and promise.promised_on >= today:
             return Screen((line(_OPEN, amount=promise.amount.text, date=day_text(promise.promised_on)),))
         if contract.supply == "off":
             return Screen((line(_OFF),))
         if not contract.promise_days:
-            return Screen((line(_NONE),))
+            if contract.cut_on is None or contract.cut_on <= today:
+                return Screen((line(_NONE),))
+            return Screen((line(_NOT_YET, date=day_text(contract.cut_on)),))
         days = tuple(Choice(day.isoformat(), line("{date}", date=day_text(day))) for day in contract.promise_days)
         question = N_("Account {account}: {amount} due. When will you pay?")
         return Screen((line(question, account=account(contract), amount=contract.due.text),), days)
@@ -96,7 +101,7 @@ class PromiseDone(Plain):
         return Screen((line(words, amount=amount.text, date=_on(did["on"])),), ended=True, whole=True)
 
     def answer(self, ctx: Context, said: Said) -> Step:
-        raise Gone
+        return Again(line(WRONG_CHOICE))
 
 
 def _own(ctx: Context) -> ContractView:

@@ -51,7 +51,7 @@ class ReportInvoice(Plain):
 
     def show(self, ctx: Context) -> Screen:
         choices = tuple(
-            Choice(str(i.id), line("{period}: {amount}", period=_month(i), amount=i.due.text))
+            Choice(str(i.id), line(N_("{period}: {amount}"), period=_month(i), amount=i.due.text))
             for i in ctx.contract.invoices
         )
         return Screen((line(N_("Which invoice?")),), choices)
@@ -109,7 +109,7 @@ class ReportDone(Plain):
         return Screen((text,), ended=True, whole=True)
 
     def answer(self, ctx: Context, said: Said) -> Step:
-        raise Gone
+        return Again(line(WRONG_CHOICE))
 
 
 def _about(kind: str, contract: ContractView) -> Step:

@@ -72,6 +72,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("turn_key", name=op.f("pk_turn_deed")),
     )
     with op.batch_alter_table("turn_deed", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_turn_deed_at"), ["at"], unique=False)
         batch_op.create_index(batch_op.f("ix_turn_deed_phone"), ["phone"], unique=False)
 
     op.create_table(
@@ -284,6 +285,7 @@ def upgrade() -> None:
             "contract_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
         ),
         sa.Column("last_issue_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("recent_tokens", sa.Text(), nullable=False),
         sa.Column("paid_until", UtcDateTime(), nullable=True),
         sa.ForeignKeyConstraint(["contract_id"], ["contract.id"], name=op.f("fk_prepaid_standing_contract_id")),
         sa.ForeignKeyConstraint(
@@ -367,6 +369,7 @@ def downgrade() -> None:
     op.drop_table("link_change")
     with op.batch_alter_table("turn_deed", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_turn_deed_phone"))
+        batch_op.drop_index(batch_op.f("ix_turn_deed_at"))
 
     op.drop_table("turn_deed")
     with op.batch_alter_table("session_end", schema=None) as batch_op:

@@ -15,6 +15,7 @@ const ROOM_FOR_TWO = "(min-width: 1000px)";
 const page = {
   config: { short_code: "*123#" },
   customers: [],
+  keypads: new Set(),
   handsets: [],
   active: null,
   colour: 0,
@@ -98,8 +99,10 @@ function tableChanged() {
 
 function fillChoices(handset) {
   const taken = new Set(page.handsets.filter((other) => other !== handset).map((other) => other.customer?.phone));
-  const groups = [["customer", "customers"], ["agent", "agents"], ["stranger", "strangers"]].map(([kind, words]) => {
-    const rows = page.customers.filter((row) => (row.kind ?? "customer") === kind && !taken.has(row.phone));
+  const kindOf = (row) => (page.keypads.has(row.meter) ? "keypad" : row.kind ?? "customer");
+  const kinds = [["customer", "customers"], ["keypad", "keypads"], ["agent", "agents"], ["stranger", "strangers"]];
+  const groups = kinds.map(([kind, words]) => {
+    const rows = page.customers.filter((row) => kindOf(row) === kind && !taken.has(row.phone));
     return rows.length ? make("optgroup", { label: t(words) }, ...rows.map((row) => make("option", { value: row.phone }, choiceText(row)))) : null;
   });
   handset.parts.who.replaceChildren(...groups.filter(Boolean), make("option", { value: "stranger" }, t("stranger")));
@@ -110,6 +113,7 @@ const choiceText = (row) => (row.name && row.name !== row.phone ? row.name : pho
 
 async function readCustomers() {
   page.customers = await get("phones");
+  page.keypads = new Set((await get("keypads")).map((meter) => meter.id));
   for (const handset of page.handsets) {
     const fresh = page.customers.find((row) => row.phone === handset.customer?.phone);
     if (!fresh) continue;

@@ -13,7 +13,7 @@ const WORDS = {
     world: "Le monde", sim: "Carte SIM", account: "Compte", pin: "PIN", agent_pin: "PIN agent", pin_show: "Montrer le PIN", number: "Numéro",
     insert: "Insérer", stranger: "Un inconnu…", no_account: "aucun",
     write: "Écrire un SMS au {code}", write_hint: "SOLDE, PAYER 5000, AIDE…", write_lost: "Le message n'est pas parti.",
-    customers: "Clients", agents: "Agents", strangers: "Inconnus",
+    customers: "Clients", keypads: "Prépayés, compteur à clavier", agents: "Agents", strangers: "Inconnus",
     up: "Haut", down: "Bas", green: "Appeler, envoyer", red: "Raccrocher, annuler", keypad: "Clavier",
     phone_of: "Téléphone de {name}. Tapez au clavier : chiffres, * et #, Entrée pour envoyer, Échap pour raccrocher.",
     no_service: "Pas de réseau", no_sim: "Choisissez une carte SIM",
@@ -31,7 +31,7 @@ const WORDS = {
     outcome_expired: "La demande a expiré.", outcome_unknown: "La réponse s'est perdue. Regardez vos SMS.",
     at_home: "Chez {name}", nobody_home: "Personne à la maison", no_meter: "Pas de compteur à ce numéro.",
     supply_on: "Il y a du courant.", supply_off: "C'est le noir.", supply_unknown: "On cherche le compteur…",
-    meter: "Compteur {id}", relay: "relais {state}", on: "on", off: "off", version: "ordre n° {v}", unreachable: "injoignable",
+    meter: "Compteur {id}", relay_open: "relais ouvert", relay_closed: "relais fermé", on: "on", off: "off", version: "ordre n° {v}", unreachable: "injoignable",
     purse: "Porte-monnaie", clock: "L'horloge des affaires",
     plus_hour: "+1 h", tomorrow: "demain 09:00", plus_3_days: "+3 j", plus_week: "+7 j",
     time_flies: "Le temps passe, le système travaille…", time_landed: "Arrivé. {n} tâches ont tourné.",
@@ -68,7 +68,7 @@ const WORDS = {
     world: "The world", sim: "SIM card", account: "Account", pin: "PIN", agent_pin: "Agent's PIN", pin_show: "Show the PIN", number: "Number",
     insert: "Insert", stranger: "A stranger…", no_account: "none",
     write: "Text {code}", write_hint: "BALANCE, PAY 5000, HELP…", write_lost: "The message did not leave.",
-    customers: "Customers", agents: "Agents", strangers: "Strangers",
+    customers: "Customers", keypads: "Prepaid, meter with a keypad", agents: "Agents", strangers: "Strangers",
     up: "Up", down: "Down", green: "Call, send", red: "Hang up, cancel", keypad: "Keypad",
     phone_of: "Phone of {name}. Type on your keyboard: digits, * and #, Enter to send, Escape to hang up.",
     no_service: "No network", no_sim: "Choose a SIM card",
@@ -86,7 +86,7 @@ const WORDS = {
     outcome_expired: "The request has expired.", outcome_unknown: "The answer was lost. Watch your SMS.",
     at_home: "{name}'s home", nobody_home: "Nobody home", no_meter: "No meter for this number.",
     supply_on: "The power is on.", supply_off: "It is dark.", supply_unknown: "Looking for the meter…",
-    meter: "Meter {id}", relay: "relay {state}", on: "on", off: "off", version: "order no. {v}", unreachable: "out of reach",
+    meter: "Meter {id}", relay_open: "relay open", relay_closed: "relay closed", on: "on", off: "off", version: "order no. {v}", unreachable: "out of reach",
     purse: "Wallet", clock: "The business clock",
     plus_hour: "+1 h", tomorrow: "tomorrow 09:00", plus_3_days: "+3 d", plus_week: "+7 d",
     time_flies: "Time flies, the system works…", time_landed: "There. {n} tasks ran.",
@@ -134,7 +134,12 @@ export function currentLanguage() {
 /** The sentence for a key in the page's language, its {blanks} filled. An unknown key shows itself: never an empty button. */
 export function t(key, blanks = {}) {
   const sentence = WORDS[language][key] ?? WORDS.fr[key] ?? key;
-  return sentence.replace(/\{(\w+)\}/g, (whole, name) => String(blanks[name] ?? whole));
+  return sentence.replace(/\{(\w+)\}/g, (whole, name) => shown(blanks[name] ?? whole));
+}
+
+/** A number in the page's own manner, 26,5 in French; anything else as it is. */
+export function shown(value) {
+  return typeof value === "number" ? new Intl.NumberFormat(language, { maximumFractionDigits: 1 }).format(value) : String(value);
 }
 
 export const faultName = (fault) => nameOf(language, fault);

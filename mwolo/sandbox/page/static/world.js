@@ -4,7 +4,7 @@ import { aheadSeconds, clockKnown, moveClock, now, partOfDay, readClock, tomorro
 import { byId, make } from "./dom.js";
 import { Refused } from "./api.js";
 import { Keypad } from "./keypad.js";
-import { amountText, dateText, t, timeText } from "./words.js";
+import { amountText, dateText, shown, t, timeText } from "./words.js";
 
 const DIARY_LENGTH = 30;
 
@@ -102,9 +102,9 @@ export class World {
 function meterWords(meter) {
   const words = [t("meter", { id: meter.id })];
   if (meter.kind === "keypad") return [...words, t("days_left", { n: meter.days_left })].join(" · ");
-  if (meter.relay) words.push(t("relay", { state: meter.relay }));
+  if (meter.relay) words.push(t(`relay_${meter.relay}`));
   if (meter.version !== undefined && meter.version !== null) words.push(t("version", { v: meter.version }));
-  if (meter.kwh !== undefined && meter.kwh !== null) words.push(`${meter.kwh}\u00a0kWh`);
+  if (meter.kwh !== undefined && meter.kwh !== null) words.push(`${shown(meter.kwh)}\u00a0kWh`);
   if (meter.online === false) words.push(t("unreachable"));
   return words.join(" · ");
 }
