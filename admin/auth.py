@@ -72,6 +72,7 @@ RULES: Mapping[str, Rule] = {
     "admin.menu_map": Permission.SEE_TODAY,
     "admin.menu_picture": Permission.SEE_TODAY,
     "admin.audit": Permission.SEE_AUDIT,
+    "admin.settings": Permission.SEE_TODAY,
     "admin.money": Permission.SEE_MONEY,
     "admin.attempts": Permission.SEE_MONEY,
     "admin.export_attempts": Permission.EXPORT_MONEY,

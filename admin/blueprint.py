@@ -29,6 +29,7 @@ from admin.views import (
     promises,
     search,
     session,
+    settings,
     short_code,
     today,
 )
@@ -79,7 +80,7 @@ def admin_blueprint(
     )
     admin = Blueprint("admin", __name__, url_prefix="/admin", template_folder="templates", static_folder="static")
     auth.guard(admin, parts)
-    for view in (session, today, search, customer, account, audit):
+    for view in (session, today, search, customer, account, audit, settings):
         view.add_pages(admin, parts)
     for money_view in (money_attempts, money_suspense, money_days, money_statements, money_refunds, money_wallets):
         money_view.add_pages(admin, parts, money)

@@ -1,0 +1,37 @@
+"""The page of links to what is set up once and changed seldom. A new page of that kind adds a line to LINKS."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import Blueprint, Response, make_response
+
+from admin.parts import Parts, page
+from core.i18n import N_
+from core.staff.rules import Permission
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsLink:
+    """`permission`: whoever lacks it does not see the link. `title`, `text`: msgids."""
+
+    path: str
+    title: str
+    text: str
+    permission: Permission
+
+
+LINKS: tuple[SettingsLink, ...] = (
+    SettingsLink(
+        "/admin/audit",
+        N_("Audit log"),
+        N_("Who did what, and whether anybody altered it afterwards."),
+        Permission.SEE_AUDIT,
+    ),
+)
+
+
+def add_pages(admin: Blueprint, parts: Parts) -> None:
+    @admin.get("/settings/")
+    def settings() -> Response:
+        return make_response(page("settings.html", parts, links=LINKS))
