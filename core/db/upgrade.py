@@ -8,7 +8,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect
 
 from core.db.engine import Database
 from core.db.tables import metadata
@@ -27,12 +27,49 @@ def _config(connection: Connection) -> Config:
 
 def upgrade(db: Database) -> None:
     """Run every migration that is missing, in one transaction."""
+    if db.is_sqlite:
+        _upgrade_sqlite(db)
+        return
     with db.engine.begin() as connection:
-        if not db.is_sqlite:
-            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
-            connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
-            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+        connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
         command.upgrade(_config(connection), "head")
+
+
+def _upgrade_sqlite(db: Database) -> None:
+    """SQLite changes a column by making the table anew: the old one is dropped while others still point at it.
+
+    So foreign keys are asked at the end, all of them, and the triggers that went with the old table come back.
+    """
+    with db.engine.connect() as connection:
+        # Inside a transaction this word would be ignored.
+        _foreign_keys(connection, on=False)
+        try:
+            with connection.begin():
+                before = _triggers(connection)
+                command.upgrade(_config(connection), "head")
+                for name in sorted(before.keys() - _triggers(connection).keys()):
+                    table, statement = before[name]
+                    if inspect(connection).has_table(table):
+                        connection.exec_driver_sql(statement)
+                broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+                if broken is not None:
+                    raise RuntimeError(f"the migration leaves a row of {broken[0]} that points at no {broken[2]}")
+        finally:
+            _foreign_keys(connection, on=True)
+
+
+def _foreign_keys(connection: Connection, *, on: bool) -> None:
+    driver = connection.connection.driver_connection
+    if driver is not None:
+        driver.execute(f"PRAGMA foreign_keys={'ON' if on else 'OFF'}")
+
+
+def _triggers(connection: Connection) -> dict[str, tuple[str, str]]:
+    """name → (table, the statement that made it)."""
+    rows = connection.exec_driver_sql("SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger'")
+    return {name: (table, statement) for name, table, statement in rows}
 
 
 def revision_of(db: Database) -> str | None:

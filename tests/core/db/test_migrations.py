@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 from alembic import command
-from sqlalchemy import inspect
+from sqlalchemy import Connection, MetaData, Table, func, inspect, select, table
 
 from core.db import Database
 from core.db.tables import metadata
@@ -88,3 +89,60 @@ def test_what_an_older_release_wrote_is_kept(empty: Database) -> None:
         assert (account.balance_minor, account.floor_minor) == (100, -500_000), (
             "a float may go down to its credit limit"
         )
+
+
+def _filled(connection: Connection, table: Table, **given: object) -> None:
+    """One row, with something in every column that must have something."""
+    row = dict(given)
+    for column in table.columns:
+        if column.name in row or column.nullable or column.server_default is not None:
+            continue
+        row[column.name] = _SOMETHING[column.type.python_type]
+    connection.execute(table.insert().values(row))
+
+
+_SOMETHING = {
+    int: 1,
+    str: "x",
+    bool: False,
+    object: {},
+    date: date(2026, 3, 10),
+    datetime: datetime(2026, 3, 10, 8, 0, tzinfo=UTC),
+}
+
+
+def test_what_stands_in_the_tables_outlives_every_migration(empty: Database) -> None:
+    """SQLite changes a column by making the table anew; rows of other tables point at it, and triggers hang on it."""
+    with empty.engine.begin() as connection:
+        command.upgrade(_config(connection), "0003")
+    with empty.engine.begin() as connection:
+        old = MetaData()
+        old.reflect(connection)
+        _filled(connection, old.tables["agency"])
+        _filled(connection, old.tables["customer"])
+        _filled(connection, old.tables["site"])
+        _filled(connection, old.tables["meter"], control_kind="manual")
+        _filled(connection, old.tables["tariff"])
+        _filled(connection, old.tables["contract"], currency="CDF", account_number="1", kind="monthly", state="active")
+        _filled(connection, old.tables["invoice"], currency="CDF", state="draft", total_minor=100)
+        _filled(connection, old.tables["invoice_line"])
+        _filled(connection, old.tables["notice"], channel="sms", state="sent")
+        _filled(connection, old.tables["document"])
+        before = {name: connection.scalar(select(func.count()).select_from(t)) for name, t in old.tables.items()}
+        triggers = _triggers(connection)
+    upgrade(empty)
+    with empty.engine.begin() as connection:
+        del before["alembic_version"]
+        for name, rows in before.items():
+            assert connection.scalar(select(func.count()).select_from(table(name))) == rows, name
+        assert triggers <= _triggers(connection)
+        assert not empty.is_sqlite or connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+    assert drift(empty) == []
+
+
+def _triggers(connection: Connection) -> set[str]:
+    if connection.dialect.name == "sqlite":
+        found = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'trigger'")
+    else:
+        found = connection.exec_driver_sql("SELECT tgname FROM pg_trigger WHERE NOT tgisinternal")
+    return set(found.scalars())
