@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, or_, select, text
+from sqlalchemy import Select, and_, bindparam, exists, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -29,15 +29,57 @@ from core.customers.tables import ContractRow, MeterRow, PhoneLinkRow, SiteRow
 IS_OPEN = text("invoice.state = 'sent' AND invoice.paid_minor < invoice.total_minor")
 IS_PRESENT_CYCLE = and_(DunningCycleRow.invoice_id == InvoiceRow.id, DunningCycleRow.cycle == InvoiceRow.cycle)
 
+_POLICY = (
+    select(DunningPolicyRow)
+    .where(DunningPolicyRow.valid_from <= bindparam("day"))
+    .order_by(DunningPolicyRow.valid_from.desc(), DunningPolicyRow.version.desc())
+    .limit(1)
+)
+# What dunning asks of its contracts. Built once: it is asked with every payment and every invoice.
+_IDS = bindparam("ids", expanding=True)
+_DUNNED = (
+    select(
+        InvoiceRow.contract_id, InvoiceRow.id, InvoiceRow.number, InvoiceRow.total_minor, InvoiceRow.paid_minor,
+        InvoiceRow.cycle, InvoiceRow.disputed, InvoiceRow.estimated, DunningCycleRow.started_on,
+    )
+    .join(DunningCycleRow, IS_PRESENT_CYCLE)
+    .where(InvoiceRow.contract_id.in_(_IDS), IS_OPEN)
+    .order_by(InvoiceRow.sent_on, InvoiceRow.id)
+)  # fmt: skip
+_STEP_COLUMNS: tuple[Any, ...] = (
+    ReminderRow.invoice_id, ReminderRow.cycle, ReminderRow.step, ReminderRow.created_at, ReminderRow.leaves_at,
+    ReminderRow.delivered_at, ReminderRow.notice_id, ReminderRow.cut_on,
+)  # fmt: skip
+_STEPS: Select[*tuple[Any, ...]] = (
+    select(*_STEP_COLUMNS).where(ReminderRow.invoice_id.in_(_IDS)).order_by(ReminderRow.created_at, ReminderRow.id)
+)
+_HOLDS = (
+    select(HoldRow.contract_id, HoldRow.kind, HoldRow.from_at, HoldRow.until_at, HoldRow.invoice_id)
+    .where(HoldRow.contract_id.in_(_IDS))
+    .order_by(HoldRow.id)
+)
+_REACHED = exists().where(
+    PhoneLinkRow.customer_id == ContractRow.customer_id,
+    PhoneLinkRow.confirmed_at.is_not(None),
+    PhoneLinkRow.role.in_(SEES_AMOUNTS),
+)
+_SUPPLIED = (
+    select(ContractRow.id, ContractRow.currency, SiteRow.time_zone, SiteRow.protected, MeterRow.control_kind, _REACHED)
+    .join(SiteRow, SiteRow.id == ContractRow.site_id)
+    .outerjoin(MeterRow, MeterRow.id == ContractRow.meter_id)
+    .where(ContractRow.id.in_(_IDS))
+)
+_LAST_DECISION = (
+    select(DunningDecisionRow.off_due, DunningDecisionRow.supply, DunningDecisionRow.reasons)
+    .where(DunningDecisionRow.contract_id == bindparam("contract_id"))
+    .order_by(DunningDecisionRow.at.desc(), DunningDecisionRow.id.desc())
+    .limit(1)
+)
+
 
 def policy_on(session: Session, day: date) -> DunningPolicy:
     """The version valid on a day: the newest that had begun; the built-in default where there is none."""
-    row = session.scalars(
-        select(DunningPolicyRow)
-        .where(DunningPolicyRow.valid_from <= day)
-        .order_by(DunningPolicyRow.valid_from.desc(), DunningPolicyRow.version.desc())
-        .limit(1)
-    ).first()
+    row = session.scalars(_POLICY, {"day": day}).first()
     return DunningPolicy.from_json(row.version, row.body) if row else DEFAULT_POLICY
 
 
@@ -67,21 +109,9 @@ def facts_of(
         return {}
     invoices = _invoices(session, contract_ids)
     holds: dict[int, list[Hold]] = defaultdict(list)
-    for row in session.scalars(select(HoldRow).where(HoldRow.contract_id.in_(contract_ids)).order_by(HoldRow.id)):
-        holds[row.contract_id].append(Hold(row.kind, row.from_at, row.until_at, row.invoice_id))
-    reached = exists().where(
-        PhoneLinkRow.customer_id == ContractRow.customer_id,
-        PhoneLinkRow.confirmed_at.is_not(None),
-        PhoneLinkRow.role.in_(SEES_AMOUNTS),
-    )
-    contracts = session.execute(
-        select(
-            ContractRow.id, ContractRow.currency, SiteRow.time_zone, SiteRow.protected, MeterRow.control_kind, reached
-        )
-        .join(SiteRow, SiteRow.id == ContractRow.site_id)
-        .outerjoin(MeterRow, MeterRow.id == ContractRow.meter_id)
-        .where(ContractRow.id.in_(contract_ids))
-    )
+    for owner, kind, from_at, until_at, invoice_id in session.execute(_HOLDS, {"ids": contract_ids}):
+        holds[owner].append(Hold(kind, from_at, until_at, invoice_id))
+    contracts = session.execute(_SUPPLIED, {"ids": contract_ids})
     return {
         contract_id: DunningFacts(
             contract_id=contract_id,
@@ -95,44 +125,6 @@ def facts_of(
         )
         for contract_id, currency, zone, protected, control_kind, reachable in contracts
     }
-
-
-def sweep_candidates(session: Session, *, policy: DunningPolicy, today: date, after: int, limit: int) -> Sequence[int]:
-    """Contracts with an open invoice for which a step may be due on `today`, by id, above `after`. Set-based.
-
-    A superset: the pure function decides. `today` is the latest of the country's days. Uses ix_invoice_open.
-    """
-
-    def no_step(step: str) -> ColumnElement[bool]:
-        return ~exists().where(
-            ReminderRow.invoice_id == InvoiceRow.id,
-            ReminderRow.cycle == InvoiceRow.cycle,
-            ReminderRow.step == step,
-        )
-
-    def since(days: int) -> ColumnElement[bool]:
-        return DunningCycleRow.started_on <= today - timedelta(days=days)
-
-    # From here on evidence is repaired and the cut is announced: these are looked at every day.
-    last_phase = policy.announcement_after_days - -(-policy.warning_min_age_h // 24)
-    due = or_(
-        since(last_phase),
-        and_(since(policy.warning_after_days), no_step("warning")),
-        and_(since(policy.reminder_after_days), no_step("reminder")),
-        no_step("sent"),
-    )
-    found = (
-        select(InvoiceRow.contract_id)
-        .join(
-            DunningCycleRow,
-            and_(DunningCycleRow.invoice_id == InvoiceRow.id, DunningCycleRow.cycle == InvoiceRow.cycle),
-        )
-        .where(IS_OPEN, InvoiceRow.contract_id > after, due)
-        .distinct()
-        .order_by(InvoiceRow.contract_id)
-        .limit(limit)
-    )
-    return session.scalars(found).all()
 
 
 def announced_contracts(session: Session, *, zone: str, after: int, limit: int) -> Sequence[int]:
@@ -164,26 +156,15 @@ def open_contracts(session: Session, *, after: int, limit: int) -> Sequence[int]
     ).all()
 
 
-def last_decision(session: Session, contract_id: int) -> DunningDecisionRow | None:
-    """The newest decision kept for a contract. Uses ix_dunning_decision_contract_id."""
-    return session.scalars(
-        select(DunningDecisionRow)
-        .where(DunningDecisionRow.contract_id == contract_id)
-        .order_by(DunningDecisionRow.at.desc(), DunningDecisionRow.id.desc())
-        .limit(1)
-    ).first()
+def last_decision(session: Session, contract_id: int) -> tuple[bool, str, list[Any]] | None:
+    """(off is due, supply, reasons) of the newest decision kept for a contract. Uses
+    ix_dunning_decision_contract_id."""
+    row = session.execute(_LAST_DECISION, {"contract_id": contract_id}).first()
+    return (row.off_due, row.supply, row.reasons) if row else None
 
 
 def _invoices(session: Session, contract_ids: Collection[int]) -> dict[int, list[DunnedInvoice]]:
-    rows = session.execute(
-        select(
-            InvoiceRow.contract_id, InvoiceRow.id, InvoiceRow.number, InvoiceRow.total_minor, InvoiceRow.paid_minor,
-            InvoiceRow.cycle, InvoiceRow.disputed, InvoiceRow.estimated, DunningCycleRow.started_on,
-        )
-        .join(DunningCycleRow, IS_PRESENT_CYCLE)
-        .where(InvoiceRow.contract_id.in_(contract_ids), IS_OPEN)
-        .order_by(InvoiceRow.sent_on, InvoiceRow.id)
-    ).all()  # fmt: skip
+    rows = session.execute(_DUNNED, {"ids": contract_ids}).all()
     steps = _steps(session, [row.id for row in rows])
     found: dict[int, list[DunnedInvoice]] = defaultdict(list)
     for row in rows:
@@ -207,13 +188,7 @@ def _steps(session: Session, invoice_ids: list[int]) -> dict[tuple[int, int], li
     made: dict[tuple[int, int], list[MadeStep]] = defaultdict(list)
     if not invoice_ids:
         return made
-    columns: tuple[Any, ...] = (
-        ReminderRow.invoice_id, ReminderRow.cycle, ReminderRow.step, ReminderRow.created_at, ReminderRow.leaves_at,
-        ReminderRow.delivered_at, ReminderRow.notice_id, ReminderRow.cut_on,
-    )  # fmt: skip
-    rows = session.execute(
-        select(*columns).where(ReminderRow.invoice_id.in_(invoice_ids)).order_by(ReminderRow.created_at, ReminderRow.id)
-    )
+    rows = session.execute(_STEPS, {"ids": invoice_ids})
     for invoice_id, cycle, step, made_at, leaves_at, delivered_at, notice_id, cut_on in rows:
         made[invoice_id, cycle].append(
             MadeStep(step, made_at, leaves_at, delivered_at, by_crew=notice_id is None, cut_on=cut_on)

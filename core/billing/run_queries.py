@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Select, Table, and_, delete, exists, func, insert, select
+from sqlalchemy import ColumnElement, Select, Table, and_, delete, exists, false, func, insert, select
 from sqlalchemy.orm import Session, aliased
 
 from core.billing.labels import label_of
@@ -21,6 +21,8 @@ _INVOICE = cast(Table, InvoiceRow.__table__)
 _LINE = cast(Table, InvoiceLineRow.__table__)
 _MEASURE = cast(Table, InvoiceMeasureRow.__table__)
 
+# The month's own invoice, not one that a person wrote besides it.
+IS_THE_MONTHS = InvoiceRow.besides == false()
 BILLED_KINDS = ("monthly", "consumption", "flat")
 
 
@@ -28,9 +30,9 @@ def unbilled(month: Month, *, agency_id: int | None, contract_id: int | None) ->
     """Which contracts a run has to look at. Join of contract and site.
 
     A cancelled invoice of a run keeps the next run away: whoever cancelled it says when it is made anew, by naming the
-    contract. One that a person wrote for the same month keeps it away too.
+    contract. One that a person wrote for the same month keeps it away too, unless it was written besides it.
     """
-    mine = and_(InvoiceRow.contract_id == ContractRow.id, InvoiceRow.period == month.text)
+    mine = and_(InvoiceRow.contract_id == ContractRow.id, InvoiceRow.period == month.text, IS_THE_MONTHS)
     if contract_id is not None:
         mine = and_(mine, InvoiceRow.state != "cancelled")
     found = and_(
@@ -109,7 +111,10 @@ def billed_already(session: Session, contract_ids: Collection[int], month: Month
     """Those that got an invoice since they were read: by another run, or by a person."""
     rows = session.scalars(
         select(InvoiceRow.contract_id).where(
-            InvoiceRow.contract_id.in_(contract_ids), InvoiceRow.period == month.text, InvoiceRow.state != "cancelled"
+            InvoiceRow.contract_id.in_(contract_ids),
+            InvoiceRow.period == month.text,
+            InvoiceRow.state != "cancelled",
+            IS_THE_MONTHS,
         )
     )
     return set(rows)
@@ -237,6 +242,7 @@ def _invoice(one: Planned, month: Month, run_id: int, issued_on: date) -> dict[s
         "cycle": 1,
         "disputed": False,
         "estimated": one.estimated,
+        "besides": False,
         "run_id": run_id,
         "from_on": one.use.from_on,
         "until_on": one.use.until_on,

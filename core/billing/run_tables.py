@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text
+from sqlalchemy import JSON, BigInteger, CheckConstraint, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.db.base import Base, RowId, UtcDateTime
@@ -64,3 +65,37 @@ class CreditNoteRow(Base):
     issued_on: Mapped[date]
     issued_at: Mapped[datetime] = mapped_column(UtcDateTime)
     issued_by: Mapped[str] = mapped_column(String(80))
+
+
+class BillingOrderRow(Base):
+    """Work on a month's invoices that somebody ordered at the console and a worker carries out, part by part.
+
+    `key`: made by the form, so that one sent twice is one order. `of`: how many there were to look at when it began;
+    `done`, `moved`: how many were looked at, and drafted, validated or sent. `after_id`: where the next part goes on.
+    `refused`: the first of those that did not go further, as [invoice id, code].
+    """
+
+    __tablename__ = "billing_order"
+    __table_args__ = (
+        CheckConstraint("act IN ('draft', 'validate', 'send')", name="act"),
+        CheckConstraint("state IN ('waiting', 'running', 'stopping', 'stopped', 'done')", name="state"),
+        Index("ix_billing_order_period", "period", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    key: Mapped[str] = mapped_column(String(36), unique=True)
+    act: Mapped[str] = mapped_column(String(8))
+    period: Mapped[str] = mapped_column(String(7))
+    agency_id: Mapped[int | None] = mapped_column(ForeignKey("agency.id"))
+    run_id: Mapped[int | None] = mapped_column(ForeignKey("billing_run.id"))
+    state: Mapped[str] = mapped_column(String(8), default="waiting")
+    of: Mapped[int] = mapped_column(default=0)
+    done: Mapped[int] = mapped_column(default=0)
+    moved: Mapped[int] = mapped_column(default=0)
+    after_id: Mapped[int] = mapped_column(BigInteger, default=0)
+    refused: Mapped[list[Any]] = mapped_column(JSON, default=list)
+    refused_count: Mapped[int] = mapped_column(default=0)
+    ordered_by: Mapped[str] = mapped_column(String(80))
+    ordered_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    began_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
+from sqlalchemy import JSON, BigInteger, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.db.base import Base, RowId, UtcDateTime
@@ -78,6 +78,8 @@ class InvoiceRow(Base):
             postgresql_where=text("run_id IS NOT NULL AND state <> 'cancelled'"),
         ),
         Index("ix_invoice_run_id", "run_id"),
+        # A run's month, and the console's.
+        Index("ix_invoice_period", "period", "state"),
     )
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
@@ -99,6 +101,8 @@ class InvoiceRow(Base):
     estimated: Mapped[bool] = mapped_column(default=False)
     # The run that made it; None for one that a person wrote.
     run_id: Mapped[int | None] = mapped_column(ForeignKey("billing_run.id"))
+    # Written by a person besides the month's own invoice (a connection fee): a run bills the month all the same.
+    besides: Mapped[bool] = mapped_column(default=False, server_default=false())
     # The days it covers, `until_on` itself not among them.
     from_on: Mapped[date | None]
     until_on: Mapped[date | None]

@@ -42,17 +42,23 @@ _SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is: contracts looked at, of how many there were to look at when it began."""
+    """How far a run is: contracts (or invoices) looked at, of how many there were to look at when it began.
+
+    `moved`: how many were drafted, validated or sent; `after`: the last one looked at.
+    """
 
     done: int
     of: int
+    moved: int = 0
+    after: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Ran:
     """What a run did, or (`dry`) would do. `totals`: per currency; `left_out`: reason → how many.
 
-    `slowest_write_s`: the longest that it kept SQLite's one writer. `planned`: of a dry run, the first few.
+    `slowest_write_s`: the longest that it kept SQLite's one writer. `planned`: of a dry run, the first few. `ended`
+    False: it stopped after the part that was asked for.
     """
 
     period: str
@@ -63,14 +69,35 @@ class Ran:
     left_out: tuple[tuple[str, int], ...] = ()
     slowest_write_s: float = 0.0
     planned: tuple[Planned, ...] = ()
+    ended: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """Invoices that went one state further, and those that did not: (invoice id, why)."""
+    """Invoices that went one state further, and those that did not: (invoice id, why). `ended`: as in `Ran`."""
 
     moved: int
     refused: tuple[tuple[int, str], ...] = ()
+    ended: bool = True
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a run: it goes on after a contract or invoice, and stops where `enough` says so.
+
+    `run_id`: the run whose drafts these are; None begins one.
+    """
+
+    run_id: int | None = None
+    after: int = 0
+    enough: Callable[[], bool] = _never
+
+
+WHOLE = Part()
 
 
 @dataclass
@@ -112,6 +139,7 @@ class BillingRun:
         dry_run: bool = False,
         by: str = "system",
         watch: Callable[[Progress], None] = _silent,
+        part: Part = WHOLE,
     ) -> Ran:
         """Draft an invoice for every contract that has none for `period` (`2026-11`), of one agency or of all.
 
@@ -124,8 +152,8 @@ class BillingRun:
             wanted = queries.unbilled(scope.month, agency_id=scope.agency_id, contract_id=scope.contract_id)
             of = queries.count(session, wanted)
             tariffs = versions(session)
-        run_id = 0 if dry_run else self._begin(scope, by)
-        tally, after, chunk = _Tally(), 0, _CHUNK_FIRST
+        run_id = 0 if dry_run else part.run_id or self._begin(scope, by)
+        tally, after, chunk, ended = _Tally(), part.after, _CHUNK_FIRST, True
         while True:
             with self._db.read() as session:
                 subjects = self._subjects(session, scope, after, chunk)
@@ -138,9 +166,12 @@ class BillingRun:
             else:
                 chunk = self._write(scope.month, run_id, results, tally, chunk)
             tally.looked_at += len(subjects)
-            watch(Progress(tally.looked_at, max(of, tally.looked_at)))
+            watch(Progress(tally.looked_at, max(of, tally.looked_at), tally.made, after))
+            if part.enough():
+                ended = False
+                break
         if not dry_run:
-            self._finish(run_id, tally)
+            self._add_up(run_id, tally, ended=ended)
         return Ran(
             period=scope.month.text,
             dry=dry_run,
@@ -150,7 +181,16 @@ class BillingRun:
             left_out=tuple(sorted(tally.reasons.items())),
             slowest_write_s=tally.slowest_s,
             planned=tuple(tally.first) if dry_run else (),
+            ended=ended,
         )
+
+    def check(self, period: str) -> None:
+        """Raises BadPeriod for what is no month, or one that has not begun."""
+        self._scope(period, None, None)
+
+    def begin(self, period: str, *, agency: str | None = None, by: str) -> int:
+        """Write down that a run begins, for one that is made in parts; its id. Raises as `run` does."""
+        return self._begin(self._scope(period, agency, None), by)
 
     def validate_all(
         self,
@@ -159,9 +199,10 @@ class BillingRun:
         agency: str | None = None,
         account: str | None = None,
         watch: Callable[[Progress], None] = _silent,
+        part: Part = WHOLE,
     ) -> Moved:
         """Validate the drafts that runs made for a month, one transaction each: each gets its number."""
-        return self._move(self._scope(period, agency, account), "draft", self._validate, watch)
+        return self._move(self._scope(period, agency, account), "draft", self._validate, watch, part)
 
     def send_all(
         self,
@@ -171,13 +212,14 @@ class BillingRun:
         account: str | None = None,
         by: str = "system",
         watch: Callable[[Progress], None] = _silent,
+        part: Part = WHOLE,
     ) -> Moved:
         """Send the validated invoices that runs made for a month, one transaction each; credit is used first."""
 
         def send(invoice_id: int) -> None:
             self._billing.send_invoice(invoice_id, by=by)
 
-        return self._move(self._scope(period, agency, account), "validated", send, watch)
+        return self._move(self._scope(period, agency, account), "validated", send, watch, part)
 
     def left_out(self, period: str, *, after: int = 0, limit: int = 100) -> list[tuple[LeftOut, str, str]]:
         """(who could not be billed and why, account number, customer). What a person works through."""
@@ -233,11 +275,13 @@ class BillingRun:
             session.flush()
             return row.id
 
-    def _finish(self, run_id: int, tally: _Tally) -> None:
+    def _add_up(self, run_id: int, tally: _Tally, *, ended: bool) -> None:
         with self._db.begin() as session:
             row = session.get_one(BillingRunRow, run_id)
-            row.finished_at, row.made, row.left_out = self._clock.now(), tally.made, tally.reasons.total()
-        log.info("billing.ran", run=run_id, made=tally.made, left_out=dict(tally.reasons))
+            row.made, row.left_out = row.made + tally.made, row.left_out + tally.reasons.total()
+            if ended:
+                row.finished_at = self._clock.now()
+        log.info("billing.ran", run=run_id, made=tally.made, left_out=dict(tally.reasons), ended=ended)
 
     def _write(self, month: Month, run_id: int, results: Sequence[Planned | LeftOut], tally: _Tally, chunk: int) -> int:
         """Write one chunk; how large the next one should be, so that it holds the writer for less than WRITE_S."""
@@ -273,9 +317,9 @@ class BillingRun:
         return fresh, time.monotonic() - held_from
 
     def _move(
-        self, scope: _Scope, state: str, act: Callable[[int], object], watch: Callable[[Progress], None]
+        self, scope: _Scope, state: str, act: Callable[[int], object], watch: Callable[[Progress], None], part: Part
     ) -> Moved:
-        moved, refused, after, seen = 0, list[tuple[int, str]](), 0, 0
+        moved, refused, after, seen = 0, list[tuple[int, str]](), part.after, 0
         with self._db.read() as session:
             of = queries.count_in_state(
                 session, scope.month, state, agency_id=scope.agency_id, contract_id=scope.contract_id
@@ -301,7 +345,9 @@ class BillingRun:
                     refused.append((invoice_id, str(error)))
                 self._leave_a_gap(time.monotonic() - began)
                 seen += 1
-                watch(Progress(seen, max(of, seen)))
+                watch(Progress(seen, max(of, seen), moved, invoice_id))
+                if part.enough():
+                    return Moved(moved, tuple(refused), ended=False)
             if not ids:
                 return Moved(moved, tuple(refused))
             after = ids[-1]
