@@ -64,6 +64,8 @@ KINDS = {
     # A mail server may be slow in each of its answers: texts have a queue of their own, so that nobody's SMS waits for
     # somebody's e-mail.
     "email.send": KindPolicy("bulk", 5, 300, 8, 200),
+    # A part of a month's invoices: some seconds, then the next part is handed out behind what others wait for.
+    "billing.order": KindPolicy("bulk", 1, 300, 12, 60),
     "schedule.run": KindPolicy("bulk", 1, 600, 5, 60),
 }
 QUEUES = ("push", "settle", "notices", "bulk")
