@@ -9,18 +9,7 @@ from io import StringIO
 from flask import Response
 
 from admin.parts import language, say
-
-# A cell that begins like this is a formula to a spreadsheet. Source: OWASP, CSV injection.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-
-
-def plain_cell(value: object) -> str:
-    """`value` as text that stays text: an apostrophe before what would be read as a formula."""
-    text = "" if value is None else str(value)
-    text = "".join(c for c in text if c in "\t\n\r" or c >= " ")
-    if text.lstrip(" \u00a0").startswith(_FORMULA):
-        return "'" + text
-    return text
+from core.csv_files import plain_cell
 
 
 def as_csv(filename: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> Response:

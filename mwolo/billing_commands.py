@@ -90,11 +90,11 @@ def readings() -> None:
 @click.option("--dry-run", is_flag=True, help="Only say which lines are bad.")
 def readings_import(file: Path, dry_run: bool) -> None:
     """Take a CSV file of readings: meter or account, at, kwh or wh. The same file again changes nothing."""
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise click.ClickException(f"{file} is not UTF-8: save it as CSV UTF-8.") from None
-    done = _wiring().readings.import_csv(text, by=getpass.getuser(), dry_run=dry_run)
+    from core.csv_files import MAX_BYTES, too_large
+
+    if file.stat().st_size > MAX_BYTES:
+        raise too_large()
+    done = _wiring().readings.import_csv(file.read_bytes(), by=getpass.getuser(), dry_run=dry_run)
     for line in done.bad_lines:
         click.echo(f"line {line.number}: {line.why}")
     result = done.result

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+from core.csv_files import BadCsv, open_csv
 from core.kernel.digits import is_account_number, normalise
 from core.readings.errors import BadFile
 from core.readings.model import CLAIMED, MEASURED, TOTAL, BadLine
@@ -37,24 +36,21 @@ class FileLine:
         return self.at if self.at.tzinfo is not None else self.at.replace(tzinfo=ZoneInfo(zone))
 
 
-def lines(text: str) -> Iterator[FileLine | BadLine]:
+def lines(content: str | bytes) -> Iterator[FileLine | BadLine]:
     """The lines of a file, numbered as an editor shows them. Raises BadFile when its columns are not known.
 
     Columns: `meter` or `account`; `at` (a day means its end); `kwh` or `wh`; if wanted `register` and `quality`.
     """
-    sample = text[:2000].splitlines()[0] if text.strip() else ""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=";" if sample.count(";") > sample.count(",") else ",")
-    columns = [name.strip().lower().lstrip("\ufeff") for name in next(reader, [])]
-    _check(columns)
     try:
-        for count, cells in enumerate(reader, start=1):
+        file = open_csv(content.encode() if isinstance(content, str) else content)
+        columns = [name.lower() for name in file.header]
+        _check(columns)
+        for count, record in enumerate(file.records(), start=1):
             if count > LINES_MAX:
                 raise BadFile(f"A file has {LINES_MAX} lines at most: cut it in two.")
-            if not any(cell.strip() for cell in cells):
-                continue
-            yield _line(reader.line_num, columns, cells)
-    except csv.Error as error:
-        raise BadFile(f"Line {reader.line_num} is not CSV: {error}.") from error
+            yield _line(record.number, columns, list(record.cells))
+    except BadCsv as error:
+        raise BadFile(str(error)) from error
 
 
 def _check(columns: list[str]) -> None:

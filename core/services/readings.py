@@ -59,14 +59,14 @@ class Readings:
         with self._db.begin() as session:
             return self._take(session, meter_id, register, points, source=source, by=by)
 
-    def import_csv(self, text: str, *, by: str, dry_run: bool = False) -> Imported:
+    def import_csv(self, content: str | bytes, *, by: str, dry_run: bool = False) -> Imported:
         """Take a file of readings; bad lines are told by number and reason, the others are taken.
 
         The same file again changes nothing, so a mended one may be given whole. Raises BadFile.
         """
         done, count, bad = Taken(), 0, 0
         kept: list[BadLine] = []
-        lines = csv_file.lines(text)
+        lines = csv_file.lines(content)
         while chunk := list(islice(lines, CHUNK)):
             count += len(chunk)
             result, wrong = self._import_chunk(chunk, by=by, dry_run=dry_run)

@@ -9,7 +9,7 @@ from io import StringIO
 import pytest
 from flask.testing import FlaskClient
 
-from admin.csv_export import plain_cell
+from core.csv_files import plain_cell
 from core.db import Database
 from core.desk.model import Entry
 from core.kernel.clock import FixedClock
