@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, TypeVar
@@ -25,10 +25,11 @@ from core.kernel.ids import new_uuid
 from core.kernel.money import Money
 from core.services.credit_notes import shares, write_credit_note
 from core.settlement import offs, post
+from core.settlement.candidates import cut_without_reason, sweep_candidates, window_end
 from core.settlement.dunning import (
     NONPAYMENT,
     SWEEP,
-    cut_contracts,
+    calendars,
     facts_of,
     keep_decision,
     lock_contract,
@@ -199,24 +200,19 @@ class Billing:
 
     # Dunning.
 
-    def sweep(self, *, limit: int = CHUNK) -> Swept:
-        """Make every step that is due today, everywhere. Running it twice, or late, does nothing twice or too early."""
+    def sweep(self) -> Swept:
+        """Make every step that is due today, everywhere. Running it twice, or late, does nothing twice or too early.
+
+        Set-based: of the open invoices a few statements find those for which something may be due; only their
+        contracts are evaluated, and only one group of them is held in memory at a time.
+        """
         now = self._clock.now()
         looked = steps = back = 0
-        today = max(local_date(now, zone) for zone in (WEST, EAST))
-
-        def candidates(session: Session, after: int) -> Sequence[int]:
-            policy = queries.policy_on(session, now.date())
-            return queries.sweep_candidates(session, policy=policy, today=today, after=after, limit=limit)
-
-        def cut(session: Session, after: int) -> Sequence[int]:
-            return cut_contracts(session, after=after, limit=limit)
-
-        for contract_id, verdict in self._judged(candidates, now):
+        for contract_id, verdict in self._judged(self._candidates(now), now):
             looked += 1
             if verdict.steps:
                 steps += self._guarded(self._step, contract_id) or 0
-        for contract_id, verdict in self._judged(cut, now):
+        for contract_id, verdict in self._judged(self._cut_without_reason(now), now):
             if not verdict.off_due:
                 back += 1
                 self._guarded(self._step, contract_id)
@@ -247,7 +243,7 @@ class Billing:
         def announced(session: Session, after: int) -> Sequence[int]:
             return queries.announced_contracts(session, zone=zone, after=after, limit=CHUNK)
 
-        for contract_id, verdict in self._judged(announced, self._clock.now()):
+        for contract_id, verdict in self._judged(self._pages(announced), self._clock.now()):
             if not verdict.cut_now:
                 continue
             codes = self._guarded(self._cut, contract_id)
@@ -272,7 +268,7 @@ class Billing:
         def all_open(session: Session, after: int) -> Sequence[int]:
             return queries.open_contracts(session, after=after, limit=CHUNK)
 
-        for contract_id, verdict in self._judged(all_open, at):
+        for contract_id, verdict in self._judged(self._pages(all_open), at):
             with self._db.read() as session:
                 held = offs.answer(session, contract_id=contract_id, now=at, real=real).held if verdict.cut_now else ()
                 account, name = session.execute(
@@ -311,19 +307,49 @@ class Billing:
 
     # Inside.
 
-    def _judged(self, page: Callable[[Session, int], Sequence[int]], now: datetime) -> list[tuple[int, DunningVerdict]]:
-        """Every contract that `page` (session, after) names, with its verdict at `now`. Reads only, in chunks."""
-        found: list[tuple[int, DunningVerdict]] = []
+    def _judged(self, groups: Iterable[Sequence[int]], now: datetime) -> Iterator[tuple[int, DunningVerdict]]:
+        """Each contract with its verdict at `now`. Reads only, CHUNK contracts at a time."""
+        with self._db.read() as session:
+            policy = queries.policy_on(session, now.date())
+        calendar_of = calendars(off_policy(policy), now)
+        for ids in groups:
+            for start in range(0, len(ids), CHUNK):
+                chunk = ids[start : start + CHUNK]
+                with self._db.read() as session:
+                    facts = facts_of(session, chunk, policy, now, calendar_of=calendar_of)
+                yield from [(i, evaluate(facts[i], policy, now)) for i in chunk]
+
+    def _pages(self, page: Callable[[Session, int], Sequence[int]]) -> Iterator[Sequence[int]]:
+        """What `page` (session, after) names, page by page, until it names nobody."""
         after = 0
         while True:
             with self._db.read() as session:
                 ids = page(session, after)
-                policy = queries.policy_on(session, now.date())
-                facts = facts_of(session, ids, policy, now) if ids else {}
-            found.extend((i, evaluate(facts[i], policy, now)) for i in ids)
             if not ids:
-                return found
+                return
+            yield ids
             after = ids[-1]
+
+    def _candidates(self, now: datetime) -> Iterator[Sequence[int]]:
+        """Contracts with a step that may be due, one window of open invoices after another."""
+        today = max(local_date(now, zone) for zone in (WEST, EAST))
+        after = 0
+        while True:
+            with self._db.read() as session:
+                policy = queries.policy_on(session, now.date())
+                upto = window_end(session, after=after)
+                ids = sweep_candidates(session, policy=policy, today=today, after=after, upto=upto)
+            yield ids
+            if upto is None:
+                return
+            after = upto
+
+    def _cut_without_reason(self, now: datetime) -> Iterator[Sequence[int]]:
+        def page(session: Session, after: int) -> Sequence[int]:
+            policy = queries.policy_on(session, now.date())
+            return cut_without_reason(session, policy=policy, after=after, limit=CHUNK)
+
+        return self._pages(page)
 
     def _step(self, contract_id: int) -> int:
         """Evaluate again under the lock and make what is due; how many reminders came of it."""

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from sqlalchemy import exists, func, or_, select
+from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
 from core.billing import queries
@@ -22,19 +24,18 @@ from core.billing.policy import DunningPolicy
 from core.billing.tables import DunningDecisionRow, InvoiceRow, ReminderRow
 from core.customers.tables import ContractRow
 from core.i18n import day as day_text
-from core.kernel.clock import Clock
+from core.kernel.clock import Clock, local_date
 from core.kernel.digits import grouped
 from core.kernel.errors import StateConflict
 from core.kernel.money import Money
 from core.notices.mailing import email_customer
-from core.notices.staging import stage_notice
-from core.notices.tables import NoticeRow
+from core.notices.staging import write_notice
 from core.promises import queries as promises
 from core.settlement import effects
+from core.settlement.candidates import off_on_its_way
 from core.supply.commands import ON_LIFE, open_task, want_supply
-from core.supply.model import LIVE
-from core.supply.rules import OffPolicy, next_window
-from core.supply.tables import CrewTaskRow, MeterDesiredRow, MeterReportedRow, RelayCommandRow
+from core.supply.rules import OffPolicy, window_on
+from core.supply.tables import MeterDesiredRow, MeterReportedRow
 
 NONPAYMENT = "nonpayment"
 SWEEP = "sweep"
@@ -42,11 +43,29 @@ SWEEP = "sweep"
 _DAYS_AHEAD = 60
 _KINDS = {"reminder": "dunning.reminder", "warning": "dunning.warning", "announcement": "dunning.announcement"}
 
+# Asked with every payment and every invoice: built once.
+_LOCK = select(ContractRow.id).where(ContractRow.id == bindparam("contract_id")).with_for_update(key_share=True)
+_CUT_ALREADY = (
+    select(ContractRow.id)
+    .join(MeterDesiredRow, MeterDesiredRow.meter_id == ContractRow.meter_id)
+    .outerjoin(MeterReportedRow, MeterReportedRow.meter_id == ContractRow.meter_id)
+    .where(
+        ContractRow.id.in_(bindparam("ids", expanding=True)),
+        MeterDesiredRow.supply == "off",
+        or_(off_on_its_way(), MeterReportedRow.supply == "off"),
+    )
+)
+_DESIRED = (
+    select(MeterDesiredRow)
+    .join(ContractRow, ContractRow.meter_id == MeterDesiredRow.meter_id)
+    .where(ContractRow.id == bindparam("contract_id"))
+    .execution_options(populate_existing=True)
+)
+
 
 def lock_contract(session: Session, contract_id: int) -> None:
     """Take the row that is locked first when money moves. SQLite's writer holds the whole database already."""
-    row = select(ContractRow.id).where(ContractRow.id == contract_id).with_for_update(key_share=True)
-    if session.scalar(row) is None:
+    if session.scalar(_LOCK, {"contract_id": contract_id}) is None:
         raise StateConflict(f"there is no contract {contract_id}")
 
 
@@ -71,10 +90,18 @@ def reevaluate(session: Session, *, clock: Clock, contract_id: int, cause: str) 
 
 
 def facts_of(
-    session: Session, contract_ids: Collection[int], policy: DunningPolicy, now: datetime
+    session: Session,
+    contract_ids: Collection[int],
+    policy: DunningPolicy,
+    now: datetime,
+    *,
+    calendar_of: Callable[[str], Calendar] | None = None,
 ) -> dict[int, DunningFacts]:
-    """What dunning knows of these contracts, supply and calendar included."""
-    found = queries.facts_of(session, contract_ids, calendars(off_policy(policy), now))
+    """What dunning knows of these contracts, supply and calendar included: five statements.
+
+    `calendar_of`: of the same policy and day, where somebody asks for one group of contracts after another.
+    """
+    found = queries.facts_of(session, contract_ids, calendar_of or calendars(off_policy(policy), now))
     cut = _cut_already(session, contract_ids)
     return {i: replace(facts, supply_off=True) if i in cut else facts for i, facts in found.items()}
 
@@ -158,56 +185,35 @@ def _essence(reasons: Collection[dict[str, Any]]) -> list[tuple[str, str, str]]:
     return sorted(essence(reason) for reason in reasons)
 
 
-def cut_contracts(session: Session, *, after: int, limit: int) -> list[int]:
-    """Contracts whose supply is wanted off for money, by id, above `after`: the sweep looks at each of them again."""
-    return list(
-        session.scalars(
-            select(ContractRow.id)
-            .join(MeterDesiredRow, MeterDesiredRow.meter_id == ContractRow.meter_id)
-            .where(ContractRow.id > after, MeterDesiredRow.supply == "off", MeterDesiredRow.reason == NONPAYMENT)
-            .order_by(ContractRow.id)
-            .limit(limit)
-        )
-    )
-
-
 def _calendar(policy: OffPolicy, zone: str, now: datetime) -> Calendar:
-    days: list[date] = []
-    at, end = now, now + timedelta(days=_DAYS_AHEAD)
-    while (window := next_window(policy, at, zone)) is not None and window[0] < end:
-        days.append(window[0].date())
-        at = window[1]
-    return Calendar(tuple(days), policy.from_hour, policy.until_hour)
+    """The permitted days whose hours are not over yet, and begin within the days looked ahead."""
+    here, end = ZoneInfo(zone), now + timedelta(days=_DAYS_AHEAD)
+    days = _permitted(policy.days, policy.eve_of_holiday, policy.extra_holidays, local_date(now, zone))
+    if days and days[0] == local_date(now, zone):
+        closes = datetime.combine(days[0], time(), here) + timedelta(hours=policy.until_hour)
+        days = days if closes > now else days[1:]
+    while days and datetime.combine(days[-1], time(policy.from_hour), here) >= end:
+        days = days[:-1]
+    return Calendar(days, policy.from_hour, policy.until_hour)
+
+
+@lru_cache(maxsize=64)
+def _permitted(week: tuple[int, ...], eves: bool, extra: tuple[date, ...], first: date) -> tuple[date, ...]:
+    """The days from `first` on that a policy permits: the same for everybody all day long."""
+    policy = OffPolicy(days=week, eve_of_holiday=eves, extra_holidays=extra)
+    ahead = (first + timedelta(days=n) for n in range(_DAYS_AHEAD + 2))
+    return tuple(day for day in ahead if window_on(policy, day, "UTC") is not None)
 
 
 def _cut_already(session: Session, contract_ids: Collection[int]) -> set[int]:
     """Those whose supply is wanted off, and either is off by the meter's word or has a command or a crew on its way."""
-    on_its_way = exists().where(
-        RelayCommandRow.meter_id == MeterDesiredRow.meter_id,
-        RelayCommandRow.supply == "off",
-        RelayCommandRow.state.in_(LIVE),
-    )
-    crew = exists().where(
-        CrewTaskRow.meter_id == MeterDesiredRow.meter_id, CrewTaskRow.kind == "switch", CrewTaskRow.state == "open"
-    )
-    rows = (
-        select(ContractRow.id)
-        .join(MeterDesiredRow, MeterDesiredRow.meter_id == ContractRow.meter_id)
-        .outerjoin(MeterReportedRow, MeterReportedRow.meter_id == ContractRow.meter_id)
-        .where(
-            ContractRow.id.in_(contract_ids),
-            MeterDesiredRow.supply == "off",
-            or_(on_its_way, crew, MeterReportedRow.supply == "off"),
-        )
-    )
-    return set(session.scalars(rows))
+    return set(session.scalars(_CUT_ALREADY, {"ids": list(contract_ids)}))
 
 
 def _give_back(session: Session, clock: Clock, contract_id: int, verdict: DunningVerdict) -> str:
     """Want supply on when no off is due any more and it was cut for that. Returns what is wanted now."""
-    meter_id = session.scalar(select(ContractRow.meter_id).where(ContractRow.id == contract_id))
-    desired = session.get(MeterDesiredRow, meter_id, populate_existing=True) if meter_id else None
-    if meter_id is None or desired is None or desired.supply == "on":
+    desired = session.scalar(_DESIRED, {"contract_id": contract_id})
+    if desired is None or desired.supply == "on":
         return "on"
     # Cut for another reason (a fault, the customer's own wish): money does not bring it back.
     if verdict.off_due or desired.reason != NONPAYMENT:
@@ -216,7 +222,7 @@ def _give_back(session: Session, clock: Clock, contract_id: int, verdict: Dunnin
     want_supply(
         session,
         clock=clock,
-        meter_id=meter_id,
+        meter_id=desired.meter_id,
         supply="on",
         reason="paid",
         contract_id=contract_id,
@@ -255,8 +261,6 @@ def _make(session: Session, clock: Clock, facts: DunningFacts, policy: DunningPo
         created_at=clock.now(),
         cut_on=step.cut_on,
     )
-    session.add(row)
-    session.flush()
     contract = session.get_one(ContractRow, facts.contract_id)
     told = [person for person in effects.holders(session, contract, clock=clock) if person.fresh]
     key, blanks = f"dunning:{step.invoice_id}:{step.cycle}:{step.step}", _blanks(session, contract, step)
@@ -273,9 +277,11 @@ def _make(session: Session, clock: Clock, facts: DunningFacts, policy: DunningPo
         invoice_id=step.invoice_id,
     )
     if step.channel == "crew" or not told:
+        session.add(row)
+        session.flush()
         _ask_crew(session, clock, contract, row)
         return row
-    notice_id = stage_notice(
+    notice = write_notice(
         session,
         clock=clock,
         kind=_kind(step),
@@ -288,11 +294,11 @@ def _make(session: Session, clock: Clock, facts: DunningFacts, policy: DunningPo
         contract_id=contract.id,
         invoice_id=step.invoice_id,
     )
-    if notice_id is not None:
-        notice = session.get_one(NoticeRow, notice_id)
-        row.notice_id = notice_id
+    if notice is not None:
+        row.notice_id = notice.id
         row.leaves_at = None if notice.state == "suppressed" else notice.not_before
-        session.flush()
+    session.add(row)
+    session.flush()
     return row
 
 
