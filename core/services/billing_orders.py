@@ -186,9 +186,7 @@ class BillingOrders:
             with self._db.begin() as session:
                 session.get_one(BillingOrderRow, view.id).run_id = run_id
         part = Part(run_id, part.after, part.enough)
-        return self._runs.run(
-            view.period, agency=view.agency, by=view.ordered_by, watch=told.watch, part=part
-        ).ended
+        return self._runs.run(view.period, agency=view.agency, by=view.ordered_by, watch=told.watch, part=part).ended
 
     def save(self, view: OrderView, told: _Told, *, ended: bool) -> bool:
         """Write down how far an order is. True when somebody wants it to stop."""

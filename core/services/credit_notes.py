@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -30,38 +32,47 @@ class CreditNotes:
         self._db = db
         self._clock = clock
 
-    def credit(self, invoice_id: int, amount: Money, *, reason: str, by: str) -> str:
+    def credit(self, invoice_id: int, amount: Money, *, reason: str, by: str, seen_left: Money | None = None) -> str:
         """Lower a sent invoice by `amount` (taxes in it); the credit note's number.
 
         Each levy gets back its share. The open balance comes first; what was paid already becomes credit of the
-        contract. Raises StateConflict when the invoice is not sent, the amount cannot be charged, or all credit notes
-        together would be more than the invoice.
+        contract. `seen_left`: what could be credited when the person decided; anything else by now is refused, so that
+        a form sent twice writes one note. Raises StateConflict when the invoice is not sent, the amount cannot be
+        charged, or all credit notes together would be more than the invoice.
         """
-        if not reason.strip():
-            raise StateConflict("a credit note says why")
         with self._db.begin() as session:
-            invoice, contract = _locked(session, invoice_id)
-            if invoice.state != "sent":
-                raise StateConflict(f"invoice {invoice.number} is {invoice.state}, not sent")
+            invoice, contract = self._creditable(session, invoice_id, reason)
             if amount.currency != invoice.currency or not amount.is_chargeable:
                 raise StateConflict(f"{amount} cannot be credited on an invoice in {invoice.currency}")
-            before = session.scalar(
-                select(func.coalesce(func.sum(CreditNoteRow.amount_minor), 0)).where(
-                    CreditNoteRow.invoice_id == invoice_id
-                )
-            )
-            left = invoice.total_minor - int(before or 0)
-            if amount.minor > left:
-                raise StateConflict(f"only {Money(left, invoice.currency)} of invoice {invoice.number} is left")
-            return write_credit_note(
-                session,
-                invoice,
-                contract,
-                shares(session, invoice, amount.minor),
-                clock=self._clock,
-                reason=reason,
-                by=by,
-            )
+            left = left_to_credit(session, invoice)
+            _check_seen(seen_left, left)
+            if amount.minor > left.minor:
+                raise StateConflict(f"only {left} of invoice {invoice.number} is left")
+            parts = shares(session, invoice, amount.minor)
+            return write_credit_note(session, invoice, contract, parts, clock=self._clock, reason=reason, by=by)
+
+    def credit_lines(
+        self, invoice_id: int, positions: Collection[int], *, reason: str, by: str, seen_left: Money | None = None
+    ) -> str:
+        """Give back whole lines of a sent invoice; the credit note's number.
+
+        A line that is no levy goes without the levies on it: those are lines of their own. Raises StateConflict as
+        `credit` does, for a line that there is not, and for lines of which something was given back before.
+        """
+        with self._db.begin() as session:
+            invoice, contract = self._creditable(session, invoice_id, reason)
+            _check_seen(seen_left, left_to_credit(session, invoice))
+            parts = line_parts(session, invoice, positions)
+            return write_credit_note(session, invoice, contract, parts, clock=self._clock, reason=reason, by=by)
+
+    @staticmethod
+    def _creditable(session: Session, invoice_id: int, reason: str) -> tuple[InvoiceRow, ContractRow]:
+        if not reason.strip():
+            raise StateConflict("a credit note says why")
+        invoice, contract = locked_invoice(session, invoice_id)
+        if invoice.state != "sent":
+            raise StateConflict(f"invoice {invoice.number} is {invoice.state}, not sent")
+        return invoice, contract
 
     def of_invoice(self, invoice_id: int) -> list[CreditNoteRow]:
         """The credit notes of an invoice, oldest first."""
@@ -70,6 +81,40 @@ class CreditNotes:
                 select(CreditNoteRow).where(CreditNoteRow.invoice_id == invoice_id).order_by(CreditNoteRow.id)
             )
             return list(rows)
+
+
+def left_to_credit(session: Session, invoice: InvoiceRow) -> Money:
+    """What no credit note has given back yet."""
+    before = session.scalar(
+        select(func.coalesce(func.sum(CreditNoteRow.amount_minor), 0)).where(CreditNoteRow.invoice_id == invoice.id)
+    )
+    return Money(invoice.total_minor - int(before or 0), invoice.currency)
+
+
+def line_parts(session: Session, invoice: InvoiceRow, positions: Collection[int]) -> list[tuple[str | None, int]]:
+    """(levy or None for the rest, minor units) of whole lines. Raises StateConflict where that cannot be given back."""
+    lines = select(InvoiceLineRow).where(InvoiceLineRow.invoice_id == invoice.id)
+    chosen = [line for line in session.scalars(lines) if line.position in set(positions)]
+    if not chosen or len(chosen) != len(set(positions)):
+        raise StateConflict("choose lines of this invoice")
+    parts: dict[str, int] = {}
+    for line in chosen:
+        parts[line.levy or _NET] = parts.get(line.levy or _NET, 0) + line.amount_minor
+    taxes, numbers = taxes_of(session, invoice), _numbers(session, invoice)
+    whole = {**taxes, _NET: invoice.total_minor - invoice.tax_minor}
+    for name, minor in parts.items():
+        if minor > whole.get(name, 0) - _given(session, numbers, name):
+            raise StateConflict(f"some of these lines of invoice {invoice.number} was given back before")
+    return [(None if name == _NET else name, minor) for name, minor in sorted(parts.items())]
+
+
+def _check_seen(seen: Money | None, left: Money) -> None:
+    if seen is not None and seen != left:
+        raise StateConflict(f"{left} is left to be credited, not {seen}")
+
+
+def _numbers(session: Session, invoice: InvoiceRow) -> list[str]:
+    return list(session.scalars(select(CreditNoteRow.number).where(CreditNoteRow.invoice_id == invoice.id)))
 
 
 def taxes_of(session: Session, invoice: InvoiceRow) -> dict[str, int]:
@@ -86,7 +131,7 @@ def taxes_of(session: Session, invoice: InvoiceRow) -> dict[str, int]:
 def shares(session: Session, invoice: InvoiceRow, minor: int) -> list[tuple[str | None, int]]:
     """(levy or None for the rest, its part of `minor`): together `minor`, and never more than is left of each."""
     taxes = taxes_of(session, invoice)
-    numbers = list(session.scalars(select(CreditNoteRow.number).where(CreditNoteRow.invoice_id == invoice.id)))
+    numbers = _numbers(session, invoice)
     parts = {**taxes, _NET: invoice.total_minor - invoice.tax_minor}
     left = {name: part - _given(session, numbers, name) for name, part in parts.items()}
     found = divided(minor, parts=parts, left=left, step=Money(1, invoice.currency).rounded_up().minor)
@@ -153,7 +198,8 @@ def write_credit_note(
     return number
 
 
-def _locked(session: Session, invoice_id: int) -> tuple[InvoiceRow, ContractRow]:
+def locked_invoice(session: Session, invoice_id: int) -> tuple[InvoiceRow, ContractRow]:
+    """An invoice and its contract, the contract's row locked first. Raises StateConflict where there is none."""
     contract_id = session.scalar(select(InvoiceRow.contract_id).where(InvoiceRow.id == invoice_id))
     if contract_id is None:
         raise StateConflict(f"there is no invoice {invoice_id}")
