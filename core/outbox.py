@@ -15,10 +15,14 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     ColumnElement,
+    ForeignKey,
     Index,
     String,
     Text,
     UniqueConstraint,
+    bindparam,
+    delete,
+    exists,
     func,
     or_,
     select,
@@ -124,6 +128,14 @@ class OutboxRow(Base):
             sqlite_where=text("state = 'pending'"),
             postgresql_where=text("state = 'pending'"),
         ),
+        # A handful among millions: what waits for a person.
+        Index(
+            "ix_outbox_dead",
+            "kind",
+            "id",
+            sqlite_where=text("state = 'dead'"),
+            postgresql_where=text("state = 'dead'"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
@@ -141,6 +153,33 @@ class OutboxRow(Base):
     last_error: Mapped[str] = mapped_column(Text, default="")
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     done_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class OutboxActRow(Base):
+    """What a person did about a dead row: again, asked (the operator, instead of trying again), gave_up.
+
+    The row itself stays dead; while an act `stands`, nobody need look at it. `at`: business time. `tries` and
+    `error`: as the row stood then.
+    """
+
+    __tablename__ = "outbox_act"
+    __table_args__ = (
+        CheckConstraint("act IN ('again', 'asked', 'gave_up')", name="act"),
+        Index("ix_outbox_act_outbox_id", "outbox_id"),
+        Index("ix_outbox_act_contract_id", "contract_id"),
+    )
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    outbox_id: Mapped[int] = mapped_column(ForeignKey("outbox.id"))
+    act: Mapped[str] = mapped_column(String(8))
+    stands: Mapped[bool] = mapped_column(default=False)
+    kind: Mapped[str] = mapped_column(String(32))
+    contract_id: Mapped[int | None] = mapped_column(ForeignKey("contract.id"))
+    by: Mapped[str] = mapped_column(String(40))
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    reason: Mapped[str] = mapped_column(String(200), default="")
+    tries: Mapped[int] = mapped_column(default=0)
+    error: Mapped[str] = mapped_column(Text, default="")
 
 
 class ScheduleRunRow(Base):
@@ -189,6 +228,9 @@ class Leased:
     lease_until: datetime
 
 
+_OF_KEY = select(OutboxRow.id).where(OutboxRow.key == bindparam("key"))
+
+
 def stage(
     session: Session,
     *,
@@ -204,7 +246,7 @@ def stage(
 
     The caller holds the lock of the thing that causes it, so the look before the insert is no race.
     """
-    if session.scalar(select(OutboxRow.id).where(OutboxRow.key == key)) is not None:
+    if session.scalar(_OF_KEY, {"key": key}) is not None:
         return False
     now = clock.real_now()
     session.add(
@@ -231,8 +273,20 @@ def stage_again(session: Session, *, kind: str, key: str, body: dict[str, Any], 
         return stage(session, kind=kind, key=key, body=body, clock=clock)
     if row.state == "pending":
         return False
-    row.state, row.attempts, row.available_at, row.done_at = "pending", 0, clock.real_now(), None
+    take_up(session, row, clock=clock)
     return True
+
+
+def take_up(session: Session, row: OutboxRow, *, clock: Clock) -> None:
+    """Hand a row out again that had ended. The caller holds its lock. Should it die again, a person looks again."""
+    session.execute(
+        update(OutboxActRow)
+        .where(OutboxActRow.outbox_id == row.id, OutboxActRow.stands.is_(True))
+        .values(stands=False)
+        .execution_options(synchronize_session=False)
+    )
+    row.state, row.attempts, row.available_at, row.done_at = "pending", 0, clock.real_now(), None
+    row.lease_until, row.lease_token = None, None
 
 
 def lease(session: Session, *, queue: str, clock: Clock, limit: int, scale: float = 1.0) -> list[Leased]:
@@ -353,6 +407,34 @@ def anything_due(session: Session, *, queue: str, clock: Clock) -> bool:
     return session.scalar(select(OutboxRow.id).where(*_due(queue, clock)).limit(1)) is not None
 
 
+def needs_a_person() -> tuple[ColumnElement[bool], ...]:
+    """Dead, and no person has done with it yet. Uses ix_outbox_dead."""
+    return OutboxRow.state == text("'dead'"), ~gave_up()
+
+
+def gave_up() -> ColumnElement[bool]:
+    """A person has done with it: given it up, or asked the operator instead of trying again."""
+    return exists().where(OutboxActRow.outbox_id == OutboxRow.id, OutboxActRow.stands.is_(True))
+
+
 def dead_count(session: Session) -> int:
     """How many rows wait for a person."""
-    return int(session.scalar(select(func.count()).where(OutboxRow.state == text("'dead'"))) or 0)
+    return int(session.scalar(select(func.count()).select_from(OutboxRow).where(*needs_a_person())) or 0)
+
+
+def sign_of_life(session: Session, *, name: str, holder: str, clock: Clock, for_s: float) -> None:
+    """Write down that a process is alive for so many real seconds. Those gone for a day are forgotten.
+
+    `name`: what it is, and a number of its own: `dispatcher:kin1:4711`.
+    """
+    now = clock.real_now()
+    session.execute(
+        delete(LeaseRow).where(
+            LeaseRow.name.startswith(name.partition(":")[0] + ":"), LeaseRow.until < now - timedelta(days=1)
+        )
+    )
+    row = session.get(LeaseRow, name[:40])
+    if row is None:
+        row = LeaseRow(name=name[:40], holder=holder[:80], until=now)
+        session.add(row)
+    row.until = now + timedelta(seconds=for_s)

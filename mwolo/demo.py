@@ -297,12 +297,13 @@ def _all_work(wiring: Wiring) -> bool:
     from rq import Queue, Worker
 
     from core.outbox import QUEUES, LeaseRow
+    from core.services.supply import BRIDGE_LEASE
     from workers.rq_executor import queue_name
 
     manned = all(Worker.count(queue=Queue(queue_name(q), connection=wiring.redis)) > 0 for q in QUEUES)
     with wiring.db.read() as session:
-        bridges = session.query(LeaseRow).filter(LeaseRow.until > wiring.clock.real_now()).count()
-    return manned and bridges > 0
+        bridge = session.get(LeaseRow, BRIDGE_LEASE)
+    return manned and bridge is not None and bridge.until > wiring.clock.real_now()
 
 
 def _ready(plan: Plan, report: SeedReport) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from core import outbox
 from core.db import Database
+from core.desk.queue_model import Planned
 from core.kernel.clock import EAST, WEST, Clock
 from core.outbox import Done, Leased, Outcome, ScheduleRunRow
 
@@ -96,6 +97,11 @@ class Schedule:
         """The next moment at which something becomes due. The sandbox moves its clock from one to the next."""
         now = self._clock.now()
         return min(plan.next_due(now) for plan in self._plans)
+
+    def planned(self) -> list[Planned]:
+        """Every plan with its due times around now, for the page that shows them."""
+        now = self._clock.now()
+        return [Planned(plan.key, plan.last_due(now), plan.next_due(now)) for plan in self._plans]
 
     def _open(self, plan: Plan, at: datetime) -> int:
         try:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Select, case, func, literal, or_, select, text
+from sqlalchemy import ColumnElement, Select, case, func, literal, or_, select
 from sqlalchemy.orm import Session
 
 from core.customers.tables import ContractRow, CustomerRow
 from core.desk.model import AttemptLine, DeadRow, FailureCount, MoneyIn, NoticeCount, QueueAge, StrayMeter
 from core.kernel.money import Money
 from core.notices.tables import NoticeRow
-from core.outbox import KINDS, OutboxRow, pending_by_kind
+from core.outbox import KINDS, OutboxRow, needs_a_person, pending_by_kind
 from core.payments.tables import AttemptRow, PaymentRow
 from core.supply.tables import MeterDesiredRow, MeterReportedRow
 
@@ -109,7 +109,7 @@ def queues(session: Session) -> tuple[QueueAge, ...]:
     dead = {
         row[0]: row[1]
         for row in session.execute(
-            select(OutboxRow.kind, func.count()).where(OutboxRow.state == text("'dead'")).group_by(OutboxRow.kind)
+            select(OutboxRow.kind, func.count()).where(*needs_a_person()).group_by(OutboxRow.kind)
         )
     }
     ages: list[QueueAge] = []
@@ -120,9 +120,7 @@ def queues(session: Session) -> tuple[QueueAge, ...]:
 
 
 def dead_rows(session: Session, *, limit: int) -> tuple[DeadRow, ...]:
-    rows = session.scalars(
-        select(OutboxRow).where(OutboxRow.state == text("'dead'")).order_by(OutboxRow.id.desc()).limit(limit)
-    )
+    rows = session.scalars(select(OutboxRow).where(*needs_a_person()).order_by(OutboxRow.id.desc()).limit(limit))
     return tuple(DeadRow(row.id, row.kind, row.key, row.last_error, row.created_at) for row in rows)
 
 
