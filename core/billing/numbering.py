@@ -5,11 +5,15 @@ The series stays locked until the caller's transaction ends, so a number that is
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from core.billing.queries import next_number
 from core.customers.tables import AgencyRow, ContractRow, SiteRow
+
+_AGENCY = (
+    select(AgencyRow.code).join(SiteRow, SiteRow.agency_id == AgencyRow.id).where(SiteRow.id == bindparam("site_id"))
+)
 
 
 def invoice_number(session: Session, contract: ContractRow, year: int) -> str:
@@ -26,6 +30,4 @@ def credit_note_number(session: Session, contract: ContractRow, year: int) -> st
 
 def _agency_of(session: Session, contract: ContractRow) -> str:
     """The code of the agency that supplies the contract's place."""
-    return session.scalars(
-        select(AgencyRow.code).join(SiteRow, SiteRow.agency_id == AgencyRow.id).where(SiteRow.id == contract.site_id)
-    ).one()
+    return session.scalars(_AGENCY, {"site_id": contract.site_id}).one()

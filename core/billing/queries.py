@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Select, and_, bindparam, exists, select, text
+from sqlalchemy import BindParameter, Select, and_, bindparam, exists, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -36,7 +36,7 @@ _POLICY = (
     .limit(1)
 )
 # What dunning asks of its contracts. Built once: it is asked with every payment and every invoice.
-_IDS = bindparam("ids", expanding=True)
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 _DUNNED = (
     select(
         InvoiceRow.contract_id, InvoiceRow.id, InvoiceRow.number, InvoiceRow.total_minor, InvoiceRow.paid_minor,
@@ -70,10 +70,17 @@ _SUPPLIED = (
     .where(ContractRow.id.in_(_IDS))
 )
 _LAST_DECISION = (
-    select(DunningDecisionRow.off_due, DunningDecisionRow.supply, DunningDecisionRow.reasons)
+    select(DunningDecisionRow)
     .where(DunningDecisionRow.contract_id == bindparam("contract_id"))
     .order_by(DunningDecisionRow.at.desc(), DunningDecisionRow.id.desc())
     .limit(1)
+)
+
+_SERIES = (
+    select(NumberSeriesRow)
+    .where(NumberSeriesRow.name == bindparam("series"))
+    .with_for_update(key_share=True)
+    .execution_options(populate_existing=True)
 )
 
 
@@ -85,14 +92,14 @@ def policy_on(session: Session, day: date) -> DunningPolicy:
 
 def next_number(session: Session, series: str) -> int:
     """The next number of a series without gaps or twins: the row stays locked until the caller's transaction ends."""
-    row = session.get(NumberSeriesRow, series, with_for_update={"key_share": True}, populate_existing=True)
+    row = session.scalar(_SERIES, {"series": series})
     if row is None:
         try:
             with session.begin_nested():
                 session.add(NumberSeriesRow(name=series, last=0))
         except IntegrityError:
             pass  # another transaction began the series at the same moment; its row is locked and read below
-        row = session.get_one(NumberSeriesRow, series, with_for_update={"key_share": True}, populate_existing=True)
+        row = session.scalars(_SERIES, {"series": series}).one()
     row.last += 1
     session.flush()
     return row.last
@@ -109,9 +116,9 @@ def facts_of(
         return {}
     invoices = _invoices(session, contract_ids)
     holds: dict[int, list[Hold]] = defaultdict(list)
-    for owner, kind, from_at, until_at, invoice_id in session.execute(_HOLDS, {"ids": contract_ids}):
+    for owner, kind, from_at, until_at, invoice_id in session.execute(_HOLDS, {"ids": list(contract_ids)}):
         holds[owner].append(Hold(kind, from_at, until_at, invoice_id))
-    contracts = session.execute(_SUPPLIED, {"ids": contract_ids})
+    contracts = session.execute(_SUPPLIED, {"ids": list(contract_ids)})
     return {
         contract_id: DunningFacts(
             contract_id=contract_id,
@@ -156,15 +163,13 @@ def open_contracts(session: Session, *, after: int, limit: int) -> Sequence[int]
     ).all()
 
 
-def last_decision(session: Session, contract_id: int) -> tuple[bool, str, list[Any]] | None:
-    """(off is due, supply, reasons) of the newest decision kept for a contract. Uses
-    ix_dunning_decision_contract_id."""
-    row = session.execute(_LAST_DECISION, {"contract_id": contract_id}).first()
-    return (row.off_due, row.supply, row.reasons) if row else None
+def last_decision(session: Session, contract_id: int) -> DunningDecisionRow | None:
+    """The newest decision kept for a contract. Uses ix_dunning_decision_contract_id."""
+    return session.scalars(_LAST_DECISION, {"contract_id": contract_id}).first()
 
 
 def _invoices(session: Session, contract_ids: Collection[int]) -> dict[int, list[DunnedInvoice]]:
-    rows = session.execute(_DUNNED, {"ids": contract_ids}).all()
+    rows = session.execute(_DUNNED, {"ids": list(contract_ids)}).all()
     steps = _steps(session, [row.id for row in rows])
     found: dict[int, list[DunnedInvoice]] = defaultdict(list)
     for row in rows:

@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import cast
 
-from sqlalchemy import case, func, or_, select, update
+from sqlalchemy import Table, bindparam, case, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -16,6 +17,41 @@ from core.kernel.money import Money
 from core.ledger.errors import BelowFloor, SameKeyOtherContent
 from core.ledger.model import CHART, Account, Transfer
 from core.ledger.tables import AccountRow, JournalRow, TransferRow
+
+# Every payment and every invoice passes here: what is asked each time is built once, and rows that nobody reads back
+# are written past the unit of work.
+_JOURNALS, _TRANSFERS = insert(cast(Table, JournalRow.__table__)), insert(cast(Table, TransferRow.__table__))
+_ACCOUNTS = cast(Table, AccountRow.__table__)
+_ACCOUNT = select(AccountRow).where(
+    AccountRow.code == bindparam("code"),
+    AccountRow.owner == bindparam("owner"),
+    AccountRow.currency == bindparam("currency"),
+)
+_BALANCE = select(_ACCOUNTS.c.balance_minor).where(
+    _ACCOUNTS.c.code == bindparam("code"),
+    _ACCOUNTS.c.owner == bindparam("owner"),
+    _ACCOUNTS.c.currency == bindparam("currency"),
+)
+# Those of a journal and a few more, in one look into the index.
+_SOME_ACCOUNTS = select(_ACCOUNTS.c.id, _ACCOUNTS.c.code, _ACCOUNTS.c.owner, _ACCOUNTS.c.currency).where(
+    _ACCOUNTS.c.code.in_(bindparam("codes", expanding=True)),
+    _ACCOUNTS.c.owner.in_(bindparam("owners", expanding=True)),
+    _ACCOUNTS.c.currency.in_(bindparam("currencies", expanding=True)),
+)
+_JOURNAL_OF_KEY = select(JournalRow.__table__.c.id, JournalRow.__table__.c.digest).where(
+    JournalRow.__table__.c.key == bindparam("key")
+)
+_MOVE = (
+    update(_ACCOUNTS)
+    .where(
+        _ACCOUNTS.c.id == bindparam("account_id"),
+        or_(
+            _ACCOUNTS.c.floor_minor.is_(None), _ACCOUNTS.c.balance_minor + bindparam("delta") >= _ACCOUNTS.c.floor_minor
+        ),
+    )
+    .values(balance_minor=_ACCOUNTS.c.balance_minor + bindparam("delta"))
+    .returning(_ACCOUNTS.c.id)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +72,8 @@ def account_row(session: Session, account: Account, currency: str) -> AccountRow
 
     Two writers may need it at once: the second insert fails on the unique key inside its savepoint and reads the first.
     """
-    find = select(AccountRow).where(
-        AccountRow.code == account.code, AccountRow.owner == account.owner, AccountRow.currency == currency
-    )
-    row = session.scalar(find)
+    named = {"code": account.code, "owner": account.owner, "currency": currency}
+    row = session.scalar(_ACCOUNT, named)
     if row is not None:
         return row
     cached = CHART[account.code].cached
@@ -54,14 +88,30 @@ def account_row(session: Session, account: Account, currency: str) -> AccountRow
             )
             session.add(row)
     except IntegrityError:
-        row = session.scalar(find)
+        row = session.scalar(_ACCOUNT, named)
         assert row is not None
     return row
 
 
+def _account_ids(session: Session, names: Sequence[tuple[Account, str]]) -> dict[tuple[Account, str], int]:
+    """The ids of these accounts, in order; those that are missing are made."""
+    wanted = {
+        "codes": sorted({account.code for account, _ in names}),
+        "owners": sorted({account.owner for account, _ in names}),
+        "currencies": sorted({currency for _, currency in names}),
+    }
+    rows = session.execute(_SOME_ACCOUNTS, wanted)
+    known = {(code, owner, currency): account_id for account_id, code, owner, currency in rows}
+    return {
+        (account, currency): known.get((account.code, account.owner, currency))
+        or account_row(session, account, currency).id
+        for account, currency in names
+    }
+
+
 def find_journal(session: Session, key: str, digest: str) -> str | None:
     """The id of the journal that has this key. Raises SameKeyOtherContent when it was about something else."""
-    row = session.execute(select(JournalRow.id, JournalRow.digest).where(JournalRow.key == key)).first()
+    row = session.execute(_JOURNAL_OF_KEY, {"key": key}).first()
     if row is None:
         return None
     if row.digest != digest:
@@ -75,70 +125,73 @@ def write(session: Session, entry: JournalEntry, transfers: Sequence[Transfer]) 
     Balances move by conditional update in sorted order, so that two journals never wait for each other in a circle.
     Raises BelowFloor when an account with a floor would pass it; the caller's transaction must then be rolled back.
     """
-    journal = JournalRow(
-        id=new_uuid(),
-        kind=entry.kind,
-        key=entry.key,
-        digest=entry.digest,
-        memo=entry.memo,
-        actor=entry.actor,
-        at=entry.at,
-        recorded_at=entry.recorded_at,
-    )
-    session.add(journal)
+    # What the caller added (a payment's row) must be there before transfers name it.
     session.flush()
-    names = sorted({(a, t.amount.currency) for t in transfers for a in (t.debit, t.credit)})
-    rows = {(account, currency): account_row(session, account, currency) for account, currency in names}
+    journal_id = new_uuid()
+    journal = {
+        "id": journal_id,
+        "kind": entry.kind,
+        "key": entry.key,
+        "digest": entry.digest,
+        "memo": entry.memo,
+        "actor": entry.actor,
+        "at": entry.at,
+        "recorded_at": entry.recorded_at,
+    }
+    session.execute(_JOURNALS, journal)
+    if not transfers:
+        return journal_id
+    ids = _account_ids(session, sorted({(a, t.amount.currency) for t in transfers for a in (t.debit, t.credit)}))
+    rows = []
     moved: dict[int, int] = defaultdict(int)
     for t in transfers:
-        debit, credit = rows[(t.debit, t.amount.currency)], rows[(t.credit, t.amount.currency)]
-        session.add(
-            TransferRow(
-                id=new_uuid(),
-                journal_id=journal.id,
-                debit_account_id=debit.id,
-                credit_account_id=credit.id,
-                currency=t.amount.currency,
-                amount_minor=t.amount.minor,
-                invoice_id=t.invoice_id,
-                payment_id=t.payment_id,
-                at=entry.at,
-            )
+        currency = t.amount.currency
+        debit_id, credit_id = ids[t.debit, currency], ids[t.credit, currency]
+        rows.append(
+            {
+                "id": new_uuid(),
+                "journal_id": journal_id,
+                "debit_account_id": debit_id,
+                "credit_account_id": credit_id,
+                "currency": currency,
+                "amount_minor": t.amount.minor,
+                "invoice_id": t.invoice_id,
+                "payment_id": t.payment_id,
+                "at": entry.at,
+            }
         )
-        for row, sign in ((debit, 1), (credit, -1)):
-            if CHART[row.code].cached:
-                moved[row.id] += sign * CHART[row.code].sign * t.amount.minor
-    session.flush()
+        for account, account_id, sign in ((t.debit, debit_id, 1), (t.credit, credit_id, -1)):
+            if CHART[account.code].cached:
+                moved[account_id] += sign * CHART[account.code].sign * t.amount.minor
+    session.execute(_TRANSFERS, rows)
     for account_id in sorted(moved):
         _move(session, account_id, moved[account_id])
-    return journal.id
+    return journal_id
 
 
 def _move(session: Session, account_id: int, delta: int) -> None:
     if delta == 0:
         return
-    changed = session.scalars(
-        update(AccountRow)
-        .where(
-            AccountRow.id == account_id,
-            or_(AccountRow.floor_minor.is_(None), AccountRow.balance_minor + delta >= AccountRow.floor_minor),
-        )
-        .values(balance_minor=AccountRow.balance_minor + delta)
-        .returning(AccountRow.id)
-        .execution_options(synchronize_session=False)
-    )
+    changed = session.execute(_MOVE, {"account_id": account_id, "delta": delta})
     if changed.first() is None:
         raise BelowFloor(f"account {account_id} would fall below its floor")
 
 
 def balance(session: Session, account: Account, currency: str) -> Money:
     """The cached balance of a receivable, credit, float or commission. Nothing when the account does not exist yet."""
-    minor = session.scalar(
-        select(AccountRow.balance_minor).where(
-            AccountRow.code == account.code, AccountRow.owner == account.owner, AccountRow.currency == currency
-        )
-    )
+    minor = session.scalar(_BALANCE, {"code": account.code, "owner": account.owner, "currency": currency})
     return Money(minor or 0, currency)
+
+
+def standing(session: Session, account: Account, currency: str) -> Money:
+    """What an account without a kept balance holds on the side of its credits: two sums over its own transfers."""
+    row = account_row(session, account, currency)
+    sums = (
+        select(func.coalesce(func.sum(TransferRow.amount_minor), 0)).where(column == row.id)
+        for column in (TransferRow.credit_account_id, TransferRow.debit_account_id)
+    )
+    into, out = (int(session.scalar(one) or 0) for one in sums)
+    return Money(into - out, currency)
 
 
 def trial_balance(session: Session) -> dict[tuple[str, str, str], int]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from core.billing.tables import ReminderRow
 from core.customers.tables import PhoneRow
 from core.notices.tables import DeliveryReportRow, NoticeRow
+
+_OPTED_OUT = select(PhoneRow.opted_out_at).where(PhoneRow.phone == bindparam("phone"))
 
 
 def locked(session: Session, notice_id: int) -> NoticeRow | None:
@@ -87,4 +89,4 @@ def remember_delivery(session: Session, notice_id: int, at: datetime) -> None:
 
 def opted_out(session: Session, phone: str) -> bool:
     """Whether this number asked to be left alone."""
-    return session.scalar(select(PhoneRow.opted_out_at).where(PhoneRow.phone == phone)) is not None
+    return session.scalar(_OPTED_OUT, {"phone": phone}) is not None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from core import outbox
@@ -21,6 +21,15 @@ _log = structlog.get_logger("notices")
 
 # How far back notices to a number are counted: a capped one may have been moved on by days.
 _CAP_WINDOW = timedelta(days=10)
+
+# Asked with every notice: built once.
+_OF_KEY = select(NoticeRow.id).where(NoticeRow.key == bindparam("key"))
+_PLANNED = select(NoticeRow.not_before).where(
+    NoticeRow.recipient == bindparam("recipient"),
+    NoticeRow.created_at >= bindparam("since"),
+    NoticeRow.kind == bindparam("kind"),
+    NoticeRow.state != "suppressed",
+)
 
 
 def errand_key(notice_id: int) -> str:
@@ -50,7 +59,40 @@ def stage_notice(
     leave (opted out, over the daily cap) is written as suppressed and gets an id all the same.
     Raises UnknownKind when no text of that kind can be filled with `blanks`.
     """
-    if session.scalar(select(NoticeRow.id).where(NoticeRow.key == key)) is not None:
+    row = write_notice(
+        session,
+        clock=clock,
+        kind=kind,
+        key=key,
+        recipient=recipient,
+        language=language,
+        blanks=blanks,
+        zone=zone,
+        customer_id=customer_id,
+        contract_id=contract_id,
+        invoice_id=invoice_id,
+        payment_id=payment_id,
+    )
+    return row.id if row is not None else None
+
+
+def write_notice(
+    session: Session,
+    *,
+    clock: Clock,
+    kind: str,
+    key: str,
+    recipient: str,
+    language: str,
+    blanks: Mapping[str, str],
+    zone: str,
+    customer_id: int | None = None,
+    contract_id: int | None = None,
+    invoice_id: int | None = None,
+    payment_id: str | None = None,
+) -> NoticeRow | None:
+    """The same, for who needs to know when it leaves: the notice's row."""
+    if session.scalar(_OF_KEY, {"key": key}) is not None:
         return None
     declared = KINDS.get(kind)
     filled = {"code": str(session.info.get("short_code", DEFAULT_SHORT_CODE)), **blanks}
@@ -86,7 +128,7 @@ def stage_notice(
     if isinstance(plan, rules.Suppressed):
         row.state, row.detail = "suppressed", plan.why
         session.flush()
-        return row.id
+        return row
     row.not_before, row.expires_at = plan.not_before, plan.expires_at
     session.flush()
     if row.segments > text.segments_max:
@@ -101,7 +143,7 @@ def stage_notice(
         priority=declared.priority,
         business_at=row.not_before if row.not_before > now else None,
     )
-    return row.id
+    return row
 
 
 def render(text: Text, language: str, blanks: Mapping[str, str]) -> str:
@@ -112,13 +154,5 @@ def render(text: Text, language: str, blanks: Mapping[str, str]) -> str:
 def _planned(session: Session, kind: Kind, recipient: str, clock: Clock) -> tuple[datetime, ...]:
     if kind.daily_cap is None:
         return ()
-    return tuple(
-        session.scalars(
-            select(NoticeRow.not_before).where(
-                NoticeRow.recipient == recipient,
-                NoticeRow.created_at >= clock.now() - _CAP_WINDOW,
-                NoticeRow.kind == kind.name,
-                NoticeRow.state != "suppressed",
-            )
-        )
-    )
+    asked = {"recipient": recipient, "since": clock.now() - _CAP_WINDOW, "kind": kind.name}
+    return tuple(session.scalars(_PLANNED, asked))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime
 
-from sqlalchemy import ColumnElement, Select, exists, func, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from core.billing.queries import IS_OPEN
@@ -15,6 +15,17 @@ from core.kernel.money import Money
 from core.promises.model import PromiseCounts, PromiseLine
 from core.promises.rules import Earlier
 from core.promises.tables import PromiseRow
+
+_STILL_OWED = exists().where(
+    InvoiceRow.contract_id == PromiseRow.contract_id, IS_OPEN, InvoiceRow.sent_at <= PromiseRow.made_at
+)
+# Asked with every payment: built once.
+_KEEP = (
+    update(PromiseRow)
+    .where(PromiseRow.contract_id == bindparam("of_contract"), PromiseRow.state == "open", ~_STILL_OWED)
+    .values(state="kept", ended_at=bindparam("now"), ended_by="payment")
+    .execution_options(synchronize_session=False)
+)
 
 
 def newest(session: Session, contract_id: int) -> Earlier | None:
@@ -33,15 +44,7 @@ def settle(session: Session, contract_id: int, now: datetime) -> None:
 
     Its hold stays until the promised day is over: a payment brings no cut nearer. The caller holds the contract's row.
     """
-    owed = exists().where(
-        InvoiceRow.contract_id == PromiseRow.contract_id, IS_OPEN, InvoiceRow.sent_at <= PromiseRow.made_at
-    )
-    session.execute(
-        update(PromiseRow)
-        .where(PromiseRow.contract_id == contract_id, PromiseRow.state == "open", ~owed)
-        .values(state="kept", ended_at=now, ended_by="payment")
-        .execution_options(synchronize_session=False)
-    )
+    session.execute(_KEEP, {"of_contract": contract_id, "now": now})
 
 
 def end_hold(session: Session, hold_id: int | None, now: datetime) -> None:

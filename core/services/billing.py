@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from core import outbox
@@ -46,6 +46,22 @@ log = structlog.get_logger(__name__)
 # Contracts read and judged at a time. What must be written is written one contract a transaction: a few milliseconds
 # each, so that nobody at a phone waits for the sweep.
 CHUNK = 200
+
+# Asked once for each of a month's invoices: built once.
+_CONTRACT_OF = select(InvoiceRow.contract_id).where(InvoiceRow.id == bindparam("invoice_id"))
+_CONTRACT = (
+    select(ContractRow)
+    .where(ContractRow.id == bindparam("contract_id"))
+    .with_for_update(key_share=True)
+    .execution_options(populate_existing=True)
+)
+_INVOICE = (
+    select(InvoiceRow)
+    .where(InvoiceRow.id == bindparam("invoice_id"))
+    .with_for_update(key_share=True)
+    .execution_options(populate_existing=True)
+)
+_ZONE = select(SiteRow.time_zone).where(SiteRow.id == bindparam("site_id"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -403,15 +419,14 @@ class Billing:
 
     def _locked(self, session: Session, invoice_id: int) -> tuple[InvoiceRow, ContractRow]:
         """An invoice and its contract, the contract's row locked first, both read under the lock."""
-        contract_id = session.scalar(select(InvoiceRow.contract_id).where(InvoiceRow.id == invoice_id))
+        contract_id = session.scalar(_CONTRACT_OF, {"invoice_id": invoice_id})
         if contract_id is None:
             raise StateConflict(f"there is no invoice {invoice_id}")
-        lock_contract(session, contract_id)
-        invoice = session.get_one(InvoiceRow, invoice_id, with_for_update={"key_share": True}, populate_existing=True)
-        return invoice, session.get_one(ContractRow, contract_id, populate_existing=True)
+        contract = session.scalars(_CONTRACT, {"contract_id": contract_id}).one()
+        return session.scalars(_INVOICE, {"invoice_id": invoice_id}).one(), contract
 
     def _today(self, session: Session, contract: ContractRow) -> date:
-        zone = session.scalars(select(SiteRow.time_zone).where(SiteRow.id == contract.site_id)).one()
+        zone = session.scalars(_ZONE, {"site_id": contract.site_id}).one()
         return local_date(self._clock.now(), zone)
 
 

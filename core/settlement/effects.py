@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
-from sqlalchemy import case, func, select, text
+from sqlalchemy import bindparam, case, func, select, text
 from sqlalchemy.orm import Session
 
 from core import outbox
@@ -26,6 +26,28 @@ from core.settlement.events import AgentSale, BankMoney, CashTaken, Event, Excha
 
 # Events that bring a customer's money: each has one payment, one receipt and its messages.
 RECEIPTED = (WalletMoney, ExchangedMoney, CashTaken, BankMoney, AgentSale, SuspensePlaced)
+
+_DUE = select(func.coalesce(func.sum(InvoiceRow.total_minor - InvoiceRow.paid_minor), 0)).where(
+    InvoiceRow.contract_id == bindparam("contract_id"),
+    text("invoice.state = 'sent' AND paid_minor < total_minor"),
+)
+_HOLDERS = (
+    select(
+        PhoneLinkRow.phone,
+        func.coalesce(PhoneLinkRow.language, PhoneRow.language, CustomerRow.language),
+        PhoneLinkRow.customer_id,
+        PhoneLinkRow.fresh_until,
+    )
+    .join(CustomerRow, CustomerRow.id == PhoneLinkRow.customer_id)
+    .outerjoin(PhoneRow, PhoneRow.phone == PhoneLinkRow.phone)
+    .where(
+        PhoneLinkRow.customer_id == bindparam("customer_id"),
+        PhoneLinkRow.confirmed_at.is_not(None),
+        PhoneLinkRow.role.in_(SEES_AMOUNTS),
+    )
+    .order_by(case((PhoneLinkRow.role == "holder", 0), else_=1), PhoneLinkRow.id)
+)
+_ZONE = select(SiteRow.time_zone).where(SiteRow.id == bindparam("site_id"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +78,7 @@ def stage(session: Session, event: Event, *, clock: Clock) -> None:
 
 def standing(session: Session, contract: ContractRow) -> tuple[Money, Money]:
     """(what is due on sent invoices, the credit) of a contract, in its currency."""
-    due = session.scalar(
-        select(func.coalesce(func.sum(InvoiceRow.total_minor - InvoiceRow.paid_minor), 0)).where(
-            InvoiceRow.contract_id == contract.id, text("invoice.state = 'sent' AND paid_minor < total_minor")
-        )
-    )
+    due = session.scalar(_DUE, {"contract_id": contract.id})
     return Money(int(due or 0), contract.currency), ledger.balance(session, credit(contract.id), contract.currency)
 
 
@@ -70,18 +88,7 @@ def holders(session: Session, contract: ContractRow, *, clock: Clock) -> list[Ad
     A stale one (months of silence, another SIM) may be somebody else's by now: it is told no amount that is owed. Who
     only pays for the account is not of the household: as a payer that phone gets its own receipts.
     """
-    language = func.coalesce(PhoneLinkRow.language, PhoneRow.language, CustomerRow.language)
-    rows = session.execute(
-        select(PhoneLinkRow.phone, language, PhoneLinkRow.customer_id, PhoneLinkRow.fresh_until)
-        .join(CustomerRow, CustomerRow.id == PhoneLinkRow.customer_id)
-        .outerjoin(PhoneRow, PhoneRow.phone == PhoneLinkRow.phone)
-        .where(
-            PhoneLinkRow.customer_id == contract.customer_id,
-            PhoneLinkRow.confirmed_at.is_not(None),
-            PhoneLinkRow.role.in_(SEES_AMOUNTS),
-        )
-        .order_by(case((PhoneLinkRow.role == "holder", 0), else_=1), PhoneLinkRow.id)
-    )
+    rows = session.execute(_HOLDERS, {"customer_id": contract.customer_id})
     now = clock.now()
     people = [
         Addressee(phone, tongue, customer_id, fresh=until is not None and until > now)
@@ -101,7 +108,7 @@ def _keypad(session: Session, contract: ContractRow, held: Money, day: date) -> 
 
 def _receipts(session: Session, payment: PaymentRow, contract_id: int, clock: Clock) -> None:
     contract = session.get_one(ContractRow, contract_id)
-    zone = session.scalars(select(SiteRow.time_zone).where(SiteRow.id == contract.site_id)).one()
+    zone = session.scalars(_ZONE, {"site_id": contract.site_id}).one()
     due, left_over = standing(session, contract)
     known = holders(session, contract, clock=clock)
     attempt = session.get(AttemptRow, payment.attempt_id) if payment.attempt_id else None

@@ -12,8 +12,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import cast
 
-from sqlalchemy import and_, case, exists, func, or_, select, text, update
+from sqlalchemy import Table, and_, bindparam, case, exists, func, or_, select, text, update
 from sqlalchemy.orm import Session, aliased
 
 from core.billing.tables import DunningCycleRow, HoldRow, InvoiceLineRow, InvoiceRow
@@ -35,6 +36,8 @@ from core.settlement.events import (
     FloatBought,
     InvoiceSent,
     OperatorReversed,
+    PayPaid,
+    PayslipClosed,
     RefundFailed,
     RefundOwed,
     RefundPaidLate,
@@ -45,6 +48,45 @@ from core.settlement.events import (
     WrittenOff,
 )
 from core.settlement.recipes import RECIPES, Books, SentInvoice
+
+# What every event asks is built once: building it took as long as asking.
+_INVOICE = cast(Table, InvoiceRow.__table__)
+_LINE = cast(Table, InvoiceLineRow.__table__)
+_CONTRACT = (
+    select(ContractRow)
+    .where(ContractRow.id == bindparam("contract_id"))
+    .with_for_update(key_share=True)
+    .execution_options(populate_existing=True)
+)
+_INVOICE_NOW = (
+    select(InvoiceRow).where(InvoiceRow.id == bindparam("invoice_id")).execution_options(populate_existing=True)
+)
+_LEVIES = select(_LINE.c.levy, _LINE.c.amount_minor).where(
+    _LINE.c.invoice_id == bindparam("invoice_id"), _LINE.c.levy.is_not(None)
+)
+_IN_THE_BOOKS = select(TransferRow.id).where(TransferRow.invoice_id == bindparam("invoice_id")).limit(1)
+_DISPUTED_NOW = exists().where(
+    HoldRow.invoice_id == InvoiceRow.id, HoldRow.kind == "dispute", HoldRow.until_at > bindparam("now")
+)
+_OPEN_INVOICES = (
+    select(InvoiceRow.id, InvoiceRow.total_minor - InvoiceRow.paid_minor)
+    .where(
+        InvoiceRow.contract_id == bindparam("contract_id"),
+        text("invoice.state = 'sent' AND paid_minor < total_minor"),
+    )
+    .order_by(case((or_(InvoiceRow.disputed, _DISPUTED_NOW), 1), else_=0), InvoiceRow.sent_on, InvoiceRow.id)
+    .with_for_update(key_share=True, of=InvoiceRow)
+)
+_BRING_DOWN = (
+    update(_INVOICE)
+    .where(
+        _INVOICE.c.id == bindparam("invoice_id"),
+        _INVOICE.c.paid_minor + bindparam("delta") >= 0,
+        _INVOICE.c.paid_minor + bindparam("delta") <= _INVOICE.c.total_minor,
+    )
+    .values(paid_minor=_INVOICE.c.paid_minor + bindparam("delta"))
+    .returning(_INVOICE.c.id)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +148,8 @@ def post(session: Session, event: Event, *, clock: Clock) -> Posted:
         session.flush()
         reevaluate(session, clock=clock, contract_id=contract.id, cause=event.kind)
         prepaid.follow(session, event, contract, transfers, clock=clock)
-    if isinstance(event, FloatBought | CashHandedOver):
+    if isinstance(event, FloatBought | CashHandedOver) or (isinstance(event, PayslipClosed) and event.to_float_minor):
+        assert event.agent_id is not None
         floats.recover(session, event.agent_id)
     if isinstance(event, FloatBought):
         floats.tell(session, event, clock=clock)
@@ -116,22 +159,17 @@ def post(session: Session, event: Event, *, clock: Clock) -> Posted:
 
 def _contract_of(session: Session, event: Event) -> int | None:
     if isinstance(event, InvoiceSent):
-        found = session.scalar(select(InvoiceRow.contract_id).where(InvoiceRow.id == event.invoice_id))
-        if found is None:
+        invoice = session.get(InvoiceRow, event.invoice_id)
+        if invoice is None:
             raise StateConflict(f"there is no invoice {event.invoice_id}")
-        return int(found)
+        return invoice.contract_id
     contract_id: int | None = getattr(event, "contract_id", None)
     return contract_id
 
 
 def _lock_contract(session: Session, contract_id: int) -> ContractRow:
     """The row that is locked first when money moves; SQLite's writer holds the whole database already."""
-    contract = session.scalar(
-        select(ContractRow)
-        .where(ContractRow.id == contract_id)
-        .with_for_update(key_share=True)
-        .execution_options(populate_existing=True)
-    )
+    contract = session.scalar(_CONTRACT, {"contract_id": contract_id})
     if contract is None:
         raise StateConflict(f"there is no contract {contract_id}")
     return contract
@@ -179,7 +217,7 @@ def _check(session: Session, event: Event, books: Books) -> None:
     """Refuse what no recipe can put right. Every caller is checked here, because every caller passes here."""
     match event:
         case InvoiceSent(invoice_id=invoice_id):
-            if session.scalar(select(TransferRow.id).where(TransferRow.invoice_id == invoice_id).limit(1)) is not None:
+            if session.scalar(_IN_THE_BOOKS, {"invoice_id": invoice_id}) is not None:
                 raise StateConflict(f"invoice {invoice_id} is in the books already")
         case CreditNote(invoice_id=invoice_id, amount=amount) | WrittenOff(invoice_id=invoice_id, amount=amount):
             invoice = session.get(InvoiceRow, invoice_id, populate_existing=True)
@@ -193,6 +231,10 @@ def _check(session: Session, event: Event, books: Books) -> None:
         case TokenIssued(amount=amount):
             if amount.minor > books.credit_minor:
                 raise StateConflict(f"there is no credit of {amount} for a token")
+        case PayPaid(payee=payee, amount=amount):
+            owed = ledger.standing(session, Account("payroll_payable", payee), amount.currency)
+            if amount.minor > owed.minor:
+                raise StateConflict(f"{payee} is owed {owed}, not {amount}")
         case SuspensePlaced():
             _check_placing(session, event)
         case SuspenseRefundOwed(payment_id=payment_id, amount=amount):
@@ -290,25 +332,16 @@ def _still_waiting(session: Session, payment_id: str) -> None:
 def open_invoices(session: Session, contract_id: int, now: datetime) -> list[OpenInvoice]:
     """Sent and not paid, locked: oldest first, and what is disputed after all that is not. Nobody is cut for a disputed
     one, so money on it would leave the cut where it was. Uses ix_invoice_open."""
-    held = exists().where(HoldRow.invoice_id == InvoiceRow.id, HoldRow.kind == "dispute", HoldRow.until_at > now)
-    rows = session.execute(
-        select(InvoiceRow.id, InvoiceRow.total_minor - InvoiceRow.paid_minor)
-        .where(InvoiceRow.contract_id == contract_id, text("invoice.state = 'sent' AND paid_minor < total_minor"))
-        .order_by(case((or_(InvoiceRow.disputed, held), 1), else_=0), InvoiceRow.sent_on, InvoiceRow.id)
-        .with_for_update(key_share=True, of=InvoiceRow)
-    )
+    rows = session.execute(_OPEN_INVOICES, {"contract_id": contract_id, "now": now})
     return [OpenInvoice(invoice_id, balance) for invoice_id, balance in rows]
 
 
 def _sent_invoice(session: Session, invoice_id: int) -> SentInvoice:
-    invoice = session.get_one(InvoiceRow, invoice_id, populate_existing=True)
+    invoice = session.scalars(_INVOICE_NOW, {"invoice_id": invoice_id}).one()
     if invoice.state != "sent":
         raise StateConflict(f"invoice {invoice.number} is {invoice.state}, not sent")
     taxes: dict[str, int] = defaultdict(int)
-    lines = select(InvoiceLineRow.levy, InvoiceLineRow.amount_minor).where(
-        InvoiceLineRow.invoice_id == invoice_id, InvoiceLineRow.levy.is_not(None)
-    )
-    for levy, minor in session.execute(lines):
+    for levy, minor in session.execute(_LEVIES, {"invoice_id": invoice_id}):
         taxes[str(levy)] += int(minor)
     if sum(taxes.values()) != invoice.tax_minor:
         taxes = defaultdict(int, {"vat": invoice.tax_minor})
@@ -362,17 +395,7 @@ def _credited(transfers: Sequence[Transfer]) -> Money | None:
 def _bring_down(session: Session, allocated: dict[int, Money]) -> None:
     for invoice_id in sorted(allocated):
         delta = allocated[invoice_id].minor
-        changed = session.scalars(
-            update(InvoiceRow)
-            .where(
-                InvoiceRow.id == invoice_id,
-                InvoiceRow.paid_minor + delta >= 0,
-                InvoiceRow.paid_minor + delta <= InvoiceRow.total_minor,
-            )
-            .values(paid_minor=InvoiceRow.paid_minor + delta)
-            .returning(InvoiceRow.id)
-            .execution_options(synchronize_session=False)
-        )
+        changed = session.execute(_BRING_DOWN, {"invoice_id": invoice_id, "delta": delta})
         if changed.first() is None:
             raise StateConflict(f"invoice {invoice_id} cannot take {allocated[invoice_id]}")
     for row in list(session):
