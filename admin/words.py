@@ -249,6 +249,8 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
         "sweep": N_("the nightly look at all invoices"),
         "cut_batch": N_("the hourly round of cuts"),
         "invoice_sent": N_("an invoice was sent"),
+        "opening_debit": N_("what was owed before was taken over"),
+        "opening_credit": N_("credit from before was taken over"),
         "wallet_money": N_("money arrived"),
         "exchanged_money": N_("money arrived"),
         "suspense_placed": N_("money was placed"),

@@ -40,6 +40,7 @@ CHART = {
         AccountKind("suspense", "wallet"),
         AccountKind("refund_payable", ""),
         AccountKind("fx_clearing", ""),
+        AccountKind("opening", ""),
         AccountKind("rounding", ""),
         AccountKind("write_off", ""),
     )

@@ -30,6 +30,22 @@ class InvoiceSent(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpeningDebit(InvoiceSent):
+    """What was owed in the system before this one, as an invoice. It was earned there: revenue hears nothing of it."""
+
+    kind: ClassVar[str] = "opening_debit"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpeningCredit(Event):
+    """What a contract had in credit in the system before this one: on its open invoices first, as money is."""
+
+    kind: ClassVar[str] = "opening_credit"
+    contract_id: int
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WalletMoney(Event):
     """Money a wallet took for a contract. `invoice_ids`: those chosen, in order; else oldest first."""
 
@@ -276,6 +292,8 @@ class WrittenOff(Event):
 
 EVENTS: tuple[type[Event], ...] = (
     InvoiceSent,
+    OpeningDebit,
+    OpeningCredit,
     WalletMoney,
     ExchangedMoney,
     UnplacedMoney,

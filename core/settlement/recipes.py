@@ -23,6 +23,8 @@ from core.settlement.events import (
     ExchangedMoney,
     FloatBought,
     InvoiceSent,
+    OpeningCredit,
+    OpeningDebit,
     OperatorPaidOut,
     OperatorReversed,
     PrepaidUsed,
@@ -61,6 +63,7 @@ class Books:
 
 
 REVENUE = Account("revenue")
+OPENING = Account("opening")
 
 
 def _from(account: Account, payment_id: str | None = None) -> Callable[[Account, Money, int | None], Transfer]:
@@ -88,6 +91,21 @@ def _invoice_sent(_event: InvoiceSent, books: Books) -> list[Transfer]:
             Transfer(credit(invoice.contract_id), owed, Money(used, invoice.total.currency), invoice.invoice_id)
         )
     return transfers
+
+
+def _opening_debit(_event: OpeningDebit, books: Books) -> list[Transfer]:
+    invoice = books.invoice
+    assert invoice is not None
+    owed = receivable(invoice.contract_id)
+    transfers = [Transfer(owed, OPENING, invoice.total, invoice.invoice_id)]
+    used = Money(min(max(books.credit_minor, 0), invoice.total.minor), invoice.total.currency)
+    if used:
+        transfers.append(Transfer(credit(invoice.contract_id), owed, used, invoice.invoice_id))
+    return transfers
+
+
+def _opening_credit(event: OpeningCredit, books: Books) -> list[Transfer]:
+    return place(_from(OPENING), event.contract_id, event.amount, list(books.open_invoices))
 
 
 def _wallet_money(event: WalletMoney, books: Books) -> list[Transfer]:
@@ -252,6 +270,8 @@ def _written_off(event: WrittenOff, books: Books) -> list[Transfer]:
 # Each recipe takes its own event; `post` hands it the right one.
 RECIPES: dict[type[Event], Callable[[Any, Books], list[Transfer]]] = {
     InvoiceSent: _invoice_sent,
+    OpeningDebit: _opening_debit,
+    OpeningCredit: _opening_credit,
     WalletMoney: _wallet_money,
     ExchangedMoney: _exchanged_money,
     UnplacedMoney: _unplaced_money,

@@ -51,6 +51,14 @@ class Books:
             post(session, InvoiceSent(key=f"sent:{row.id}", invoice_id=row.id), clock=self.clock)
             return row.id
 
+    def opening(self, contract_id: int, total: Money) -> int:
+        """An invoice of what was owed before, sent and not in the books yet: the test posts its event."""
+        with self.db.begin() as session:
+            row = town.invoice(session, session.get_one(ContractRow, contract_id), total=total)
+            row.state, row.sent_on, row.sent_at = "sent", local_date(self.clock.now(), WEST), self.clock.now()
+            session.add(DunningCycleRow(invoice_id=row.id, cycle=1, started_on=row.sent_on, cause="opening"))
+            return row.id
+
     def payment(
         self, amount: Money, *, wallet: str = "vodacom", contract_id: int | None = None, in_suspense: bool = False
     ) -> str:
