@@ -243,6 +243,6 @@ def allocated(session: Session, invoice_id: int) -> int:
         select(func.coalesce(func.sum(TransferRow.amount_minor * side), 0))
         .join(AccountRow, AccountRow.id == TransferRow.debit_account_id)
         .join(JournalRow, JournalRow.id == TransferRow.journal_id)
-        .where(TransferRow.invoice_id == invoice_id, JournalRow.kind.not_in(("invoice_sent", "opening_debit"))
+        .where(TransferRow.invoice_id == invoice_id, JournalRow.kind.not_in(("invoice_sent", "opening_debit")))
     )
     return int(session.scalar(lowered) or 0) - int(session.scalar(raised) or 0)
