@@ -36,12 +36,16 @@ from admin.views import (
 from admin.views import agents as agent_pages
 from admin.views import cases as case_pages
 from admin.views import emails as email_pages
+from admin.views import (
+    queues as queue_pages,
+)
 from core.i18n import N_
 from core.kernel.clock import WEST, Clock
 from core.kernel.errors import NotRecorded
 from core.services.desk import Desk
 from core.services.emails import Emails
 from core.services.links import PhoneLinks
+from core.services.queues import Queues
 from core.services.staff import Staff
 
 _log = structlog.get_logger("console")
@@ -58,6 +62,7 @@ def admin_blueprint(
     cases: CaseParts,
     emails: Emails,
     code: ShortCodeParts,
+    queues: Queues,
     clock: Clock,
     utility: str,
     secure: bool,
@@ -65,9 +70,9 @@ def admin_blueprint(
 ) -> Blueprint:
     """The console at `/admin/`.
 
-    `money`, `agents`, `links`, `cases`, `emails`, `code`: the services behind those pages. `secure`: it is served by
-    https only (cookies say so, and browsers are told to remember). `utility`: the name in its head. The app needs a
-    secret key; form tokens are checked on the console's own routes and on no others.
+    `money`, `agents`, `links`, `cases`, `emails`, `code`, `queues`: the services behind those pages. `secure`: it is
+    served by https only (cookies say so, and browsers are told to remember). `utility`: the name in its head. The app
+    needs a secret key; form tokens are checked on the console's own routes and on no others.
     """
     parts = Parts(
         desk=desk,
@@ -88,6 +93,7 @@ def admin_blueprint(
         agent_view.add_pages(admin, parts, agents)
     phones.add_pages(admin, parts, links)
     email_pages.add_pages(admin, parts, emails)
+    queue_pages.add_pages(admin, parts, queues)
     for case_view in (case_pages, promises):
         case_view.add_pages(admin, parts, cases)
     short_code.add_pages(admin, parts, code)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from admin import words
 from admin.parts import day_time, say
 from core.desk.model import (
+    Abandoned,
     Asked,
     Billed,
     Crew,
@@ -66,6 +67,17 @@ def row_of(entry: Entry, zone: str) -> Row:
                 kind, entry.account, entry.state, "", "", f"{entry.meter_id} v{entry.version}",
                 f"{entry.supply}: {entry.reason}", _steps(entry.steps, zone),
             ]  # fmt: skip
+        case Abandoned():
+            return [
+                kind,
+                entry.account,
+                "gave_up",
+                "",
+                "",
+                entry.by,
+                say(words.name("queue", entry.work)),
+                entry.reason,
+            ]
         case Crew():
             return [kind, entry.account, entry.state, "", "", entry.meter_id or "", entry.task, entry.detail]
         case Reported():

@@ -13,6 +13,7 @@ from mwolo.api_commands import api
 from mwolo.billing_commands import bill, readings, tariffs
 from mwolo.menu_tools import menu
 from mwolo.prepaid_commands import prepaid
+from mwolo.queue_commands import queues
 from mwolo.wallet_commands import wallets
 
 EXIT_BAD_SETTING = 2
@@ -47,6 +48,7 @@ main.add_command(bill)
 main.add_command(tariffs)
 main.add_command(readings)
 main.add_command(api)
+main.add_command(queues)
 
 
 @main.command()

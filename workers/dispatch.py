@@ -5,6 +5,8 @@ Two may run: leases and unique rows keep them apart. It holds nothing that a cra
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -88,6 +90,27 @@ class Dispatcher:
             with self.db.begin() as session:
                 outbox.release(session, batch)
         return taken
+
+
+class SignOfLife:
+    """A chore: says in the database, every ten seconds, that this dispatcher lives. The console shows it."""
+
+    EVERY_S, LASTS_S = 10.0, 45.0
+
+    def __init__(self, db: Database, clock: Clock) -> None:
+        self._db = db
+        self._clock = clock
+        self._holder = f"{socket.gethostname()[:60]}:{os.getpid()}"
+        self._next: datetime | None = None
+
+    def __call__(self) -> None:
+        now = self._clock.real_now()
+        if self._next is not None and now < self._next:
+            return
+        self._next = now + timedelta(seconds=self.EVERY_S)
+        name = f"dispatcher:{self._holder[-28:]}"
+        with self._db.begin() as session:
+            outbox.sign_of_life(session, name=name, holder=self._holder, clock=self._clock, for_s=self.LASTS_S)
 
 
 def batches(rows: Sequence[Leased]) -> list[list[Leased]]:

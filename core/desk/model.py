@@ -10,6 +10,7 @@ from core.cases.model import CaseCounts
 from core.desk.case_model import Promised as Promised
 from core.desk.case_model import Reported as Reported
 from core.desk.prepaid_model import Issued as Issued
+from core.desk.queue_model import Abandoned as Abandoned
 from core.desk.text_model import Wrote as Wrote
 from core.kernel.money import Money
 
@@ -411,7 +412,22 @@ class Crew:
     done_by: str | None
 
 
-Entry = Dial | Asked | Paid | Billed | Told | Dunned | Decided | Switched | Crew | Reported | Promised | Issued | Wrote
+Entry = (
+    Dial
+    | Asked
+    | Paid
+    | Billed
+    | Told
+    | Dunned
+    | Decided
+    | Switched
+    | Crew
+    | Reported
+    | Promised
+    | Issued
+    | Wrote
+    | Abandoned
+)
 KINDS = ("dial", "asked", "paid", "billed", "told", "dunned", "switched", "reported")
 
 

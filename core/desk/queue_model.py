@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 # again: hand the row out once more. ask: ask the operator, because trying again might ask somebody for money twice.
 Offer = Literal["again", "ask", "none"]
@@ -70,6 +70,18 @@ class Act:
     act: str
     by: str
     at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Abandoned:
+    """Of a customer's story: work that somebody gave up, and why. `work`: the kind of the outbox row."""
+
+    kind: ClassVar[str] = "told"
+    at: datetime
+    account: str
+    work: str
+    by: str
     reason: str
 
 

@@ -34,6 +34,7 @@ from core.desk.story_money import asked, paid
 from core.desk.story_prepaid import issued
 from core.desk.story_scope import Page, Scope
 from core.desk.story_texts import wrote
+from core.desk.story_work import abandoned
 from core.kernel.money import Money
 from core.notices.tables import DeliveryReportRow, NoticeRow
 from core.supply.tables import CrewTaskRow, RelayCommandEventRow, RelayCommandRow
@@ -302,7 +303,7 @@ SOURCES: Mapping[str, tuple[Source, ...]] = {
     "asked": (asked,),
     "paid": (paid, issued),
     "billed": (_billed,),
-    "told": (_told, wrote),
+    "told": (_told, wrote, abandoned),
     "dunned": (_dunned, _decided),
     "switched": (_switched, _crew),
     "reported": (reported, promised),

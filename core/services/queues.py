@@ -37,7 +37,7 @@ class Audit(Protocol):
 class Ask(Protocol):
     """`Payments.ask_soon`, `Refunds.ask_soon`: stage a question about what was asked for."""
 
-    def __call__(self, thing_id: str, by: str) -> bool: ...
+    def __call__(self, thing_id: str, by: str, /) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,7 @@ class Permission(StrEnum):
     WORK_CASES = "work cases"
     CANCEL_PROMISES = "cancel promises"
     SEE_AUDIT = "see audit"
+    WORK_QUEUES = "work queues"
 
 
 _ADDED: dict[Role, frozenset[Permission]] = {
@@ -85,6 +86,8 @@ _ADDED: dict[Role, frozenset[Permission]] = {
             Permission.SEE_PAYERS,
             # Who sells, how much, for what share, and a PIN that opens a float.
             Permission.RUN_AGENTS,
+            # Work that a machine gave up: again, or never.
+            Permission.WORK_QUEUES,
         }
     ),
     Role.ADMIN: frozenset({Permission.SEE_AUDIT}),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from channels.sms.answering import Answering
     from channels.ussd.deeds import Deed
     from channels.ussd.turns import UssdTurns
+    from core.services.queues import Queues
     from meters.bridge import Bridge
     from workers.dispatch import Dispatcher
     from workers.executor import Handler, Runner
@@ -134,6 +135,7 @@ class Wiring(Services):
             self.promises,
             self._check_ledger,
             lambda: self.turns.forget_deeds(self.clock.now()),
+            self.prepaid_use,
         )
 
     def _check_ledger(self) -> str:
@@ -155,10 +157,28 @@ class Wiring(Services):
         return Schedule(self.db, self.clock)
 
     @cached_property
+    def queues(self) -> Queues:
+        from core.services.queues import Queues
+        from workers.backstage import RqWatch
+
+        return Queues(
+            self.db,
+            self.clock,
+            self.staff.audit,
+            plans=self.schedule.planned,
+            # A person waits for the page: short timeouts.
+            watch=RqWatch(self.turn_redis),
+            ask_attempt=self.payments.ask_soon,
+            ask_refund=self.refunds.ask_soon,
+            lease_scale=self.settings.lease_scale,
+        )
+
+    @cached_property
     def dispatcher(self) -> Dispatcher:
-        from workers.dispatch import Dispatcher
+        from workers.dispatch import Dispatcher, SignOfLife
         from workers.rq_executor import RqExecutor
 
+        alive = SignOfLife(self.db, self.clock)
         return Dispatcher(
             self.db,
             self.clock,
@@ -170,6 +190,7 @@ class Wiring(Services):
                 self.payments.rescue_stuck,
                 self.refunds.stage_due_queries,
                 self.refunds.rescue_stuck,
+                alive,
             ),
             lease_scale=self.settings.lease_scale,
         )

@@ -17,6 +17,7 @@ from admin.short_code import ShortCodeParts
 from core.billing.tables import DunningDecisionRow, InvoiceRow, ReminderRow
 from core.cases.tables import CaseRow
 from core.db import Database
+from core.desk.queue_model import Watch
 from core.kernel.clock import Clock, FixedClock
 from core.kernel.digits import with_check
 from core.kernel.ids import new_uuid
@@ -33,6 +34,7 @@ from core.services.emails import Emails
 from core.services.links import PhoneLinks
 from core.services.menu_use import MenuUse
 from core.services.promises import Promises
+from core.services.queues import Nobody, Queues
 from core.services.staff import Staff
 from core.supply.tables import (
     CrewTaskRow,
@@ -44,6 +46,7 @@ from core.supply.tables import (
 from core.turns.tables import SessionEndRow, TurnRow
 from tests import town
 from tests.admin import money_town
+from workers.schedule import Schedule
 
 PASSWORD = "une lampe dans la nuit"
 SECRET = "a secret of the tests, long enough"
@@ -79,6 +82,7 @@ class Console:
     cases: CaseParts
     code: ShortCodeParts
     emails: Emails
+    queues: Queues
 
 
 def build(
@@ -102,8 +106,23 @@ def build(
     cases = CaseParts(Cases(db, clock), Promises(db, clock))
     code = ShortCodeParts(MenuUse(db, clock), _menu_map)
     emails = Emails(db, clock, None, lambda _kind, _subject: None, utility="Lampe")
-    app = app_of(clock, staff, desk, money, agents, links, cases, code, emails, secure=secure, receipts=receipts)
-    return Console(app, staff, desk, money, agents, links, cases, code, emails)
+    queues = queues_of(db, clock, staff, money)
+    app = app_of(
+        clock, staff, desk, money, agents, links, cases, code, emails, queues, secure=secure, receipts=receipts
+    )
+    return Console(app, staff, desk, money, agents, links, cases, code, emails, queues)
+
+
+def queues_of(db: Database, clock: Clock, staff: Staff, money: MoneyParts, *, watch: Watch | None = None) -> Queues:
+    return Queues(
+        db,
+        clock,
+        staff.audit,
+        plans=Schedule(db, clock).planned,
+        watch=watch or Nobody(),
+        ask_attempt=money.payments.ask_soon,
+        ask_refund=money.refunds.ask_soon,
+    )
 
 
 def _menu_map(language: str) -> str:
@@ -122,6 +141,7 @@ def app_of(
     cases: CaseParts,
     code: ShortCodeParts,
     emails: Emails,
+    queues: Queues,
     *,
     secure: bool = False,
     receipts: NoReceipts | None = None,
@@ -141,6 +161,7 @@ def app_of(
             links=links,
             cases=cases,
             emails=emails,
+            queues=queues,
             code=code,
         )
     )

@@ -47,6 +47,7 @@ def test_a_brand_that_nobody_collects_for_is_said(db: Database, clock: FixedCloc
             console.cases,
             console.code,
             console.emails,
+            console.queues,
         ),
         money=money,
     )
