@@ -58,7 +58,7 @@ def evaluate(facts: DunningFacts, policy: DunningPolicy, now: datetime) -> Dunni
     carriers = ready if cut_now else ripe if off_due else []
     return DunningVerdict(
         policy_version=policy.version,
-        steps=_steps(plans, facts, enough, today),
+        steps=_steps(plans, facts, enough, today, braked=policy.braked),
         off_due=off_due,
         cut_now=cut_now,
         off_invoice_id=carriers[0].invoice.invoice_id if carriers else None,
@@ -116,9 +116,15 @@ def _balance(plans: Sequence[_Plan]) -> int:
 
 
 def _steps(
-    plans: Sequence[_Plan], facts: DunningFacts, enough: Callable[[Sequence[_Plan]], bool], today: date
+    plans: Sequence[_Plan],
+    facts: DunningFacts,
+    enough: Callable[[Sequence[_Plan]], bool],
+    today: date,
+    *,
+    braked: bool,
 ) -> tuple[StepDue, ...]:
-    """The steps that are due and true: nobody is warned of, or told, a cut that what is owed would not bring."""
+    """The steps that are due and true: nobody is warned of, or told, a cut that what is owed would not bring, or while
+    all cuts are stopped and nobody knows until when."""
     threatened = [plan for plan in plans if plan.heavy and plan.warned_from <= today]
     about_to_be = [p for p in plans if p.heavy and (p.announced or (p.step and p.step.base == "announcement"))]
     due: list[StepDue] = []
@@ -128,7 +134,7 @@ def _steps(
             continue
         if step.step not in ("sent", "reminder"):
             at_stake = about_to_be if step.base == "announcement" else threatened
-            if facts.supply_off or not plan.heavy or not enough(at_stake):
+            if braked or facts.supply_off or not plan.heavy or not enough(at_stake):
                 continue
         due.append(step)
     return tuple(due)
@@ -349,12 +355,14 @@ def _fresh_announcement(
 
 
 def _blocks(invoice: DunnedInvoice, facts: DunningFacts, policy: DunningPolicy, now: datetime) -> list[WhyNot]:
-    """What holds this invoice now: flags of the bill, and holds within their limits in number and age."""
+    """What holds this invoice now: flags of the bill, the brake, and holds within their limits in number and age."""
     found = [
         WhyNot(code, invoice.invoice_id)
         for code, flag in (("disputed", invoice.disputed), ("estimated", invoice.estimated))
         if flag
     ]
+    if policy.braked:
+        found.append(WhyNot("brake", invoice.invoice_id))
     standing = _standing(invoice, facts, policy, now)
     return [*found, *(WhyNot("hold", invoice.invoice_id, kind, until) for kind, until in standing)]
 

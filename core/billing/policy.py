@@ -6,13 +6,16 @@ require more: that is a new version of this data, not of the code. See `docs/dun
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import pairwise
 from typing import Any
 
 from core.billing.errors import BadPolicy
 from core.billing.model import Base
+
+# The stop that ends only when a person lifts it; every other one is a day.
+BRAKE = "brake"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,19 @@ class DunningPolicy:
     def hold_limit(self, kind: str) -> tuple[int, int]:
         """How many holds of a kind count per invoice and cycle, and how many hours each may last."""
         return self.hold_limits.get(kind) or self.hold_limits.get("*", (0, 0))
+
+    def stopped_by(self, names: Collection[str]) -> DunningPolicy:
+        """The same version with what stops cuts at once in its switching rules: BRAKE, or days as ISO text."""
+        if not names:
+            return self
+        days = {*self.off.get("extra_holidays", ()), *(name for name in names if name != BRAKE)}
+        off = {**self.off, "extra_holidays": sorted(days), "brake": BRAKE in names or bool(self.off.get("brake"))}
+        return replace(self, off=off)
+
+    @property
+    def braked(self) -> bool:
+        """Whether all cuts are stopped."""
+        return bool(self.off.get("brake"))
 
     def as_json(self) -> dict[str, Any]:
         """The body of a row of `dunning_policy`; `from_json` reads it back to an equal policy."""

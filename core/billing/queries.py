@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
-from sqlalchemy import BindParameter, Select, and_, bindparam, exists, select, text
+from sqlalchemy import BindParameter, Select, and_, bindparam, exists, or_, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from core.billing.model import Calendar, DunnedInvoice, DunningFacts, Hold, MadeStep
-from core.billing.policy import DEFAULT_POLICY, DunningPolicy
+from core.billing.policy import BRAKE, DEFAULT_POLICY, DunningPolicy
+from core.billing.policy_tables import CutStopRow
 from core.billing.tables import (
     DunningCycleRow,
     DunningDecisionRow,
@@ -29,12 +30,16 @@ from core.customers.tables import ContractRow, MeterRow, PhoneLinkRow, SiteRow
 IS_OPEN = text("invoice.state = 'sent' AND invoice.paid_minor < invoice.total_minor")
 IS_PRESENT_CYCLE = and_(DunningCycleRow.invoice_id == InvoiceRow.id, DunningCycleRow.cycle == InvoiceRow.cycle)
 
-_POLICY = (
-    select(DunningPolicyRow)
+_VERSION = (
+    select(DunningPolicyRow.version, DunningPolicyRow.body)
     .where(DunningPolicyRow.valid_from <= bindparam("day"))
     .order_by(DunningPolicyRow.valid_from.desc(), DunningPolicyRow.version.desc())
     .limit(1)
+    .subquery("in_force")
 )
+_STANDS = and_(CutStopRow.lifted_at.is_(None), or_(CutStopRow.name == BRAKE, CutStopRow.name >= bindparam("first")))
+_POLICY = select(_VERSION.c.version, _VERSION.c.body, CutStopRow.name).outerjoin_from(_VERSION, CutStopRow, _STANDS)
+_STOPS = select(CutStopRow.name).where(_STANDS)
 # What dunning asks of its contracts. Built once: it is asked with every payment and every invoice.
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 _DUNNED = (
@@ -85,9 +90,16 @@ _SERIES = (
 
 
 def policy_on(session: Session, day: date) -> DunningPolicy:
-    """The version valid on a day: the newest that had begun; the built-in default where there is none."""
-    row = session.scalars(_POLICY, {"day": day}).first()
-    return DunningPolicy.from_json(row.version, row.body) if row else DEFAULT_POLICY
+    """The version valid on a day: the newest that had begun; the built-in default where there is none.
+
+    What stops cuts at once (the brake, declared holidays from the day before on) is put into its switching rules.
+    """
+    about = {"day": day, "first": (day - timedelta(days=1)).isoformat()}
+    rows = session.execute(_POLICY, about).all()
+    if not rows:
+        return DEFAULT_POLICY.stopped_by(session.scalars(_STOPS, about).all())
+    policy = DunningPolicy.from_json(rows[0].version, rows[0].body)
+    return policy.stopped_by([row.name for row in rows if row.name is not None])
 
 
 def next_number(session: Session, series: str) -> int:

@@ -6,7 +6,7 @@ import threading
 from datetime import date, datetime, timedelta
 
 import pytest
-from sqlalchemy import event, func, select
+from sqlalchemy import func, select
 
 from core.billing import queries
 from core.billing.policy import DEFAULT_POLICY
@@ -20,7 +20,7 @@ from core.billing.tables import (
 )
 from core.customers.tables import PhoneRow
 from core.db import Database
-from core.kernel.clock import EAST, WEST, FixedClock, local_date
+from core.kernel.clock import EAST, WEST, FixedClock
 from core.kernel.errors import StateConflict
 from core.kernel.money import Money
 from core.ledger.model import receivable
@@ -347,44 +347,6 @@ def test_the_sweep_gives_back_what_should_be_on(any_db: Database, clock: FixedCl
         )
     assert billing.sweep().given_back == 1
     assert desired(any_db, home) == "on"
-
-
-def test_candidates_are_a_superset_of_what_is_due(any_db: Database, clock: FixedClock, billing: Billing) -> None:
-    """Whatever the age, a contract with a step due is among the candidates, page by page."""
-    with any_db.begin() as session:
-        homes = [town.home(session) for _ in range(20)]
-        ids = [town.invoice(session, home.contract).id for home in homes]
-    for invoice_id in ids:
-        billing.send_invoice(invoice_id)
-        clock.advance(days=1)
-    today = local_date(clock.now(), EAST)
-    pages: list[int] = []
-    with any_db.read() as session:
-        while page := queries.sweep_candidates(
-            session, policy=DEFAULT_POLICY, today=today, after=pages[-1] if pages else 0, limit=4
-        ):
-            assert len(page) <= 4
-            pages.extend(page)
-    due = {run.contract_id for run in billing.dry_run(clock.now()) if run.steps}
-    assert due
-    assert due <= set(pages)
-    assert pages == sorted(set(pages))
-
-
-def test_the_open_index_serves_the_sweep(db: Database) -> None:
-    """The conditions stand as literals, so that the partial index can be used."""
-    asked: list[tuple[str, object]] = []
-    with db.read() as session:
-        connection = session.connection()
-
-        @event.listens_for(connection, "before_cursor_execute")
-        def note(_c: object, _cursor: object, sql: str, parameters: object, _context: object, _many: bool) -> None:
-            asked.append((sql, parameters))
-
-        queries.sweep_candidates(session, policy=DEFAULT_POLICY, today=date(2026, 3, 24), after=0, limit=10)
-        sql, parameters = asked[0]
-        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", parameters).all()  # type: ignore[arg-type]
-    assert any("ix_invoice_open" in str(row) for row in plan), plan
 
 
 def test_a_dry_run_writes_nothing_and_says_why_not(any_db: Database, clock: FixedClock, billing: Billing) -> None:
