@@ -1,7 +1,7 @@
 """CSV that people bring, and cells that people get: one reader for every kind of file, one defence for every export.
 
-A file may be UTF-8 with or without its mark, UTF-16 with one, or Windows-1252; its cells are parted by commas, semicolons
-or tabs. Nothing in a cell is ever evaluated. What is wrong with a file as a whole is one sentence.
+A file may be UTF-8 with or without its mark, UTF-16 with one, or Windows-1252; its cells are parted by commas,
+semicolons or tabs. Nothing in a cell is ever evaluated. What is wrong with a file as a whole is one sentence.
 """
 
 from __future__ import annotations

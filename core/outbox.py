@@ -70,6 +70,8 @@ KINDS = {
     "email.send": KindPolicy("bulk", 5, 300, 8, 200),
     # A part of a month's invoices: some seconds, then the next part is handed out behind what others wait for.
     "billing.order": KindPolicy("bulk", 1, 300, 12, 60),
+    # A large file is looked at in one go, and written for so long at a time.
+    "import.run": KindPolicy("bulk", 1, 300, 8, 120),
     "schedule.run": KindPolicy("bulk", 1, 600, 5, 60),
 }
 QUEUES = ("push", "settle", "notices", "bulk")

@@ -22,6 +22,13 @@ def invoice_number(session: Session, contract: ContractRow, year: int) -> str:
     return f"{year}-{agency}-{next_number(session, f'invoice:{year}:{agency}'):06d}"
 
 
+def opening_number(session: Session, contract: ContractRow, year: int) -> str:
+    """`O26-KIN-000123`: what was owed before this system, in a series of its own. To be called in the transaction that
+    books it."""
+    agency = _agency_of(session, contract)
+    return f"O{year % 100:02d}-{agency}-{next_number(session, f'opening:{year}:{agency}'):06d}"
+
+
 def credit_note_number(session: Session, contract: ContractRow, year: int) -> str:
     """`A2026-KIN-00012`. To be called in the transaction that writes the credit note."""
     agency = _agency_of(session, contract)

@@ -14,6 +14,7 @@ from core.customers import protection_tables as protections
 from core.customers import tables as customers
 from core.db.base import Base
 from core.documents import tables as documents
+from core.imports import tables as imports
 from core.ledger import tables as ledger
 from core.notices import tables as notices
 from core.payments import counter_tables as counter_payments
@@ -37,6 +38,7 @@ MODULES = (
     customers,
     documents,
     dunning_policies,
+    imports,
     ledger,
     notices,
     outbox,
