@@ -65,6 +65,8 @@ KINDS = {
     "document.receipt": KindPolicy("bulk", 20, 60, 8, 10),
     "document.invoice": KindPolicy("bulk", 20, 60, 8, 10),
     "document.payslip": KindPolicy("bulk", 20, 60, 8, 10),
+    # A few slips to each transaction; what a crash leaves is taken up with the row.
+    "payroll.close": KindPolicy("bulk", 1, 300, 12, 120),
     # A mail server may be slow in each of its answers: texts have a queue of their own, so that nobody's SMS waits for
     # somebody's e-mail.
     "email.send": KindPolicy("bulk", 5, 300, 8, 200),

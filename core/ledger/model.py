@@ -43,6 +43,11 @@ CHART = {
         AccountKind("opening", ""),
         AccountKind("rounding", ""),
         AccountKind("write_off", ""),
+        AccountKind("payroll_payable", "payee", sign=-1),
+        AccountKind("payroll_expense", ""),
+        AccountKind("payroll_charges", ""),
+        AccountKind("payroll_levy", "levy", sign=-1),
+        AccountKind("payroll_deduction", "", sign=-1),
     )
 }
 
@@ -80,6 +85,10 @@ def suspense(wallet: str) -> Account:
 
 def agent_float(agent_id: int) -> Account:
     return Account("agent_float", str(agent_id))
+
+
+def commission_payable(agent_id: int) -> Account:
+    return Account("commission_payable", str(agent_id))
 
 
 @dataclass(frozen=True, slots=True)

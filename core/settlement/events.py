@@ -290,6 +290,39 @@ class WrittenOff(Event):
     amount: Money
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PayslipClosed(Event):
+    """Somebody's pay of a month is owed. `payee`: `employee:3` or `agent:2`; `currency` is that of every amount.
+
+    `salary_minor`: base and bonuses. `withheld`, `employer`: (levy, minor units). `deducted_minor`: what was kept by
+    agreement (an advance, a fine). An agent's: `commission_minor` is paid with it, `commission_back_minor` and
+    `to_float_minor` are taken from it for sales that were taken back and for a float below its limit.
+    """
+
+    kind: ClassVar[str] = "payslip_closed"
+    payslip_id: int
+    payee: str
+    currency: str
+    salary_minor: int = 0
+    withheld: tuple[tuple[str, int], ...] = ()
+    employer: tuple[tuple[str, int], ...] = ()
+    deducted_minor: int = 0
+    agent_id: int | None = None
+    commission_minor: int = 0
+    commission_back_minor: int = 0
+    to_float_minor: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PayPaid(Event):
+    """Pay left the bank. Refused where the payee is not owed as much."""
+
+    kind: ClassVar[str] = "pay_paid"
+    payslip_id: int
+    payee: str
+    amount: Money
+
+
 EVENTS: tuple[type[Event], ...] = (
     InvoiceSent,
     OpeningDebit,
@@ -316,4 +349,6 @@ EVENTS: tuple[type[Event], ...] = (
     OperatorReversed,
     CreditNote,
     WrittenOff,
+    PayslipClosed,
+    PayPaid,
 )

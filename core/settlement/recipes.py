@@ -10,7 +10,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.kernel.money import Money
-from core.ledger.model import Account, Transfer, agent_float, credit, receivable, suspense, wallet_clearing
+from core.ledger.model import (
+    Account,
+    Transfer,
+    agent_float,
+    commission_payable,
+    credit,
+    receivable,
+    suspense,
+    wallet_clearing,
+)
 from core.settlement.allocation import OpenInvoice, in_order, place
 from core.settlement.events import (
     AgentSale,
@@ -27,6 +36,8 @@ from core.settlement.events import (
     OpeningDebit,
     OperatorPaidOut,
     OperatorReversed,
+    PayPaid,
+    PayslipClosed,
     PrepaidUsed,
     RefundFailed,
     RefundOwed,
@@ -267,6 +278,31 @@ def _written_off(event: WrittenOff, books: Books) -> list[Transfer]:
     return [Transfer(Account("write_off"), target, amount, invoice_id=event.invoice_id)] if amount else []
 
 
+def _payslip_closed(event: PayslipClosed, _books: Books) -> list[Transfer]:
+    """What is left on `payroll_payable` is the net."""
+    owed, spent, charges = (
+        Account("payroll_payable", event.payee),
+        Account("payroll_expense"),
+        Account("payroll_charges"),
+    )
+    moves = [(spent, owed, event.salary_minor)]
+    moves += [(owed, Account("payroll_levy", levy), minor) for levy, minor in event.withheld]
+    moves += [(owed, Account("payroll_deduction"), event.deducted_minor)]
+    moves += [(charges, Account("payroll_levy", levy), minor) for levy, minor in event.employer]
+    if event.agent_id is not None:
+        commission = commission_payable(event.agent_id)
+        moves += [
+            (commission, owed, event.commission_minor),
+            (owed, commission, event.commission_back_minor),
+            (owed, agent_float(event.agent_id), event.to_float_minor),
+        ]
+    return [Transfer(debit, into, Money(minor, event.currency)) for debit, into, minor in moves if minor]
+
+
+def _pay_paid(event: PayPaid, _books: Books) -> list[Transfer]:
+    return [Transfer(Account("payroll_payable", event.payee), Account("bank"), event.amount)]
+
+
 # Each recipe takes its own event; `post` hands it the right one.
 RECIPES: dict[type[Event], Callable[[Any, Books], list[Transfer]]] = {
     InvoiceSent: _invoice_sent,
@@ -294,4 +330,6 @@ RECIPES: dict[type[Event], Callable[[Any, Books], list[Transfer]]] = {
     OperatorReversed: _operator_reversed,
     CreditNote: _credit_note,
     WrittenOff: _written_off,
+    PayslipClosed: _payslip_closed,
+    PayPaid: _pay_paid,
 }

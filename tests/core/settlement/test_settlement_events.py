@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from core.billing.tables import InvoiceRow
 from core.db import Database
 from core.kernel.clock import FixedClock
+from core.kernel.errors import StateConflict
 from core.kernel.money import Money
 from core.ledger.errors import BelowFloor, SameKeyOtherContent
 from core.ledger.model import Account, agent_float, credit, receivable, suspense, wallet_clearing
@@ -175,6 +176,20 @@ def written_off(w: Books, c: int) -> e.Event:
     return e.WrittenOff(key="k", invoice_id=invoice_id, contract_id=c, amount=francs(100))
 
 
+def payslip_closed(w: Books, c: int) -> e.Event:
+    w.post(agent_sale(w, c))
+    return e.PayslipClosed(
+        key="slip", payslip_id=7, payee="agent:9", currency="CDF", salary_minor=10_000, withheld=(("cnss", 500),),
+        employer=(("cnss", 1_300), ("inpp", 300)), deducted_minor=2_000, agent_id=9, commission_minor=150,
+        commission_back_minor=50, to_float_minor=1_000,
+    )  # fmt: skip
+
+
+def pay_paid(w: Books, c: int) -> e.Event:
+    w.post(payslip_closed(w, c))
+    return e.PayPaid(key="paid", payslip_id=7, payee="agent:9", amount=Money(6_600, "CDF"))
+
+
 # What the books hold when a case is through, in minor units on the side that counts up ("" owner: none).
 CASES: dict[type[e.Event], tuple[Callable[[Books, int], e.Event], dict[str, int]]] = {
     e.InvoiceSent: (invoice_sent, {"receivable": 10_000, "revenue": -8_400, "tax_payable": -1_600}),
@@ -205,6 +220,19 @@ CASES: dict[type[e.Event], tuple[Callable[[Books, int], e.Event], dict[str, int]
     e.OperatorReversed: (operator_reversed, {"receivable": 10_000, "credit": 0, "wallet_clearing": 0}),
     e.CreditNote: (credit_note, {"receivable": 0, "credit": 4_200, "revenue": -5_000, "tax_payable": -800}),
     e.WrittenOff: (written_off, {"receivable": 0, "write_off": 10_000}),
+    e.PayslipClosed: (
+        payslip_closed,
+        {
+            "payroll_payable": 6_600,
+            "payroll_expense": 10_000,
+            "payroll_charges": 1_600,
+            "payroll_levy": 1_800,
+            "payroll_deduction": 2_000,
+            "commission_payable": 100,
+            "agent_float": 41_000,
+        },
+    ),
+    e.PayPaid: (pay_paid, {"payroll_payable": 0, "bank": -6_600}),
 }
 _OWNERS = {"wallet_clearing": "vodacom", "suspense": "vodacom", "cash": "4", "agent_float": "9", "tax_payable": "vat"}
 
@@ -231,6 +259,7 @@ def test_each_event_moves_what_it_says_and_once(books: Books, kind: type[e.Event
     first = books.post(event)
     books.check()
     owners = {"receivable": str(contract_id), "credit": str(contract_id), "commission_payable": "9"} | _OWNERS
+    owners |= {"payroll_payable": "agent:9", "payroll_levy": "cnss"}
     held = {code: books.balance(Account(code, owners.get(code, ""))).minor for code in expected}
     assert held == expected
     count = _rows(books)
@@ -302,4 +331,11 @@ def test_a_reversal_of_exchanged_money_makes_its_credit_good_in_the_contracts_cu
     books.post(e.OperatorReversed(key="r", payment_id=p, contract_id=c))
     assert (books.paid(later), books.balance(credit(c))) == (francs(0), francs(0))
     assert books.balance(wallet_clearing("vodacom"), "USD") == Money(0, "USD")
+    books.check()
+
+
+def test_nobody_is_paid_more_than_is_owed(books: Books) -> None:
+    books.post(payslip_closed(books, books.contract()))
+    with pytest.raises(StateConflict):
+        books.post(e.PayPaid(key="more", payslip_id=7, payee="agent:9", amount=Money(6_601, "CDF")))
     books.check()

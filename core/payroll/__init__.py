@@ -1,0 +1,1 @@
+"""Payroll: who is paid what, each month, and how it comes about."""
