@@ -130,13 +130,17 @@ def db() -> None:
 
 @db.command("upgrade")
 def db_upgrade() -> None:
-    """Bring the database to the newest shape. A currency without any general commission gets a first one."""
+    """Bring the database to the newest shape, with all provinces, cities and territories. A currency without any
+    general commission gets a first one."""
     from core.db.upgrade import revision_of, upgrade
     from mwolo.wiring import Wiring
 
     wiring = Wiring.from_environment()
     upgrade(wiring.db)
     click.echo(f"The database is at {revision_of(wiring.db)}.")
+    places = wiring.places.load()
+    if places:
+        click.echo(f"{places} provinces, cities and territories written.")
     written = wiring.agents.write_first_rules()
     if written:
         click.echo(

@@ -236,6 +236,7 @@ def _prepare_database(plan: Plan, wiring: Wiring) -> tuple[SeedReport, dict[str,
     from mwolo.seed_prepaid import seed_prepaid
 
     upgrade(wiring.db)
+    wiring.places.load()
     _step(f"database: {wiring.db.url.get_backend_name()}, newest shape")
     if plan.scenario is not None:
         write_offset(wiring.db, starting_offset(plan.scenario))

@@ -11,10 +11,12 @@ from sqlalchemy.orm import Session
 
 from core.billing.policy import DEFAULT_POLICY
 from core.billing.tables import DunningPolicyRow, InvoiceRow, NumberSeriesRow, TariffRow
+from core.customers.opening import read_spans, week_as_json, week_of
 from core.customers.tables import AgencyRow, ContractRow, CustomerRow, MeterRow, PhoneLinkRow, SiteRow
 from core.db import Database
 from core.kernel.clock import Clock, local_date
 from core.kernel.errors import StateConflict
+from core.services.places import Places
 from core.supply.tables import MeterDesiredRow
 from mwolo.seed_agents import pin_hashes, write_agents, write_rules
 from mwolo.seed_data.places import CITIES
@@ -134,6 +136,7 @@ def _mark(session: Session, name: str) -> int | None:
 
 def _write_people(db: Database, clock: Clock, town: list[Person]) -> None:
     hashes = pin_hashes()
+    Places(db).load()
     with db.begin() as session:
         agencies = _agencies(session)
         tariffs = _tariffs(session)
@@ -145,6 +148,9 @@ def _write_people(db: Database, clock: Clock, town: list[Person]) -> None:
         session.add(NumberSeriesRow(name=_PEOPLE, last=len(town)))
 
 
+_WEEK = week_as_json(week_of([*[read_spans("8h-16h")] * 5, read_spans("8h-12h"), ()]))
+
+
 def _agencies(session: Session) -> dict[str, int]:
     rows = {
         city.code: AgencyRow(
@@ -153,8 +159,11 @@ def _agencies(session: Session) -> dict[str, int]:
             city=city.name,
             address=city.agency_address,
             phone=f"+24381000800{number}",
-            hours="Lun-Ven 8h-16h, Sam 8h-12h",
+            hours="",
+            week=_WEEK,
             time_zone=city.zone,
+            province_code=city.place[:2],
+            place_code=city.place,
         )
         for number, city in enumerate(CITIES)
     }
@@ -228,6 +237,8 @@ def _person(
         commune=person.commune,
         city=person.city.name,
         time_zone=person.city.zone,
+        province_code=person.city.place[:2],
+        place_code=person.city.place,
         protected=person.protected,
     )
     session.add_all((customer, site))

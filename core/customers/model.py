@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from core.customers.links import LinkRequestView, MemberView
+from core.customers.opening import Hours
 from core.kernel.money import Money, zero
 
 
@@ -162,12 +163,15 @@ class ReceiptView:
 
 @dataclass(frozen=True, slots=True)
 class AgencyView:
+    """`opening`: its hours, where they are known by weekday; until then `hours` says what stands on its door."""
+
     id: int
     name: str
     city: str
     address: str
     phone: str
     hours: str
+    opening: Hours | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,44 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.db.base import Base, RowId, UtcDateTime
 
 
+class ProvinceRow(Base):
+    """Loaded from the package by every upgrade: `core.customers.places`. `code`: its letters in ISO 3166-2:CD."""
+
+    __tablename__ = "province"
+
+    code: Mapped[str] = mapped_column(String(2), primary_key=True)
+    name: Mapped[str] = mapped_column(String(40), unique=True)
+    capital: Mapped[str] = mapped_column(String(40))
+    time_zone: Mapped[str] = mapped_column(String(40))
+
+
+class PlaceRow(Base):
+    """A city, a territory, or a commune of Kinshasa. A city and a territory may share their name."""
+
+    __tablename__ = "place"
+    __table_args__ = (
+        UniqueConstraint("province_code", "kind", "name"),
+        CheckConstraint("kind IN ('city', 'territory', 'commune')", name="kind"),
+    )
+
+    code: Mapped[str] = mapped_column(String(40), primary_key=True)
+    province_code: Mapped[str] = mapped_column(ForeignKey("province.code"))
+    kind: Mapped[str] = mapped_column(String(9))
+    name: Mapped[str] = mapped_column(String(60))
+
+
 class AgencyRow(Base):
+    """A counter. `hours`: as they are written on its door, until `week` is set (`core.customers.opening`, Monday
+    first); from then on they are said from that. `phones`: those beside `phone`. `closed_at`: it is for good."""
+
     __tablename__ = "agency"
+    __table_args__ = (Index("ix_agency_province_code", "province_code"),)
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     code: Mapped[str] = mapped_column(String(12), unique=True)
@@ -21,6 +51,30 @@ class AgencyRow(Base):
     phone: Mapped[str] = mapped_column(String(16))
     hours: Mapped[str] = mapped_column(String(80))
     time_zone: Mapped[str] = mapped_column(String(40))
+    province_code: Mapped[str | None] = mapped_column(ForeignKey("province.code"))
+    place_code: Mapped[str | None] = mapped_column(ForeignKey("place.code"))
+    commune: Mapped[str | None] = mapped_column(String(60))
+    phones: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    week: Mapped[list[list[str]] | None] = mapped_column(JSON(none_as_null=True))
+    # Millionths of a degree, so that no rounding moves a place.
+    latitude_e6: Mapped[int | None]
+    longitude_e6: Mapped[int | None]
+    closed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class AgencyDayRow(Base):
+    """One day on which hours differ from the week's; none: closed. `agency_id` None: at every agency."""
+
+    __tablename__ = "agency_day"
+    __table_args__ = (UniqueConstraint("agency_id", "day"), Index("ix_agency_day_day", "day"))
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    agency_id: Mapped[int | None] = mapped_column(ForeignKey("agency.id"))
+    day: Mapped[date]
+    hours: Mapped[list[str]] = mapped_column(JSON)
+    reason: Mapped[str] = mapped_column(String(80))
+    made_by: Mapped[str] = mapped_column(String(80))
+    made_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class CustomerRow(Base):
@@ -81,6 +135,8 @@ class SiteRow(Base):
     commune: Mapped[str] = mapped_column(String(60))
     city: Mapped[str] = mapped_column(String(60))
     time_zone: Mapped[str] = mapped_column(String(40))
+    province_code: Mapped[str | None] = mapped_column(ForeignKey("province.code"))
+    place_code: Mapped[str | None] = mapped_column(ForeignKey("place.code"))
     # Why supply here is never cut automatically: health, school, water, prison, medical; None for everybody else.
     protected: Mapped[str | None] = mapped_column(String(16))
 

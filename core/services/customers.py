@@ -23,12 +23,13 @@ from core.customers.model import (
 )
 from core.db import Database
 from core.i18n import LANGUAGES
-from core.kernel.clock import Clock, local_date
+from core.kernel.clock import WEST, Clock, local_date
 from core.kernel.errors import NotRecorded
 from core.kernel.money import Money
 from core.services.caller_activity import Activity
 from core.services.customer_reads import ACTIVITY, WHO, WHO_AND_ACCOUNT
 from core.services.cut_dates import CutDates
+from core.services.public_holidays import without_hours
 
 # An attempt that ended badly is spoken of for so long.
 RECENT = timedelta(minutes=10)
@@ -36,6 +37,8 @@ RECENT = timedelta(minutes=10)
 _HORIZON = timedelta(days=3)
 # Agencies hardly ever change; each process reads them again after this time.
 _AGENCIES_KEPT_S = 300
+# Days on which their hours differ are known so far ahead.
+_AGENCY_DAYS = timedelta(days=60)
 
 
 class Customers:
@@ -100,7 +103,11 @@ class Customers:
         if kept is None or kept[0] < time.monotonic():
             try:
                 with self._agencies_lock, self._db.connect_read() as connection:
-                    kept = (time.monotonic() + _AGENCIES_KEPT_S, queries.agencies(connection))
+                    since = local_date(self._clock.now(), WEST) - timedelta(days=1)
+                    until = since + _AGENCY_DAYS
+                    holidays = without_hours(since, until)
+                    found = queries.agencies(connection, since=since, until=until, holidays=holidays)
+                    kept = (time.monotonic() + _AGENCIES_KEPT_S, found)
                     self._agencies = kept
             except OperationalError as error:
                 raise NotRecorded("the database did not answer") from error

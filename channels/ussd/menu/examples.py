@@ -17,6 +17,7 @@ from channels.ussd.menu.meter_examples import meter_contexts, prepaid_callers
 from channels.ussd.menu.report_examples import report_contexts
 from core.customers.links import ROLES, LinkRequestView, MemberView
 from core.customers.model import AgencyView, AttemptView, ContractView, OpenInvoice, ReceiptView, Snapshot
+from core.customers.opening import Hours, read_spans, week_of
 from core.kernel.clock import EAST
 from core.kernel.digits import grouped, with_check
 from core.kernel.money import Money
@@ -90,6 +91,14 @@ def attempt(n: int, contract_id: int, state: str, *, payer: str = PHONE, reason:
 RECEIPTS = tuple(
     ReceiptView(f"R-2026-0001234{n}", "1234567890", MOST["USD"], NOW, "8888888889", EAST) for n in range(3)
 )
+# A pause on all days but one: the longest week that is shown.
+_LONG_DAY, _SHORT_DAY = read_spans("8h30-12h30, 13h30-16h30"), read_spans("8h45-10h15, 10h45-12h15")
+_LONG_WEEK = week_of([*[_LONG_DAY] * 5, read_spans("8h30-12h30"), ()])
+_EVERY_DAY_ANOTHER = week_of([*[_LONG_DAY, _SHORT_DAY] * 3, ()])
+# When it opens is said in most letters two weeks before it does.
+_SHUT = {NOW.date() + timedelta(days=day): () for day in range(14)}
+# Hours as they are written on the door, a long week while it is open and while it is shut, and one too long to be read.
+HOURS = (None, Hours(_LONG_WEEK, EAST), Hours(_LONG_WEEK, EAST, _SHUT), Hours(_EVERY_DAY_ANOTHER, EAST, _SHUT))
 AGENCIES = tuple(
     AgencyView(
         n,
@@ -98,6 +107,7 @@ AGENCIES = tuple(
         "avenue de la Revolution " * 6,
         PHONE,
         "Lun-Ven " * 9,
+        HOURS[n % len(HOURS)],
     )
     for n in range(30)
 )
@@ -179,7 +189,7 @@ PARAMS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
         *({"did": {"refused": why}} for why in ("gone", "not_holder", "holder")),
     ),
     "receipt": ({"number": RECEIPTS[0].number}, {"number": "gone"}),
-    "agency": ({"agency": "3"}, {"agency": "gone"}),
+    "agency": (*({"agency": str(n)} for n in range(len(HOURS))), {"agency": "gone"}),
 }  # fmt: skip
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from channels.ussd.menu.engine import WRONG_CHOICE, Again, Context, Go, Plain, Said, Speak, Step
 from channels.ussd.menu.screen import Choice, Line, Name, Screen, line, plain
+from channels.ussd.menu.states.agency_words import opening_lines
 from core.customers.model import AgencyView, ReceiptView
 from core.i18n import LANGUAGES, N_, OWN_NAMES, short_day
 from core.kernel.clock import local_date
@@ -79,7 +82,7 @@ class Agency(Plain):
     def show(self, ctx: Context) -> Screen:
         for agency in ctx.agencies:
             if str(agency.id) == ctx.params["agency"]:
-                return Screen(_agency(agency))
+                return Screen(_agency(agency, ctx.snapshot.at))
         return Screen((line(N_("No agency is listed yet.")),))
 
     def answer(self, ctx: Context, said: Said) -> Step:
@@ -115,9 +118,9 @@ def _receipt(receipt: ReceiptView) -> Line:
     )
 
 
-def _agency(agency: AgencyView) -> tuple[Line, ...]:
+def _agency(agency: AgencyView, now: datetime) -> tuple[Line, ...]:
     lines = (line("{name}", name=Name(agency.name)), line("{address}", address=Name(agency.address)))
-    return (*lines, plain(_spoken(agency.phone)), line("{hours}", hours=Name(agency.hours)))
+    return (*lines, plain(_spoken(agency.phone)), *opening_lines(agency, now))
 
 
 def _spoken(phone: str) -> str:
