@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from mwolo.wiring.partners import Partners
 
 if TYPE_CHECKING:
+    from core.services.agencies import Agencies
     from core.services.agents import Agents
     from core.services.api_tokens import ApiTokens
     from core.services.billing import Billing
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from core.services.links import PhoneLinks
     from core.services.notices import Notices
     from core.services.payments import Payments
+    from core.services.places import Places
     from core.services.prepaid import Prepaid
     from core.services.promises import Promises
     from core.services.readings import Readings
@@ -81,6 +83,18 @@ class Services(Partners):
         from core.services.agents import Agents
 
         return Agents(self.db, self.clock, self.staff.audit)
+
+    @cached_property
+    def places(self) -> Places:
+        from core.services.places import Places
+
+        return Places(self.db)
+
+    @cached_property
+    def agencies(self) -> Agencies:
+        from core.services.agencies import Agencies
+
+        return Agencies(self.db, self.clock, self.staff.audit)
 
     @cached_property
     def links(self) -> PhoneLinks:
