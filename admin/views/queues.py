@@ -26,7 +26,7 @@ def add_pages(admin: Blueprint, parts: Parts, queues: Queues) -> None:
     def show(refusal: Refusal | None = None) -> Response:
         kind, given_up = _kind(), request.args.get("given_up") == "1"
         body = page(
-            "queues.html", parts, q=queues.look(), zone=parts.zone, refusal=refusal, qw=queue_words,
+            "queues.html", parts, look=queues.look(), zone=parts.zone, refusal=refusal, qw=queue_words,
             kinds=[(name, say(words.name("queue", name))) for name in KINDS],
             dead=queues.dead(kind=kind, given_up=given_up, before=_before()), kind=kind, given_up=given_up,
             asked=_asked(kind, given_up), done=_done(), thing=_thing, thing_path=_path, at_once=AT_ONCE,
@@ -130,7 +130,7 @@ Table = tuple[list[str], list[list[object]]]
 
 
 def _work(look: QueueLook, zone: str) -> Table:
-    head = [N_("Queue"), N_("Work"), N_("Due"), N_("Oldest since"), N_("Later"), N_("In hand"), N_("Given up")]
+    head = [N_("Queue"), N_("Work"), N_("Due now"), N_("Oldest since"), N_("Later"), N_("In hand"), N_("Given up")]
     return head, [
         [line.queue, line.kind, line.due, day_time(line.oldest_at, zone), line.later, line.held, line.dead]
         for line in look.lines
@@ -138,7 +138,7 @@ def _work(look: QueueLook, zone: str) -> Table:
 
 
 def _hand(look: QueueLook, zone: str) -> Table:
-    head = [N_("Number"), N_("Work"), N_("About"), N_("Worker"), N_("Since"), N_("Until"), N_("Tries")]
+    head = [N_("Number"), N_("Work"), N_("About"), N_("Worker"), N_("Since"), N_("Ends at"), N_("Tries")]
     return head, [
         [h.id, h.kind, _thing(h.subject), h.holder, day_time(h.since, zone), day_time(h.until, zone), h.tries]
         for h in look.held
@@ -146,7 +146,7 @@ def _hand(look: QueueLook, zone: str) -> Table:
 
 
 def _runs(look: QueueLook, zone: str) -> Table:
-    head = [N_("Run"), N_("Due"), N_("Began"), N_("Ended"), N_("State"), N_("Outcome"), N_("Next")]
+    head = [N_("Run"), N_("Last"), N_("Began"), N_("Ended"), N_("State"), N_("Outcome"), N_("Next")]
     return head, [
         [
             run.name, day_time(run.ran_for or run.due_at, zone), day_time(run.opened_at, zone),

@@ -12,8 +12,6 @@ from core.outbox import KINDS
 REQUESTS = {"attempt.push": "attempt", "refund.push": "refund"}
 # States in which nothing ever left for the operator, or nothing is left to ask about.
 _NOT_ASKED = {"attempt": ("created", "cancelled"), "refund": ("requested", "approved", "rejected")}
-# The things of a row, by kind; a row whose thing is gone cannot be carried out.
-_NEEDS_A_THING = ("attempt", "payment", "refund", "invoice", "notice", "callback", "text", "contract")
 
 # A run that was opened so much later than it was due had been missed, and was caught up.
 CAUGHT_UP_AFTER = timedelta(minutes=10)
@@ -40,7 +38,7 @@ def offer_of(kind: str, subject: Subject) -> tuple[Offer, str]:
     if kind not in KINDS:
         return "none", "nobody_does_it"
     if kind in REQUESTS:
-        if not subject.thing:
+        if subject.thing != REQUESTS[kind]:
             return "none", "gone"
         if subject.state in _NOT_ASKED[subject.thing]:
             return "none", "by_itself"
