@@ -59,6 +59,8 @@ NOTICES: Mapping[str, str] = {
     "payment.pending_long": N_("payment still pending"),
     "payment.refunded": N_("money given back"),
     "prepaid.token": N_("token"),
+    "prepaid.low": N_("credit is low"),
+    "prepaid.used_up": N_("credit is used up"),
     "link.asked": N_("a phone asks to be linked"),
     "link.confirmed": N_("phone linked"),
     "link.payer": N_("phone of a payer"),

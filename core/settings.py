@@ -13,6 +13,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.kernel.errors import ServiceError
+from core.kernel.money import BadAmount, Money
 
 PREFIX = "MWOLO_"
 
@@ -30,6 +31,20 @@ def _comma_list(text: str) -> tuple[str, ...]:
 
 def _pairs(text: str) -> dict[str, str]:
     return {name: value for name, _, value in (part.partition("=") for part in _comma_list(text))}
+
+
+def _amounts(text: str) -> dict[str, int]:
+    """currency → minor units. Raises ValueError with the rest of a sentence that begins with the variable's name."""
+    found: dict[str, int] = {}
+    for part in _comma_list(text):
+        currency, sign, amount = part.partition("=")
+        try:
+            if not sign:
+                raise BadAmount(part)
+            found[currency] = Money.parse(amount, currency).minor
+        except BadAmount as error:
+            raise ValueError("must look like CDF=2000,USD=1") from error
+    return found
 
 
 class Settings(BaseSettings):
@@ -77,6 +92,12 @@ class Settings(BaseSettings):
     push_delay_s: float = Field(3.0, ge=0, le=30, description="seconds between the end of a turn and the request")
     query_scale: float = Field(1.0, gt=0, le=10, description="stretches every query and retry schedule; 1 is real")
     lease_scale: float = Field(1.0, gt=0, le=10, description="stretches every lease; 1 is real")
+
+    # Prepaid radio meters: in units of each currency
+    prepaid_low: str = Field("CDF=2000,USD=1", description="a credit down to here is told by SMS, once")
+    prepaid_emergency: str = Field(
+        "CDF=1000,USD=0.5", description="how far below zero a credit may go before supply is switched off"
+    )
 
     # E-mail
     smtp_host: str = Field("", description="mail server that takes our e-mails on; empty: none are sent")
@@ -274,6 +295,12 @@ class Settings(BaseSettings):
             raise ValueError("must look like name=value,name=value")
         return value
 
+    @field_validator("prepaid_low", "prepaid_emergency")
+    @classmethod
+    def _readable_amounts(cls, value: str) -> str:
+        _amounts(value)
+        return value
+
     @field_validator("pawapay_decimals")
     @classmethod
     def _known_decimals(cls, value: str) -> str:
@@ -304,6 +331,16 @@ class Settings(BaseSettings):
     def routes(self) -> dict[str, tuple[str, ...]]:
         """brand → wallets that collect for it, the first that can."""
         return {brand: tuple(names.split("|")) for brand, names in _pairs(self.wallet_routes).items()}
+
+    @property
+    def prepaid_low_read(self) -> dict[str, int]:
+        """currency → minor units."""
+        return _amounts(self.prepaid_low)
+
+    @property
+    def prepaid_emergency_read(self) -> dict[str, int]:
+        """currency → minor units."""
+        return _amounts(self.prepaid_emergency)
 
     @property
     def pawapay_providers_read(self) -> dict[str, str]:

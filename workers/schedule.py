@@ -68,6 +68,8 @@ PLANS = (
     Plan("agents.hand_overs", WEST, hours(3), {}, stop=False),
     # Lines of a report whose payment or person came later than the report.
     Plan("reconcile.match", WEST, hours(*range(24)), {}, stop=False),
+    # What prepaid radio meters have used up: charged, told, and off where it must be and may be.
+    Plan("prepaid.use", WEST, hours(*range(24)), {}, stop=False),
     Plan("supply.reconcile", WEST, hours(*range(24)), {}, stop=False),
 )
 

@@ -1,4 +1,4 @@
-"""What a prepaid customer is sent: the tokens to type on the meter."""
+"""What a prepaid customer is sent: the tokens to type on the meter, and how the credit of a radio meter stands."""
 
 from __future__ import annotations
 
@@ -78,6 +78,30 @@ PREPAID = (
         quiet=False,
         ttl=timedelta(days=3),
         # A second copy does no harm: a meter takes a token once.
+        repeats=1,
+    ),
+    Kind(
+        "prepaid.low",
+        (
+            _text("prepaid.low", N_("Account {account}: {credit} of credit left. Top up in time: dial {code}.")),
+            _text("prepaid.low.plain", N_("Account {account}: little credit is left. Top up in time: dial {code}.")),
+        ),
+        priority=3,
+        quiet=True,
+        ttl=timedelta(hours=24),
+        repeats=1,
+    ),
+    Kind(
+        "prepaid.used_up",
+        (
+            _text(
+                "prepaid.used_up",
+                N_("Account {account}: your credit is used up. Top up before your power is cut: dial {code}."),
+            ),
+        ),
+        priority=2,
+        quiet=True,
+        ttl=timedelta(hours=24),
         repeats=1,
     ),
 )

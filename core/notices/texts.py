@@ -214,6 +214,12 @@ _ALL = (
                 N_("Account {account}: your power was cut. To know why and get it back, dial {code}."),
             ),
         ),
+        by_reason={
+            "no_credit": _text(
+                "supply.off.no_credit",
+                N_("Account {account}: your credit is used up, power is off. Top up, it comes back: dial {code}."),
+            )
+        },
         priority=3,
         quiet=False,
         ttl=timedelta(hours=24),

@@ -1,4 +1,4 @@
-"""Prices of prepaid energy, keypad meters with their counters, and every token that was issued."""
+"""Prices of prepaid energy, keypad meters with their counters, every token that was issued, and what was used."""
 
 from __future__ import annotations
 
@@ -108,3 +108,67 @@ class PrepaidStandingRow(Base):
     last_issue_id: Mapped[int] = mapped_column(ForeignKey("prepaid_issue.id"))
     recent_tokens: Mapped[str] = mapped_column(Text)
     paid_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class PrepaidUseRow(Base):
+    """Credit that a radio meter used up, at one price: insert-only. Business time.
+
+    `seq` counts per contract. Energy: from `from_wh` to `until_wh` of the register, `reading_id` the reading at its
+    end; days: `days`. `carry_before`, `carry_after`: thousandths of a minor unit that no charge was whole enough for.
+    `undone_at`: the reading was corrected afterwards, the money given back, and the use charged anew.
+    """
+
+    __tablename__ = "prepaid_use"
+    __table_args__ = (
+        UniqueConstraint("contract_id", "seq"),
+        CheckConstraint("unit IN ('day', 'kwh')", name="unit"),
+        CheckConstraint("amount_minor >= 0 AND tax_minor >= 0 AND tax_minor <= amount_minor", name="amounts"),
+        CheckConstraint("until_wh >= from_wh AND until_at > from_at", name="span"),
+        Index("ix_prepaid_use_reading_id", "reading_id"),
+    )
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    contract_id: Mapped[int] = mapped_column(ForeignKey("contract.id"))
+    seq: Mapped[int]
+    meter_id: Mapped[str] = mapped_column(ForeignKey("meter.id"))
+    reading_id: Mapped[int | None] = mapped_column(ForeignKey("reading.id"))
+    price_id: Mapped[int] = mapped_column(ForeignKey("prepaid_price.id"))
+    unit: Mapped[str] = mapped_column(String(3))
+    from_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    until_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    from_wh: Mapped[int] = mapped_column(BigInteger)
+    until_wh: Mapped[int] = mapped_column(BigInteger)
+    reading_wh: Mapped[int] = mapped_column(BigInteger)
+    days: Mapped[int]
+    currency: Mapped[str] = mapped_column(String(3))
+    amount_minor: Mapped[int] = mapped_column(BigInteger)
+    tax_minor: Mapped[int] = mapped_column(BigInteger)
+    carry_before: Mapped[int] = mapped_column(BigInteger)
+    carry_after: Mapped[int] = mapped_column(BigInteger)
+    charged_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    undone_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class PrepaidMarkRow(Base):
+    """Up to where the use of a prepaid radio meter is charged. Written under the contract's lock.
+
+    `until_at`, `until_wh`, `carry`: see `core.prepaid.use_rules.Mark`. `last_seq`: of its newest use. `told`: the
+    lowest level of credit (1 low, 2 used up) that its people were told of and have not risen above; `told_at`: when
+    that notice could leave.
+    """
+
+    __tablename__ = "prepaid_mark"
+    __table_args__ = (
+        CheckConstraint("unit IN ('day', 'kwh')", name="unit"),
+        CheckConstraint("told BETWEEN 0 AND 2", name="told"),
+    )
+
+    contract_id: Mapped[int] = mapped_column(ForeignKey("contract.id"), primary_key=True, autoincrement=False)
+    meter_id: Mapped[str] = mapped_column(ForeignKey("meter.id"))
+    unit: Mapped[str] = mapped_column(String(3))
+    until_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    until_wh: Mapped[int] = mapped_column(BigInteger, default=0)
+    carry: Mapped[int] = mapped_column(BigInteger, default=0)
+    last_seq: Mapped[int] = mapped_column(default=0)
+    told: Mapped[int] = mapped_column(default=0)
+    told_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -20,6 +20,7 @@ from core.notices.staging import stage_notice
 from core.outbox import LeaseRow
 from core.sealing import Sealer
 from core.settlement.effects import holders, standing
+from core.settlement.prepaid import NO_CREDIT
 from core.supply import commands, queries, reports
 from core.supply.errors import UnknownMeter
 from core.supply.model import WITHOUT_DEBT, LeasedCommand, MeterAck, MeterReport
@@ -381,6 +382,8 @@ class Supply:
         blanks = owed = {"account": grouped(contract.account_number)}
         if row.supply == "off" and row.reason not in WITHOUT_DEBT:
             owed = {**blanks, "amount": standing(session, contract)[0].text}
+        if row.supply == "off" and row.reason == NO_CREDIT:
+            blanks = owed = {**blanks, "reason": NO_CREDIT}
         email_customer(
             session,
             contract,

@@ -170,6 +170,17 @@ class PrepaidUsed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PrepaidReturned(Event):
+    """Use that was charged and was none: a reading was corrected. Supply that went off for it comes back."""
+
+    kind: ClassVar[str] = "prepaid_returned"
+    contract_id: int
+    amount: Money
+    tax: Money | None = None
+    levy: str = "vat"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TokenIssued(Event):
     """Prepaid credit became tokens for a keypad. Refused without that credit: a token cannot be taken back."""
 
@@ -338,6 +349,7 @@ EVENTS: tuple[type[Event], ...] = (
     FloatBought,
     CashHandedOver,
     PrepaidUsed,
+    PrepaidReturned,
     TokenIssued,
     OperatorPaidOut,
     RefundOwed,

@@ -5,15 +5,16 @@ Everything is read inside the caller's transaction, under the contract's lock.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select, update
+from sqlalchemy import exists, func, select, update
 from sqlalchemy.orm import Session
 
 from core.billing import queries
 from core.billing.dunning import evaluate
-from core.billing.model import DunningFacts, DunningVerdict
+from core.billing.model import DunningFacts, DunningVerdict, Hold
 from core.billing.policy import DunningPolicy
 from core.billing.tables import HoldRow
 from core.customers.tables import ContractRow, MeterRow, SiteRow
@@ -115,38 +116,66 @@ def note_pending(session: Session, *, clock: Clock, contract_id: int) -> None:
     session.flush()
 
 
+def pending_holds(
+    session: Session, contract_ids: Collection[int], *, now: datetime, real: datetime
+) -> dict[int, list[Hold]]:
+    """The holds that `note_pending` would write now, contract by contract, without writing them."""
+    known = exists().where(HoldRow.contract_id == AttemptRow.contract_id, HoldRow.by == "attempt:" + AttemptRow.id)
+    rows = session.execute(
+        select(AttemptRow.contract_id, AttemptRow.created_at).where(
+            AttemptRow.contract_id.in_(contract_ids),
+            AttemptRow.is_open,
+            AttemptRow.created_at > real - PENDING_LIFE,
+            ~known,
+        )
+    )
+    found: dict[int, list[Hold]] = {}
+    for contract_id, created_at in rows:
+        if contract_id is not None:
+            began = now - (real - created_at)
+            found.setdefault(contract_id, []).append(Hold(PENDING, began, began + PENDING_LIFE))
+    return found
+
+
 def _off_facts(
     session: Session, facts: DunningFacts, verdict: DunningVerdict, now: datetime, real: datetime
 ) -> OffFacts:
+    seen = site_facts(session, contract_id=facts.contract_id, overdue_minor=verdict.overdue_minor, now=now, real=real)
+    return replace(seen, invoiced_minor=verdict.overdue_total_minor)
+
+
+def site_facts(session: Session, *, contract_id: int, overdue_minor: int, now: datetime, real: datetime) -> OffFacts:
+    """What the guards are told about a contract's place and meter; its holds are left to the caller."""
     row = session.execute(
         select(
             MeterRow.id,
             MeterRow.control_kind,
             ContractRow.kind,
+            ContractRow.currency,
             SiteRow.agency_id,
             SiteRow.protected,
+            SiteRow.time_zone,
             MeterReportedRow.at,
         )
         .select_from(ContractRow)
         .join(SiteRow, SiteRow.id == ContractRow.site_id)
         .join(MeterRow, MeterRow.id == ContractRow.meter_id)
         .outerjoin(MeterReportedRow, MeterReportedRow.meter_id == MeterRow.id)
-        .where(ContractRow.id == facts.contract_id)
+        .where(ContractRow.id == contract_id)
     ).one()
-    meter_id, control_kind, kind, agency_id, protected, heard_at = row
-    local = local_time(now, facts.zone)
-    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
+    meter_id, control_kind, kind, currency, agency_id, protected, zone, heard_at = row
+    midnight = local_time(now, zone).replace(hour=0, minute=0, second=0, microsecond=0)
     return OffFacts(
-        currency=facts.currency,
-        overdue_minor=verdict.overdue_minor,
-        invoiced_minor=verdict.overdue_total_minor,
+        currency=currency,
+        overdue_minor=overdue_minor,
+        invoiced_minor=0,
         protected=protected,
         has_radio=control_kind == "mqtt_relay",
         report_age_h=None if heard_at is None else max(0, int((real - heard_at).total_seconds() // 3600)),
         offs_last_hour=_offs_since(session, agency_id, meter_id, now - timedelta(hours=1)),
         offs_today=_offs_since(session, agency_id, meter_id, midnight),
-        # What is billed by its readings is not cut while one of them waits for a person.
-        reading_jump=kind == "consumption" and jumped(session, meter_id),
+        # What is billed or used up by its readings is not cut while one of them waits for a person.
+        reading_jump=kind in ("consumption", "prepaid") and jumped(session, meter_id),
     )
 
 

@@ -38,6 +38,7 @@ from core.settlement.events import (
     OperatorReversed,
     PayPaid,
     PayslipClosed,
+    PrepaidReturned,
     PrepaidUsed,
     RefundFailed,
     RefundOwed,
@@ -184,6 +185,15 @@ def _prepaid_used(event: PrepaidUsed | TokenIssued, _books: Books) -> list[Trans
     return transfers
 
 
+def _prepaid_returned(event: PrepaidReturned, _books: Books) -> list[Transfer]:
+    target = credit(event.contract_id)
+    net = event.amount - event.tax if event.tax else event.amount
+    transfers = [Transfer(REVENUE, target, net)]
+    if event.tax:
+        transfers.append(Transfer(Account("tax_payable", event.levy), target, event.tax))
+    return transfers
+
+
 def _operator_paid_out(event: OperatorPaidOut, _books: Books) -> list[Transfer]:
     clearing = wallet_clearing(event.wallet)
     net = event.amount - event.fees if event.fees else event.amount
@@ -319,6 +329,7 @@ RECIPES: dict[type[Event], Callable[[Any, Books], list[Transfer]]] = {
     FloatBought: _float_bought,
     CashHandedOver: _cash_handed_over,
     PrepaidUsed: _prepaid_used,
+    PrepaidReturned: _prepaid_returned,
     TokenIssued: _prepaid_used,
     OperatorPaidOut: _operator_paid_out,
     RefundOwed: _refund_owed,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from core.services.payments import Payments
     from core.services.places import Places
     from core.services.prepaid import Prepaid
+    from core.services.prepaid_use import PrepaidUse
     from core.services.promises import Promises
     from core.services.readings import Readings
     from core.services.reconciliation import Reconciliation
@@ -122,6 +123,13 @@ class Services(Partners):
         return Prepaid(self.db, self.clock, self.sealer, TOKEN_MAKERS)
 
     @cached_property
+    def prepaid_use(self) -> PrepaidUse:
+        from core.services.prepaid_use import PrepaidUse, UseSettings
+
+        s = self.settings
+        return PrepaidUse(self.db, self.clock, UseSettings(s.prepaid_low_read, s.prepaid_emergency_read))
+
+    @cached_property
     def routing(self) -> Routing:
         from core.services.routing import Routing
 
@@ -166,15 +174,13 @@ class Services(Partners):
     @cached_property
     def supply(self) -> Supply:
         from core.services.supply import Supply, SupplySettings
-        from core.settlement.dunning import off_still_due
-        from core.settlement.offs import off_holds
 
         return Supply(
             self.db,
             self.clock,
             sealer=self.sealer,
-            off_still_due=off_still_due,
-            off_holds=off_holds,
+            off_still_due=self.prepaid_use.off.still_due,
+            off_holds=self.prepaid_use.off.holds,
             settings=SupplySettings(retry_scale=self.settings.query_scale),
         )
 

@@ -13,6 +13,7 @@ from core.outbox import Dead, Done, Leased, Retry
 from core.reconciliation.model import Imported
 from core.services.agents import Agents
 from core.services.billing import Billing, CutBatch, Swept
+from core.services.prepaid_use import PrepaidUse, UseRun
 from core.services.promises import Morning, Promises
 from core.services.reconciliation import Reconciliation
 from core.services.supply import Reconciled, Supply
@@ -50,6 +51,11 @@ class FakePromises:
         return Morning(reminded=3, broken=1)
 
 
+class FakeUse:
+    def run(self) -> UseRun:
+        return UseRun(looked_at=3, charged=2, told=1)
+
+
 class FakeReports:
     def match_all(self) -> int:
         return 7
@@ -70,8 +76,10 @@ def billing() -> FakeBilling:
 def work(billing: FakeBilling) -> dict[str, Any]:
     supply, reports = cast("Supply", FakeSupply()), cast("Reconciliation", FakeReports())
     agents = cast("Agents", FakeAgents())
-    promises = cast("Promises", FakePromises())
-    return dict(runs(cast("Billing", billing), supply, reports, agents, promises, lambda: "balances agree", lambda: 5))
+    promises, use = cast("Promises", FakePromises()), cast("PrepaidUse", FakeUse())
+    return dict(
+        runs(cast("Billing", billing), supply, reports, agents, promises, lambda: "balances agree", lambda: 5, use)
+    )
 
 
 def test_every_plan_has_its_work(billing: FakeBilling) -> None:
@@ -86,6 +94,8 @@ def test_each_run_says_what_it_did(billing: FakeBilling) -> None:
     assert named["ledger.check"](row("ledger.check")) == Done("balances agree")
     assert named["reconcile.fetch"](row("reconcile.fetch")) == Done("pawapay 12 new")
     assert named["agents.hand_overs"](row("agents.hand_overs")) == Done("2 expired; 5 deeds of turns forgotten")
+    used = "looked at 3, charged 2, corrected 0, told 1, cut 0, held 0, no price 0"
+    assert named["prepaid.use"](row("prepaid.use")) == Done(used)
     assert named["reconcile.match"](row("reconcile.match")) == Done("7 settled")
     for zone in (WEST, EAST):
         assert named["supply.cut"](row("supply.cut", zone=zone)) == Done("cut 2, held 1")

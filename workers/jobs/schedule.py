@@ -10,6 +10,7 @@ from core.kernel.errors import NotRecorded
 from core.outbox import Dead, Done, Leased, Outcome, Retry
 from core.services.agents import Agents
 from core.services.billing import Billing
+from core.services.prepaid_use import PrepaidUse
 from core.services.promises import Promises
 from core.services.reconciliation import Reconciliation
 from core.services.supply import Supply
@@ -26,6 +27,7 @@ def runs(
     promises: Promises,
     ledger_check: Callable[[], str],
     forget_deeds: Callable[[], int],
+    prepaid_use: PrepaidUse,
 ) -> dict[str, Run]:
     """name → what it does. Add an entry here and a plan in `workers.schedule` for a new one.
 
@@ -61,6 +63,9 @@ def runs(
     def check(_row: Leased) -> Outcome:
         return Done(ledger_check())
 
+    def use(_row: Leased) -> Outcome:
+        return Done(_said(asdict(prepaid_use.run())))
+
     named: dict[str, Run] = {
         "dunning.sweep": sweep,
         "supply.cut": cut,
@@ -69,6 +74,7 @@ def runs(
         "reconcile.fetch": fetch,
         "reconcile.match": match,
         "ledger.check": check,
+        "prepaid.use": use,
     }
     return {name: _patient(run) for name, run in named.items()}
 

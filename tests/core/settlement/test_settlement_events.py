@@ -113,6 +113,12 @@ def prepaid_used(w: Books, c: int) -> e.Event:
     return e.PrepaidUsed(key="k", contract_id=c, amount=francs(116), tax=francs(16))
 
 
+def prepaid_returned(w: Books, c: int) -> e.Event:
+    w.pay(c, francs(500))
+    w.post(e.PrepaidUsed(key="used", contract_id=c, amount=francs(232), tax=francs(32)))
+    return e.PrepaidReturned(key="k", contract_id=c, amount=francs(116), tax=francs(16))
+
+
 def token_issued(w: Books, c: int) -> e.Event:
     w.pay(c, francs(500))
     return e.TokenIssued(key="k", contract_id=c, amount=francs(116), tax=francs(16))
@@ -206,6 +212,7 @@ CASES: dict[type[e.Event], tuple[Callable[[Books, int], e.Event], dict[str, int]
     e.FloatBought: (float_bought, {"agent_float": 50_000, "wallet_clearing": 50_000}),
     e.CashHandedOver: (cash_handed_over, {"agent_float": 50_000, "cash": 50_000}),
     e.PrepaidUsed: (prepaid_used, {"credit": 38_400, "revenue": -10_000, "tax_payable": -1_600}),
+    e.PrepaidReturned: (prepaid_returned, {"credit": 38_400, "revenue": -10_000, "tax_payable": -1_600}),
     e.TokenIssued: (token_issued, {"credit": 38_400, "revenue": -10_000, "tax_payable": -1_600}),
     e.OperatorPaidOut: (operator_paid_out, {"wallet_clearing": 0, "bank": 49_000, "fees": 1_000}),
     e.RefundOwed: (refund_owed, {"credit": 0, "refund_payable": -50_000}),
