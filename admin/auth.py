@@ -17,6 +17,7 @@ from werkzeug.exceptions import Forbidden
 
 from admin.money import FORM_MAX_BYTES
 from admin.parts import Parts
+from core.csv_files import MAX_BYTES
 from core.staff.rules import Permission
 
 
@@ -77,6 +78,13 @@ RULES: Mapping[str, Rule] = {
     "admin.menu_picture": Permission.SEE_TODAY,
     "admin.audit": Permission.SEE_AUDIT,
     "admin.settings": Permission.SEE_TODAY,
+    "admin.imports_": Permission.IMPORT_FILES,
+    "admin.export_imports": Permission.IMPORT_FILES,
+    "admin.import_template": Permission.IMPORT_FILES,
+    "admin.upload_import": Permission.IMPORT_FILES,
+    "admin.import_one": Permission.IMPORT_FILES,
+    "admin.import_lines": Permission.IMPORT_FILES,
+    "admin.run_import": Permission.IMPORT_FILES,
     "admin.money": Permission.SEE_MONEY,
     "admin.attempts": Permission.SEE_MONEY,
     "admin.export_attempts": Permission.EXPORT_MONEY,
@@ -132,6 +140,8 @@ RULES: Mapping[str, Rule] = {
 LARGE_FORMS: Mapping[str, int] = {
     "admin.look_at_statement": FORM_MAX_BYTES,
     "admin.import_statement": FORM_MAX_BYTES,
+    # The whole file of an import, as it is.
+    "admin.upload_import": MAX_BYTES + 200_000,
 }
 
 CSP = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import structlog
-from flask import Blueprint, Response, make_response
+from flask import Blueprint, Response, make_response, request
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import Forbidden, HTTPException, InternalServerError, NotFound, RequestEntityTooLarge
 
@@ -36,6 +36,7 @@ from admin.views import (
 from admin.views import agents as agent_pages
 from admin.views import cases as case_pages
 from admin.views import emails as email_pages
+from admin.views import imports as import_pages
 from admin.views import (
     queues as queue_pages,
 )
@@ -44,6 +45,7 @@ from core.kernel.clock import WEST, Clock
 from core.kernel.errors import NotRecorded
 from core.services.desk import Desk
 from core.services.emails import Emails
+from core.services.imports import Imports
 from core.services.links import PhoneLinks
 from core.services.queues import Queues
 from core.services.staff import Staff
@@ -61,6 +63,7 @@ def admin_blueprint(
     links: PhoneLinks,
     cases: CaseParts,
     emails: Emails,
+    imports: Imports,
     code: ShortCodeParts,
     queues: Queues,
     clock: Clock,
@@ -93,6 +96,7 @@ def admin_blueprint(
         agent_view.add_pages(admin, parts, agents)
     phones.add_pages(admin, parts, links)
     email_pages.add_pages(admin, parts, emails)
+    import_pages.add_pages(admin, parts, imports)
     queue_pages.add_pages(admin, parts, queues)
     for case_view in (case_pages, promises):
         case_view.add_pages(admin, parts, cases)
@@ -128,6 +132,8 @@ def _add_errors(admin: Blueprint, parts: Parts) -> None:
 
     @admin.errorhandler(RequestEntityTooLarge)
     def too_large(_error: RequestEntityTooLarge) -> Response:
+        if request.endpoint == "admin.upload_import":
+            return refused(413, N_("This is too large."), N_("A file may have 25 MB. Cut it in parts."))
         return refused(
             413, N_("This is too large."), N_("A file may have 10 MB. Ask the operator's portal for a shorter period.")
         )

@@ -77,6 +77,13 @@ _STATES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "failed": (N_("not delivered"), "bad"),
         "none": (N_("no phone"), "quiet"),
     },
+    "import": {
+        "waiting": (N_("being looked at"), "wait"),
+        "good": (N_("ready"), "good"),
+        "bad": (N_("to be mended"), "bad"),
+        "applying": (N_("being imported"), "wait"),
+        "done": (N_("imported"), "good"),
+    },
     "refund": {
         "requested": (N_("waits for a second person"), "wait"),
         "rejected": (N_("rejected"), "quiet"),

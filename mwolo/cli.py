@@ -11,6 +11,7 @@ import click
 from core.kernel.errors import ServiceError
 from mwolo.api_commands import api
 from mwolo.billing_commands import bill, readings, tariffs
+from mwolo.import_commands import imports
 from mwolo.menu_tools import menu
 from mwolo.prepaid_commands import prepaid
 from mwolo.queue_commands import queues
@@ -47,6 +48,7 @@ main.add_command(menu)
 main.add_command(bill)
 main.add_command(tariffs)
 main.add_command(readings)
+main.add_command(imports)
 main.add_command(api)
 main.add_command(queues)
 

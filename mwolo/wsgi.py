@@ -83,6 +83,7 @@ def create_app(wiring: Wiring | None = None) -> Flask:
             links=wiring.links,
             cases=CaseParts(wiring.cases, wiring.promises),
             emails=wiring.emails,
+            imports=wiring.imports,
             queues=wiring.queues,
             code=ShortCodeParts(MenuUse(wiring.db, wiring.clock), _menu_map),
         )

@@ -23,6 +23,12 @@ class SettingsLink:
 
 LINKS: tuple[SettingsLink, ...] = (
     SettingsLink(
+        "/admin/imports",
+        N_("Import"),
+        N_("Customers, contracts, meters and opening balances of another system, from CSV files."),
+        Permission.IMPORT_FILES,
+    ),
+    SettingsLink(
         "/admin/audit",
         N_("Audit log"),
         N_("Who did what, and whether anybody altered it afterwards."),

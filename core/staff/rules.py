@@ -53,6 +53,7 @@ class Permission(StrEnum):
     WORK_CASES = "work cases"
     CANCEL_PROMISES = "cancel promises"
     SEE_AUDIT = "see audit"
+    IMPORT_FILES = "import files"
     WORK_QUEUES = "work queues"
 
 
@@ -86,6 +87,8 @@ _ADDED: dict[Role, frozenset[Permission]] = {
             Permission.SEE_PAYERS,
             # Who sells, how much, for what share, and a PIN that opens a float.
             Permission.RUN_AGENTS,
+            # Customers, contracts, meters and balances of another system: balances need a second person besides.
+            Permission.IMPORT_FILES,
             # Work that a machine gave up: again, or never.
             Permission.WORK_QUEUES,
         }

@@ -110,7 +110,7 @@ class Wiring(Services):
     @cached_property
     def handlers(self) -> dict[str, Handler]:
         from workers import schedule
-        from workers.jobs import documents, email, notices, payments, prepaid, refunds, texts
+        from workers.jobs import documents, email, imports, notices, payments, prepaid, refunds, texts
 
         return {
             **payments.handlers(self.payments),
@@ -120,6 +120,7 @@ class Wiring(Services):
             **texts.handlers(self.sms_answering),
             **documents.handlers(self.documents),
             **email.handlers(self.emails),
+            **imports.handlers(self.imports),
             **schedule.handlers(self.db, self.clock, self.scheduled_runs),
         }
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from core.services.desk import Desk
     from core.services.documents import Documents
     from core.services.emails import Emails
+    from core.services.imports import Imports
     from core.services.links import PhoneLinks
     from core.services.notices import Notices
     from core.services.payments import Payments
@@ -96,6 +97,12 @@ class Services(Partners):
         from core.services.agencies import Agencies
 
         return Agencies(self.db, self.clock, self.staff.audit)
+
+    @cached_property
+    def imports(self) -> Imports:
+        from core.services.imports import Imports
+
+        return Imports(self.db, self.clock, self.staff.audit)
 
     @cached_property
     def links(self) -> PhoneLinks:

@@ -31,6 +31,7 @@ from core.services.agents.desk import AgentDesk
 from core.services.cases import Cases
 from core.services.desk import Desk
 from core.services.emails import Emails
+from core.services.imports import Imports
 from core.services.links import PhoneLinks
 from core.services.menu_use import MenuUse
 from core.services.promises import Promises
@@ -161,6 +162,7 @@ def app_of(
             links=links,
             cases=cases,
             emails=emails,
+            imports=Imports(desk._db, clock, staff.audit),
             queues=queues,
             code=code,
         )

@@ -234,8 +234,7 @@ class Imports:
         kept = [i for i, name in enumerate(source.columns) if name]
         head = [source.file.header[i] for i in kept]
         yield head if which == "good" else [*head, "reason"]
-        found: Iterator[Found] = findings(self._db, source, self._taker(source.kind))
-        for record, problems in found:
+        for record, problems in _until_broken(findings(self._db, source, self._taker(source.kind))):
             if which != "all" and bool(problems) != (which == "bad"):
                 continue
             cells = [record.cells[i] if i < len(record.cells) else "" for i in kept]
@@ -359,6 +358,14 @@ class Imports:
         session.execute(
             delete(ImportPieceRow).where(ImportPieceRow.import_id.in_(old)).execution_options(synchronize_session=False)
         )
+
+
+def _until_broken(found: Iterator[Found]) -> Iterator[Found]:
+    """What can be read of a file; its report says where it breaks off."""
+    try:
+        yield from found
+    except BadCsv:
+        return
 
 
 def _has_pieces(session: Session, import_id: int) -> bool:
