@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
-from sqlalchemy import ColumnElement, and_, case, exists, func, literal, not_, or_, select, text
+from sqlalchemy import CTE, ColumnElement, Label, and_, case, exists, func, literal, not_, or_, select, text, union
 from sqlalchemy.orm import Session, aliased
 
 from core.billing.policy import DunningPolicy
@@ -45,36 +45,46 @@ def sweep_candidates(
     `today` is the latest of the country's days. Uses ix_invoice_open and the unique index of `reminder`.
     """
 
+    made = _made(after, upto)
+
     def since(days: int) -> ColumnElement[bool]:
-        return DunningCycleRow.started_on <= today - timedelta(days=days)
+        return made.c.started_on <= today - timedelta(days=days)
 
     # From here on evidence is repaired and the cut is announced.
     last_phase = since(policy.announcement_after_days - -(-policy.warning_min_age_h // 24))
-    proven = and_(_delivered("sent"), _delivered("reminder"))
-    due = or_(
-        not_(_made("sent")),
-        and_(since(policy.reminder_after_days), not_(_made("reminder"))),
-        and_(last_phase, or_(_to_repair("sent"), _to_repair("reminder"))),
-        and_(
-            since(policy.warning_after_days),
-            or_(not_(_made("warning")), and_(last_phase, proven)),
-            _heavy(policy),
-            _owed() >= _floor(policy.floor_minor),
-            _may_be_cut(),
-        ),
-    )
-    found = (
-        select(InvoiceRow.contract_id)
-        .join(
-            DunningCycleRow,
-            and_(DunningCycleRow.invoice_id == InvoiceRow.id, DunningCycleRow.cycle == InvoiceRow.cycle),
+    told = select(made.c.contract_id)
+    evidence = told.where(
+        or_(
+            made.c.sent == 0,
+            and_(since(policy.reminder_after_days), made.c.reminder == 0),
+            and_(last_phase, or_(made.c.sent_settled == 0, made.c.reminder_settled == 0)),
         )
-        .join(ContractRow, ContractRow.id == InvoiceRow.contract_id)
-        .where(IS_OPEN, InvoiceRow.contract_id > after, due)
-        .distinct()
-        .order_by(InvoiceRow.contract_id)
     )
-    return session.scalars(found if upto is None else found.where(InvoiceRow.contract_id <= upto)).all()
+    threat = (
+        told.join(ContractRow, ContractRow.id == made.c.contract_id)
+        .join(SiteRow, SiteRow.id == ContractRow.site_id)
+        .join(MeterRow, MeterRow.id == ContractRow.meter_id)
+        .outerjoin(MeterDesiredRow, and_(MeterDesiredRow.meter_id == MeterRow.id, MeterDesiredRow.supply == "off"))
+        .outerjoin(MeterReportedRow, and_(MeterReportedRow.meter_id == MeterRow.id, MeterReportedRow.supply == "off"))
+        .where(
+            since(policy.warning_after_days),
+            made.c.unpaid * 100 >= made.c.total_minor * policy.percent_of_invoice,
+            or_(
+                made.c.warning == 0,
+                and_(last_phase, made.c.sent_arrived == 1, made.c.reminder_arrived == 1),
+            ),
+            _owed() >= _floor(policy.floor_minor),
+            SiteRow.protected.is_(None),
+            MeterRow.control_kind != "none",
+            # Off already, or about to be: nobody is warned of what has happened.
+            or_(
+                MeterDesiredRow.meter_id.is_(None),
+                and_(MeterReportedRow.meter_id.is_(None), not_(off_on_its_way())),
+            ),
+        )
+    )
+    found = union(evidence, threat).subquery()
+    return session.scalars(select(found.c.contract_id).order_by(found.c.contract_id)).all()
 
 
 def cut_without_reason(session: Session, *, policy: DunningPolicy, after: int, limit: int) -> Sequence[int]:
@@ -122,29 +132,36 @@ def off_on_its_way() -> ColumnElement[bool]:
     return or_(command, crew)
 
 
-def _steps_of(base: str) -> tuple[ColumnElement[bool], ...]:
-    """The step itself and its repetitions: `sent`, `sent.2` …"""
-    return (
-        ReminderRow.invoice_id == InvoiceRow.id,
-        ReminderRow.cycle == InvoiceRow.cycle,
-        or_(ReminderRow.step == base, ReminderRow.step.like(f"{base}.%")),
+def _made(after: int, upto: int | None) -> CTE:
+    """One row for each open invoice of the window: 1 or 0 for each step that was made, arrived, or needs no repair.
+
+    As one join and not as EXISTS: PostgreSQL hashes all reminders there are for each EXISTS that stands below an OR.
+    As an outer one, so that SQLite begins with the invoices.
+    """
+
+    def any_of(condition: ColumnElement[bool], name: str) -> Label[int]:
+        return func.max(case((condition, 1), else_=0)).label(name)
+
+    columns = [any_of(ReminderRow.step == base, base) for base in ("sent", "reminder", "warning")]
+    for base in ("sent", "reminder"):
+        this = or_(ReminderRow.step == base, ReminderRow.step.like(f"{base}.%"))
+        arrived = and_(this, ReminderRow.delivered_at.is_not(None))
+        columns.append(any_of(arrived, f"{base}_arrived"))
+        # Once a crew has it in hand, the step is not said again.
+        columns.append(any_of(or_(arrived, and_(this, ReminderRow.notice_id.is_(None))), f"{base}_settled"))
+    invoice = (InvoiceRow.contract_id, InvoiceRow.id, InvoiceRow.total_minor)
+    unpaid = InvoiceRow.total_minor - InvoiceRow.paid_minor
+    found = (
+        select(*invoice, unpaid.label("unpaid"), DunningCycleRow.started_on, *columns)
+        .join(
+            DunningCycleRow,
+            and_(DunningCycleRow.invoice_id == InvoiceRow.id, DunningCycleRow.cycle == InvoiceRow.cycle),
+        )
+        .outerjoin(ReminderRow, and_(ReminderRow.invoice_id == InvoiceRow.id, ReminderRow.cycle == InvoiceRow.cycle))
+        .where(IS_OPEN, InvoiceRow.contract_id > after)
+        .group_by(*invoice, InvoiceRow.paid_minor, DunningCycleRow.started_on)
     )
-
-
-def _made(step: str) -> ColumnElement[bool]:
-    return exists().where(
-        ReminderRow.invoice_id == InvoiceRow.id, ReminderRow.cycle == InvoiceRow.cycle, ReminderRow.step == step
-    )
-
-
-def _delivered(base: str) -> ColumnElement[bool]:
-    return exists().where(*_steps_of(base), ReminderRow.delivered_at.is_not(None))
-
-
-def _to_repair(base: str) -> ColumnElement[bool]:
-    """Nothing of it arrived, and no crew has it in hand: once a crew does, the step is not said again."""
-    known = or_(ReminderRow.delivered_at.is_not(None), ReminderRow.notice_id.is_(None))
-    return not_(exists().where(*_steps_of(base), known))
+    return (found if upto is None else found.where(InvoiceRow.contract_id <= upto)).cte("made")
 
 
 def _heavy(policy: DunningPolicy) -> ColumnElement[bool]:
@@ -168,20 +185,3 @@ def _owed() -> ColumnElement[int]:
 
 def _floor(floor_minor: Mapping[str, int]) -> ColumnElement[int]:
     return case(floor_minor, value=ContractRow.currency, else_=_NEVER) if floor_minor else literal(_NEVER)
-
-
-def _may_be_cut() -> ColumnElement[bool]:
-    """Of the contract: no protected site, a meter that can be switched, and supply not off or about to be."""
-    switchable = exists().where(
-        SiteRow.id == ContractRow.site_id,
-        SiteRow.protected.is_(None),
-        MeterRow.id == ContractRow.meter_id,
-        MeterRow.control_kind != "none",
-    )
-    off = exists().where(MeterReportedRow.meter_id == MeterDesiredRow.meter_id, MeterReportedRow.supply == "off")
-    cut = exists().where(
-        MeterDesiredRow.meter_id == ContractRow.meter_id,
-        MeterDesiredRow.supply == "off",
-        or_(off, off_on_its_way()),
-    )
-    return and_(switchable, not_(cut))

@@ -177,7 +177,9 @@ def test_the_open_index_serves_the_sweep(db: Database) -> None:
         for sql, parameters in list(asked):
             plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", parameters).all()  # type: ignore[arg-type]
             assert any("ix_invoice_open" in str(row) for row in plan), plan
-            assert not any("SCAN" in str(row) and "USING" not in str(row) for row in plan), plan
+            # Of the window alone everything is read; no table is.
+            scanned = {str(row[3]).split()[1] for row in plan if str(row[3]).startswith("SCAN")}
+            assert scanned <= {"made", "anon_1"}, plan
 
 
 def test_supply_that_should_be_on_is_found_and_the_rest_is_not(
