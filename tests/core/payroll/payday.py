@@ -19,7 +19,7 @@ from core.payments.tables import PaymentRow
 from core.payroll.model import EmployeeFacts, EmployeeView, Line, Payee, SlipView
 from core.services.payroll import Payroll
 from core.settlement import post
-from core.settlement.events import AgentSale, CashHandedOver, OperatorReversed
+from core.settlement.events import AgentSale, CashHandedOver, FloatBought, OperatorReversed
 from tests import town
 from tests.core.settlement.books import Books
 
@@ -102,8 +102,6 @@ class Payday:
             )  # fmt: skip
             session.add(payment)
             session.flush()
-            from core.settlement.events import FloatBought
-
             bought = FloatBought(
                 key=payment.id, payment_id=payment.id, wallet="vodacom", agent_id=agent_id, amount=francs(units)
             )
