@@ -56,7 +56,7 @@ _REFERENCE_MAX = 40
 _PHONES_MAX = 5
 _OLDEST = date(1950, 1, 1)
 # Fifteen digits of francs hold every bill there will ever be.
-_AMOUNT = re.compile(r"([+-]?)(\d{1,13})(?:[.,](\d{1,2}))?")
+_AMOUNT = re.compile(r"([+-]?)([0-9]{1,13})(?:[.,]([0-9]{1,2}))?")
 
 REQUIRED = N_("It is empty.")
 
@@ -164,10 +164,10 @@ def day(cell: str, *, latest: date) -> date | None:
     """2026-10-31 or 31/10/2026; None where the cell is empty."""
     if not cell:
         return None
-    found = re.fullmatch(r"(\d{4})-(\d{1,2})-(\d{1,2})(?:[ T]00:00(?::00)?)?", cell)
+    found = re.fullmatch(r"(\d{4})-(\d{1,2})-(\d{1,2})(?:[ T]00:00(?::00)?)?", cell, re.ASCII)
     parts = found.groups() if found else None
     if parts is None:
-        turned = re.fullmatch(r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})(?: 00:00(?::00)?)?", cell)
+        turned = re.fullmatch(r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})(?: 00:00(?::00)?)?", cell, re.ASCII)
         parts = (turned[3], turned[2], turned[1]) if turned else None
     try:
         said = date(*(int(part) for part in parts)) if parts else None

@@ -41,7 +41,7 @@ COLUMNS: dict[Kind, tuple[Column, ...]] = {
     ),
     Kind.CONTRACTS: (
         Column("reference", ("ref", *_CONTRACT), "K-00417"),
-        Column("account", _ACCOUNT, "1000000019"),
+        Column("account", _ACCOUNT, "1000000018"),
         Column("customer", _CUSTOMER, "C-00417"),
         Column("customer_id", ("id_client", "client_id", "numero_client"), ""),
         Column("kind", ("type", "genre", "type_de_contrat", "type_contrat"), "consumption", needed=True),
