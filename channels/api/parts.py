@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from core.kernel.clock import Clock
+from core.services.agencies import Agencies
 from core.services.api_tokens import ApiTokens
 from core.services.billing import Billing
 from core.services.counter import Counter
@@ -34,6 +35,7 @@ class Pace:
 class ApiParts:
     tokens: ApiTokens
     register: Register
+    agencies: Agencies
     billing: Billing
     counter: Counter
     enrolment: Enrolment

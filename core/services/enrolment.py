@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from core.api_access.tables import MadeRow
 from core.billing.tables import TariffRow
-from core.customers.tables import AgencyRow, ContractRow, CustomerRow, MeterRow, SiteRow
+from core.customers.tables import AgencyRow, ContractRow, CustomerRow, MeterRow, PlaceRow, ProvinceRow, SiteRow
 from core.db import Database
 from core.kernel.clock import WEST, Clock, local_date
 from core.kernel.digits import with_check
@@ -37,12 +37,15 @@ class NewCustomer:
 
 @dataclass(frozen=True, slots=True)
 class NewSite:
+    """`place`: the code of a city, territory or commune."""
+
     agency_id: int
     address: str
     commune: str
     city: str
     time_zone: str
     protected: str | None
+    place: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +89,20 @@ class Enrolment:
         return self._once("customer", request_id, by, make)
 
     def add_site(self, request_id: str, new: NewSite, *, by: str) -> str:
-        """A place; gives its id. Raises Unknown for an agency that is none."""
+        """A place that is supplied; gives its id. Raises Unknown for an agency or a place that is none, StateConflict
+        for a place that lies in the other time zone."""
 
         def make(session: Session, _now: datetime) -> str:
             _there(session.get(AgencyRow, new.agency_id), "agency")
+            province = _province_of(session, new.place, new.time_zone) if new.place is not None else None
             row = SiteRow(
                 agency_id=new.agency_id,
                 address=new.address,
                 commune=new.commune,
                 city=new.city,
                 time_zone=new.time_zone,
+                province_code=province,
+                place_code=new.place,
                 protected=new.protected,
             )
             session.add(row)
@@ -187,6 +194,16 @@ class Enrolment:
 def _there(row: object | None, what: str) -> None:
     if row is None:
         raise Unknown(f"There is no such {what}.")
+
+
+def _province_of(session: Session, place: str, time_zone: str) -> str:
+    found = session.get(PlaceRow, place)
+    _there(found, "place")
+    assert found is not None
+    province = session.get_one(ProvinceRow, found.province_code)
+    if province.time_zone != time_zone:
+        raise StateConflict(f"{found.name} lies in {province.time_zone}")
+    return province.code
 
 
 def _account_number(session: Session) -> str:

@@ -15,7 +15,16 @@ from sqlalchemy.orm import Session
 
 from core.agents.tables import AgentRow
 from core.billing.tables import InvoiceLineRow, InvoiceRow
-from core.customers.tables import AgencyRow, ContractRow, CustomerRow, MeterRow, PhoneLinkRow, SiteRow
+from core.customers.tables import (
+    AgencyRow,
+    ContractRow,
+    CustomerRow,
+    MeterRow,
+    PhoneLinkRow,
+    PlaceRow,
+    ProvinceRow,
+    SiteRow,
+)
 from core.db import Database
 from core.ledger.tables import AccountRow
 from core.outbox import OutboxRow
@@ -35,6 +44,8 @@ from core.services.register_columns import (
     METERS,
     PAYMENTS,
     PHONE_LINKS,
+    PLACES,
+    PROVINCES,
     READINGS,
     SITES,
 )
@@ -106,8 +117,10 @@ class Register:
 
     # -- places, meters, contracts -----------------------------------------------------------------------------------
 
-    def sites(self, where: From, *, agency_id: int | None = None, city: str | None = None) -> Page:
-        wanted = SITES
+    def sites(
+        self, where: From, *, agency_id: int | None = None, city: str | None = None, province: str | None = None
+    ) -> Page:
+        wanted = SITES if province is None else SITES.where(SiteRow.province_code == province)
         if agency_id is not None:
             wanted = wanted.where(SiteRow.agency_id == agency_id)
         if city is not None:
@@ -216,12 +229,38 @@ class Register:
 
     # -- the utility itself ------------------------------------------------------------------------------------------
 
-    def agencies(self, where: From, *, city: str | None = None) -> Page:
-        wanted = AGENCIES if city is None else AGENCIES.where(AgencyRow.city == city)
+    def agencies(
+        self,
+        where: From,
+        *,
+        city: str | None = None,
+        province: str | None = None,
+        place: str | None = None,
+        closed: bool = False,
+    ) -> Page:
+        wanted = AGENCIES.where(AgencyRow.closed_at.is_not(None) if closed else AgencyRow.closed_at.is_(None))
+        for column, value in (
+            (AgencyRow.city, city),
+            (AgencyRow.province_code, province),
+            (AgencyRow.place_code, place),
+        ):
+            if value is not None:
+                wanted = wanted.where(column == value)
         return self._page(wanted, AgencyRow.id, where)
 
     def agency(self, agency_id: int) -> Record | None:
         return self._one(AGENCIES.where(AgencyRow.id == agency_id))
+
+    def provinces(self, where: From) -> Page:
+        """Each with its places."""
+        with self._db.read() as session:
+            page = _read(session, PROVINCES, (ProvinceRow.code,), where)
+            return Page(_with_places(session, page.items), page.after)
+
+    def province(self, code: str) -> Record | None:
+        with self._db.read() as session:
+            found = _records(session, PROVINCES.where(ProvinceRow.code == code))
+            return next(iter(_with_places(session, found)), None)
 
     def agents(self, where: From, *, agency_id: int | None = None) -> Page:
         wanted = AGENTS if agency_id is None else AGENTS.where(AgentRow.agency_id == agency_id)
@@ -314,6 +353,12 @@ def _with_balances(session: Session, rows: Sequence[Record]) -> Sequence[Record]
         }
         for row in rows
     ]
+
+
+def _with_places(session: Session, rows: Sequence[Record]) -> Sequence[Record]:
+    """One statement for all."""
+    places = _records(session, PLACES.where(PlaceRow.province_code.in_([row["code"] for row in rows])))
+    return [{**row, "places": [p for p in places if p["province_code"] == row["code"]]} for row in rows]
 
 
 def _with_state(row: Record) -> Record:

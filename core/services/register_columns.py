@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlalchemy import ColumnElement, String, and_, cast, select, text
+from sqlalchemy import ColumnElement, String, and_, case, cast, select, text
 
 from core.agents.tables import AgentRow
 from core.billing.tables import InvoiceLineRow, InvoiceRow
-from core.customers.tables import AgencyRow, ContractRow, CustomerRow, MeterRow, PhoneLinkRow, SiteRow
+from core.customers.tables import (
+    AgencyRow,
+    ContractRow,
+    CustomerRow,
+    MeterRow,
+    PhoneLinkRow,
+    PlaceRow,
+    ProvinceRow,
+    SiteRow,
+)
 from core.ledger.tables import AccountRow
 from core.outbox import OutboxRow
 from core.payments.counter_tables import DeclaredPaymentRow
@@ -36,6 +45,8 @@ SITES = select(
     SiteRow.commune,
     SiteRow.city,
     SiteRow.time_zone,
+    SiteRow.province_code.label("province"),
+    SiteRow.place_code.label("place"),
     SiteRow.protected,
 )
 METERS = (
@@ -146,6 +157,20 @@ AGENCIES = select(
     AgencyRow.phone,
     AgencyRow.hours,
     AgencyRow.time_zone,
+    AgencyRow.province_code,
+    AgencyRow.place_code,
+    AgencyRow.commune,
+    AgencyRow.phones,
+    AgencyRow.week,
+    AgencyRow.latitude_e6,
+    AgencyRow.longitude_e6,
+    AgencyRow.closed_at,
+)
+PROVINCES = select(ProvinceRow.code, ProvinceRow.name, ProvinceRow.capital, ProvinceRow.time_zone)
+# Cities first, then territories, communes last.
+_KIND = case({"city": 0, "territory": 1}, value=PlaceRow.kind, else_=2)
+PLACES = select(PlaceRow.province_code, PlaceRow.code, PlaceRow.kind, PlaceRow.name).order_by(
+    PlaceRow.province_code, _KIND, PlaceRow.code
 )
 AGENTS = select(
     AgentRow.id,

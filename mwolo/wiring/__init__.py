@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from channels.sms.answering import Answering
     from channels.ussd.deeds import Deed
     from channels.ussd.turns import UssdTurns
+    from core.services.invoice_papers import InvoicePapers
     from core.services.queues import Queues
     from meters.bridge import Bridge
     from workers.dispatch import Dispatcher
@@ -82,22 +83,29 @@ class Wiring(Services):
     def api_parts(self) -> ApiParts:
         from channels.api import ApiParts
         from core.services.enrolment import Enrolment
-        from core.services.invoice_papers import InvoicePapers
         from core.services.register import Register
 
         register = Register(self.db)
         return ApiParts(
             tokens=self.api_tokens,
             register=register,
+            agencies=self.agencies,
             billing=self.billing,
             counter=self.counter,
             enrolment=Enrolment(self.db, self.clock, self.staff.audit),
             receipts=self.documents,
-            papers=InvoicePapers(self.db, self.clock, register, self.documents),
+            papers=self.invoice_papers,
             links=self.links,
             readings=self.readings,
             clock=self.clock,
         )
+
+    @cached_property
+    def invoice_papers(self) -> InvoicePapers:
+        from core.services.invoice_papers import InvoicePapers
+        from core.services.register import Register
+
+        return InvoicePapers(self.db, self.clock, Register(self.db), self.documents)
 
     # -- processes
 
@@ -110,7 +118,7 @@ class Wiring(Services):
     @cached_property
     def handlers(self) -> dict[str, Handler]:
         from workers import schedule
-        from workers.jobs import documents, email, imports, notices, payments, prepaid, refunds, texts
+        from workers.jobs import billing, documents, email, imports, notices, payments, prepaid, refunds, texts
 
         return {
             **payments.handlers(self.payments),
@@ -119,6 +127,7 @@ class Wiring(Services):
             **notices.handlers(self.notices),
             **texts.handlers(self.sms_answering),
             **documents.handlers(self.documents),
+            **billing.handlers(self.billing_orders),
             **email.handlers(self.emails),
             **imports.handlers(self.imports),
             **schedule.handlers(self.db, self.clock, self.scheduled_runs),

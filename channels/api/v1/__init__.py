@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from channels.api.operation import AnyOperation
 from channels.api.parts import ApiParts
-from channels.api.v1 import agencies, agents, contracts, customers, invoices, jobs, meters, payments, sites
+from channels.api.v1 import agencies, agents, contracts, customers, invoices, jobs, meters, payments, places, sites
 
 
 def operations(parts: ApiParts) -> list[AnyOperation]:
     """Everything that version 1 can do, in the order of its page."""
     return [
-        *agencies.operations(parts.register),
+        *agencies.operations(parts.register, parts.agencies),
+        *places.operations(parts.register),
         *customers.operations(parts.register, parts.links, parts.enrolment),
         *sites.operations(parts.register, parts.enrolment),
         *meters.operations(parts.register, parts.readings, parts.enrolment),

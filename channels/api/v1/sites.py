@@ -10,6 +10,7 @@ from channels.api import paging
 from channels.api.fields import JSON_INTEGER, PLAIN, Asked, ById, City, Id, Listed, Nothing, PageAsked
 from channels.api.operation import AnyOperation, Call, Operation
 from channels.api.problems import NOT_FOUND, STATE_CONFLICT, Refusal
+from channels.api.v1.places import PlaceCode, ProvinceCode
 from core.api_access.rules import Scope
 from core.services.enrolment import Enrolment, NewSite, Unknown
 from core.services.register import Register
@@ -19,7 +20,8 @@ _TAG = "Sites"
 
 class Site(BaseModel):
     """`protected`: why supply here is never cut by itself (health, school, water, prison, medical); null elsewhere.
-    Days and windows of a site are those of its own time zone."""
+    Days and windows of a site are those of its own time zone. `place`: a city, territory or commune of `/provinces`,
+    where it is known."""
 
     id: Id
     agency_id: int
@@ -27,6 +29,8 @@ class Site(BaseModel):
     commune: str
     city: str
     time_zone: str
+    province: str | None
+    place: str | None
     protected: str | None
 
 
@@ -37,6 +41,7 @@ class SiteList(Listed[Site]):
 class SitesAsked(PageAsked):
     agency_id: Id | None = None
     city: City | None = None
+    province: ProvinceCode | None = None
 
 
 class NewSiteAsked(Asked):
@@ -46,6 +51,7 @@ class NewSiteAsked(Asked):
     city: City
     time_zone: Literal["Africa/Kinshasa", "Africa/Lubumbashi"]
     protected: Literal["health", "school", "water", "prison", "medical"] | None = None
+    place: PlaceCode | None = None
 
 
 def operations(register: Register, enrolment: Enrolment) -> list[AnyOperation]:
@@ -55,7 +61,7 @@ def operations(register: Register, enrolment: Enrolment) -> list[AnyOperation]:
 def _new(register: Register, enrolment: Enrolment) -> AnyOperation:
     def add(call: Call[Nothing, Nothing, NewSiteAsked]) -> Site:
         said = call.body
-        new = NewSite(said.agency_id, said.address, said.commune, said.city, said.time_zone, said.protected)
+        new = NewSite(said.agency_id, said.address, said.commune, said.city, said.time_zone, said.protected, said.place)
         try:
             made = enrolment.add_site(call.new_id(), new, by=call.actor)
         except Unknown as error:
@@ -83,7 +89,9 @@ def _new(register: Register, enrolment: Enrolment) -> AnyOperation:
 def _reading(register: Register) -> list[AnyOperation]:
     def every(call: Call[Nothing, SitesAsked, Nothing]) -> SiteList:
         asked = call.query
-        page = register.sites(paging.where(asked, of="sites"), agency_id=asked.agency_id, city=asked.city)
+        page = register.sites(
+            paging.where(asked, of="sites"), agency_id=asked.agency_id, city=asked.city, province=asked.province
+        )
         return SiteList.model_validate(paging.listed(page, Site.model_validate, of="sites"))
 
     def one(call: Call[ById, Nothing, Nothing]) -> Site:

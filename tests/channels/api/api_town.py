@@ -14,6 +14,7 @@ from channels.api import ApiParts, Pace, api_blueprint
 from core.api_access.rules import SCOPES
 from core.db import Database
 from core.kernel.clock import Clock
+from core.services.agencies import Agencies
 from core.services.api_tokens import ApiTokens
 from core.services.billing import Billing
 from core.services.counter import Counter
@@ -77,6 +78,7 @@ def build(db: Database, clock: Clock, *, pace: Pace = NO_HURRY) -> Api:
     parts = ApiParts(
         tokens=tokens,
         register=register,
+        agencies=Agencies(db, clock, staff.audit),
         billing=Billing(db, clock),
         counter=Counter(db, clock, staff.audit),
         enrolment=Enrolment(db, clock, staff.audit),

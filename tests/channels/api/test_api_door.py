@@ -60,7 +60,7 @@ def test_a_token_does_what_its_scopes_say_and_refusals_tell_nothing_of_what_is_t
         assert problem(api.get(path, secret=reader))[0] == 403
 
 
-def test_agencies_are_public_and_nothing_else_is(api: Api, db: Database) -> None:
+def test_places_are_public_and_nothing_else_is(api: Api, db: Database) -> None:
     api_town.homes(db, 1)
     assert api.get("/agencies", secret="-").status_code == 200
     assert api.get("/agencies/1", secret="-").json["name"] == "Agence Kinshasa"
@@ -68,7 +68,7 @@ def test_agencies_are_public_and_nothing_else_is(api: Api, db: Database) -> None
     public = [
         op["operationId"] for methods in document["paths"].values() for op in methods.values() if not op["security"]
     ]
-    assert sorted(public) == ["getAgency", "listAgencies"]
+    assert sorted(public) == ["getAgency", "getProvince", "listAgencies", "listProvinces"]
 
 
 def test_only_the_hash_of_a_token_is_kept_and_its_life_is_written_down(api: Api, db: Database) -> None:
