@@ -10,6 +10,7 @@ from werkzeug.exceptions import Forbidden, HTTPException, InternalServerError, N
 from admin import auth
 from admin.agents import AgentParts
 from admin.cases import CaseParts
+from admin.invoices import InvoiceParts
 from admin.money import MoneyParts
 from admin.parts import Parts, ReceiptSource, page
 from admin.short_code import ShortCodeParts
@@ -18,7 +19,11 @@ from admin.views import (
     agents_cash,
     agents_office,
     audit,
+    billing_months,
+    counter,
     customer,
+    invoice_acts,
+    invoice_new,
     money_attempts,
     money_days,
     money_refunds,
@@ -36,6 +41,7 @@ from admin.views import (
 from admin.views import agents as agent_pages
 from admin.views import cases as case_pages
 from admin.views import emails as email_pages
+from admin.views import invoices as invoice_pages
 from admin.views import imports as import_pages
 from admin.views import (
     queues as queue_pages,
@@ -66,6 +72,7 @@ def admin_blueprint(
     imports: Imports,
     code: ShortCodeParts,
     queues: Queues,
+    invoices: InvoiceParts,
     clock: Clock,
     utility: str,
     secure: bool,
@@ -73,9 +80,9 @@ def admin_blueprint(
 ) -> Blueprint:
     """The console at `/admin/`.
 
-    `money`, `agents`, `links`, `cases`, `emails`, `code`, `queues`: the services behind those pages. `secure`: it is
-    served by https only (cookies say so, and browsers are told to remember). `utility`: the name in its head. The app
-    needs a secret key; form tokens are checked on the console's own routes and on no others.
+    `money`, `agents`, `links`, `cases`, `emails`, `code`, `queues`, `invoices`: the services behind those pages.
+    `secure`: it is served by https only (cookies say so, and browsers are told to remember). `utility`: the name in its
+    head. The app needs a secret key; form tokens are checked on the console's own routes and on no others.
     """
     parts = Parts(
         desk=desk,
@@ -98,6 +105,8 @@ def admin_blueprint(
     email_pages.add_pages(admin, parts, emails)
     import_pages.add_pages(admin, parts, imports)
     queue_pages.add_pages(admin, parts, queues)
+    for invoice_view in (invoice_pages, invoice_acts, invoice_new, billing_months, counter):
+        invoice_view.add_pages(admin, parts, invoices)
     for case_view in (case_pages, promises):
         case_view.add_pages(admin, parts, cases)
     short_code.add_pages(admin, parts, code)

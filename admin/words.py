@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from admin.case_words import CASE_NAMES, CASE_STATES
+from admin.invoice_words import COUNTER_NAMES, INVOICE_STATES
 from admin.notice_words import NOTICES
 from admin.short_code_words import DIAL_STATES, EVIDENCE, LANGUAGE_NAMES, NETWORK_NAMES
 from admin.text_words import HANDLED
@@ -24,13 +25,7 @@ _STATES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "cancelled": (N_("cancelled"), "quiet"),
         "needs_attention": (N_("needs a person"), "bad"),
     },
-    "invoice": {
-        "validated": (N_("validated"), "quiet"),
-        "sent": (N_("open"), "wait"),
-        "partially_paid": (N_("partly paid"), "wait"),
-        "paid": (N_("paid"), "good"),
-        "cancelled": (N_("cancelled"), "quiet"),
-    },
+    "invoice": INVOICE_STATES,
     "notice": {
         "queued": (N_("waiting"), "wait"),
         "sending": (N_("being sent"), "wait"),
@@ -115,6 +110,7 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
         "mpesa_ke": "Safaricom M-Pesa",
         # Money that an agent took stands where a wallet does; the word is the same in both languages.
         "agent": "Agents",
+        **COUNTER_NAMES,
     },
     "origin": {"ussd": "USSD", "sms": "SMS", "api": "API"},
     "callback_kind": {
@@ -340,6 +336,7 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
         "notice.send": N_("send a message"),
         "email.send": N_("send an e-mail"),
         "document.invoice": N_("make a bill"),
+        "billing.order": N_("a part of a month's invoices"),
         "document.payslip": N_("make a payslip"),
         "sms.answer": N_("answer a message"),
         "document.receipt": N_("make a receipt"),

@@ -15,6 +15,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from admin.agents import AgentParts
 from admin.blueprint import admin_blueprint
 from admin.cases import CaseParts
+from admin.invoices import InvoiceParts
 from admin.money import MoneyParts
 from admin.short_code import ShortCodeParts
 from channels.api import api_blueprint
@@ -28,8 +29,11 @@ from channels.wallets import registry as wallets_registry
 from channels.wallets.views import hooks_blueprint
 from core.db.engine import BUSY_TIMEOUT_S
 from core.services.agents.desk import AgentDesk
+from core.services.hand_invoices import HandInvoices
+from core.services.invoice_desk import InvoiceDesk
 from core.services.menu_use import MenuUse
 from core.services.money_desk import MoneyDesk
+from core.services.write_offs import WriteOffs
 from mwolo.metrics import Metrics
 from mwolo.refreshing import Refresher
 from mwolo.wiring import Wiring
@@ -85,6 +89,7 @@ def create_app(wiring: Wiring | None = None) -> Flask:
             emails=wiring.emails,
             imports=wiring.imports,
             queues=wiring.queues,
+            invoices=_invoice_parts(wiring),
             code=ShortCodeParts(MenuUse(wiring.db, wiring.clock), _menu_map),
         )
     )
@@ -96,6 +101,19 @@ def create_app(wiring: Wiring | None = None) -> Flask:
 
         app.register_blueprint(sandbox_blueprint(settings.sandbox_url))
     return app
+
+
+def _invoice_parts(wiring: Wiring) -> InvoiceParts:
+    return InvoiceParts(
+        desk=InvoiceDesk(wiring.db, wiring.clock),
+        billing=wiring.billing,
+        notes=wiring.credit_notes,
+        write_offs=WriteOffs(wiring.db, wiring.clock),
+        by_hand=HandInvoices(wiring.db, wiring.clock),
+        orders=wiring.billing_orders,
+        papers=wiring.invoice_papers,
+        counter=wiring.counter,
+    )
 
 
 @cache

@@ -47,6 +47,10 @@ class Permission(StrEnum):
     SEE_PAYERS = "see payers"
     SEE_AGENTS = "see agents"
     TAKE_CASH = "take cash"
+    WRITE_INVOICES = "write invoices"
+    ISSUE_INVOICES = "issue invoices"
+    CREDIT_INVOICES = "credit invoices"
+    WRITE_OFF = "write off"
     STOP_AGENTS = "stop agents"
     RUN_AGENTS = "run agents"
     LINK_PHONES = "link phones"
@@ -71,6 +75,8 @@ _ADDED: dict[Role, frozenset[Permission]] = {
             Permission.CANCEL_PROMISES,
             Permission.SEE_AGENTS,
             Permission.TAKE_CASH,
+            # A draft is owed by nobody.
+            Permission.WRITE_INVOICES,
             # Whoever sits at the counter sees the card that the person shows.
             Permission.LINK_PHONES,
             # What only makes an agent safer needs no senior: a phone was stolen, a SIM was changed.
@@ -82,6 +88,9 @@ _ADDED: dict[Role, frozenset[Permission]] = {
         {
             Permission.EXPORT_MONEY,
             Permission.DECIDE_REFUNDS,
+            # What is owed: made so, and lowered on a paper.
+            Permission.ISSUE_INVOICES,
+            Permission.CREDIT_INVOICES,
             Permission.PLACE_MONEY,
             Permission.RECONCILE,
             Permission.SEE_PAYERS,
@@ -93,7 +102,8 @@ _ADDED: dict[Role, frozenset[Permission]] = {
             Permission.WORK_QUEUES,
         }
     ),
-    Role.ADMIN: frozenset({Permission.SEE_AUDIT}),
+    # Debts are given up by somebody who takes no money at a counter every day.
+    Role.ADMIN: frozenset({Permission.SEE_AUDIT, Permission.WRITE_OFF}),
 }
 
 

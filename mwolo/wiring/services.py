@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from core.services.agents import Agents
     from core.services.api_tokens import ApiTokens
     from core.services.billing import Billing
+    from core.services.billing_orders import BillingOrders
     from core.services.billing_run import BillingRun
     from core.services.cases import Cases
     from core.services.counter import Counter
@@ -171,6 +172,12 @@ class Services(Partners):
         from core.services.billing_run import BillingRun
 
         return BillingRun(self.db, self.clock, self.billing)
+
+    @cached_property
+    def billing_orders(self) -> BillingOrders:
+        from core.services.billing_orders import BillingOrders
+
+        return BillingOrders(self.db, self.clock, self.billing_run, self.staff.audit)
 
     @cached_property
     def credit_notes(self) -> CreditNotes:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from admin.agents import AgentParts
 from admin.blueprint import admin_blueprint
 from admin.cases import CaseParts
+from admin.invoices import InvoiceParts
 from admin.money import MoneyParts
 from admin.short_code import ShortCodeParts
 from core.billing.tables import DunningDecisionRow, InvoiceRow, ReminderRow
@@ -46,7 +47,7 @@ from core.supply.tables import (
 )
 from core.turns.tables import SessionEndRow, TurnRow
 from tests import town
-from tests.admin import money_town
+from tests.admin import invoices_town, money_town
 from workers.schedule import Schedule
 
 PASSWORD = "une lampe dans la nuit"
@@ -84,6 +85,7 @@ class Console:
     code: ShortCodeParts
     emails: Emails
     queues: Queues
+    invoices: InvoiceParts
 
 
 def build(
@@ -108,10 +110,12 @@ def build(
     code = ShortCodeParts(MenuUse(db, clock), _menu_map)
     emails = Emails(db, clock, None, lambda _kind, _subject: None, utility="Lampe")
     queues = queues_of(db, clock, staff, money)
+    invoices = invoices_town.parts(db, clock, staff)
     app = app_of(
-        clock, staff, desk, money, agents, links, cases, code, emails, queues, secure=secure, receipts=receipts
-    )
-    return Console(app, staff, desk, money, agents, links, cases, code, emails, queues)
+        clock, staff, desk, money, agents, links, cases, code, emails, queues, invoices, secure=secure,
+        receipts=receipts,
+    )  # fmt: skip
+    return Console(app, staff, desk, money, agents, links, cases, code, emails, queues, invoices)
 
 
 def queues_of(db: Database, clock: Clock, staff: Staff, money: MoneyParts, *, watch: Watch | None = None) -> Queues:
@@ -143,6 +147,7 @@ def app_of(
     code: ShortCodeParts,
     emails: Emails,
     queues: Queues,
+    invoices: InvoiceParts,
     *,
     secure: bool = False,
     receipts: NoReceipts | None = None,
@@ -164,6 +169,7 @@ def app_of(
             emails=emails,
             imports=Imports(desk._db, clock, staff.audit),
             queues=queues,
+            invoices=invoices,
             code=code,
         )
     )

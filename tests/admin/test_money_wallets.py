@@ -48,6 +48,7 @@ def test_a_brand_that_nobody_collects_for_is_said(db: Database, clock: FixedCloc
             console.code,
             console.emails,
             console.queues,
+            console.invoices,
         ),
         money=money,
     )

@@ -1,0 +1,88 @@
+"""Billing months: what runs made and left out, what changed a lot, and ordering the next step for all of a month."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, g, make_response, redirect, request, url_for
+from werkzeug.exceptions import NotFound
+
+from admin import invoice_words, money
+from admin.csv_export import as_csv
+from admin.invoices import InvoiceParts, explained, in_a_sentence, month_in, month_of, new_key
+from admin.money import Refusal, by
+from admin.parts import Parts, page, say
+from core.i18n import N_
+from core.kernel.clock import WEST, local_date
+from core.services.billing_orders import ACTS
+
+_EXPORT_LIMIT = 2_000
+# How often a page with work under way loads itself anew.
+_AGAIN_S = 5
+_HEAD = [N_("Account"), N_("Customer"), N_("Reason"), N_("Details")]
+
+
+def add_pages(admin: Blueprint, parts: Parts, invoices: InvoiceParts) -> None:
+    def show_month(period: str, agency: str, refusal: Refusal | None = None) -> Response:
+        view = invoices.desk.month(period, agency or None)
+        orders = invoices.orders.of_month(period)
+        body = page(
+            "invoice_month.html", parts, view=view, orders=orders, agency=agency, agencies=invoices.desk.agencies(),
+            busy={order.act for order in orders if order.is_open}, iw=invoice_words, key=new_key(), refusal=refusal,
+            done=request.args.get("done", ""), explained=explained, zone=parts.zone,
+        )  # fmt: skip
+        response = make_response(body, refusal.status if refusal else 200)
+        if any(order.is_open for order in orders) and request.method == "GET":
+            response.headers["Refresh"] = str(_AGAIN_S)
+        return response
+
+    def show_months(refusal: Refusal | None = None) -> Response:
+        body = page(
+            "invoice_months.html", parts, runs=invoices.desk.months(), agencies=invoices.desk.agencies(),
+            month=f"{local_date(parts.clock.now(), WEST):%Y-%m}", key=new_key(), iw=invoice_words, refusal=refusal,
+            zone=parts.zone,
+        )  # fmt: skip
+        return make_response(body, refusal.status if refusal else 200)
+
+    @admin.get("/invoices/months")
+    def billing_months() -> Response:
+        return show_months()
+
+    @admin.get("/invoices/months/<period>")
+    def billing_month(period: str) -> Response:
+        return show_month(month_of(period), request.args.get("agency", "")[:12])
+
+    @admin.get("/invoices/months/<period>/left-out.csv")
+    def export_left_out(period: str) -> Response:
+        agency = request.args.get("agency", "")[:12]
+        found = invoices.desk.left_out(month_of(period), agency or None, limit=_EXPORT_LIMIT)
+        parts.staff.note(g.who.login, "export.left_out", f"month {period}", f"{len(found)} rows")
+        rows = [[one.account, one.customer, _reason(one.reason), one.detail] for one in found]
+        return as_csv(f"left-out-{period}.csv", _HEAD, rows)
+
+    @admin.post("/invoices/months/orders")
+    def order_billing() -> Response:
+        period, agency = request.form.get("month", "")[:7], request.form.get("agency", "")[:12]
+        act, key = request.form.get("act", ""), request.form.get("key", "")
+        if act not in ACTS or len(key) != 32 or not key.isalnum():
+            raise NotFound
+        if act == "send" and request.form.get("looked") != "1":
+            return show_month(month_of(period), agency, Refusal(say(N_("Say that you have looked at it first.")), 400))
+        # The service writes the entry of the audit log, in the transaction that stages the work.
+        answer = money.tried(
+            lambda: in_a_sentence(lambda: invoices.orders.order(key, act, period, agency=agency or None, by=by()))
+        )
+        if isinstance(answer, Refusal):
+            return show_month(period, agency, answer) if month_in(period) else show_months(answer)
+        to = url_for("admin.billing_month", period=period, agency=agency or None, done="ordered")
+        return make_response(redirect(to, 303))
+
+    @admin.post("/invoices/months/orders/<int:order_id>/stop")
+    def stop_billing(order_id: int) -> Response:
+        period = month_of(request.form.get("month", ""))
+        answer = money.tried(lambda: in_a_sentence(lambda: invoices.orders.stop(order_id, by=by())))
+        if isinstance(answer, Refusal):
+            return show_month(period, "", answer)
+        return make_response(redirect(url_for("admin.billing_month", period=period, done="stopped"), 303))
+
+
+def _reason(code: str) -> str:
+    return say(invoice_words.LEFT_OUT[code][0]) if code in invoice_words.LEFT_OUT else code
