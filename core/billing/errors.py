@@ -8,7 +8,12 @@ class BadPolicy(ValueError):
 
 
 class BadTariff(ValueError):
-    """A tariff that cannot be charged by. The text is one sentence naming the entry."""
+    """A tariff that cannot be charged by: a sentence naming the entry. `text` is an English msgid, `blanks` fill it."""
+
+    def __init__(self, text: str, **blanks: str) -> None:
+        super().__init__(text.format(**blanks))
+        self.text = text
+        self.blanks = blanks
 
 
 class NoTariff(ValueError):

@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 from core.billing.errors import BadTariff, NoTariff
+from core.i18n import N_
 from core.kernel.money import CURRENCIES
 
 MICRO = 1_000_000
@@ -95,17 +96,17 @@ def read(
 ) -> Tariff:
     """A stored or typed tariff. Raises BadTariff, naming the entry."""
     if kind not in KINDS:
-        raise BadTariff(f"kind {kind!r} is none of {', '.join(KINDS)}")
+        raise BadTariff(N_("The kind is one of {known}."), known=", ".join(KINDS))
     if currency not in CURRENCIES:
-        raise BadTariff(f"currency {currency!r} is unknown")
+        raise BadTariff(N_("The currency {name} is unknown."), name=currency[:8])
     strange = set(body) - _ENTRIES[kind]
     if strange:
-        raise BadTariff(f"{sorted(strange)[0]}: a {kind} tariff has no such entry")
+        raise BadTariff(N_("{entry}: a tariff of this kind has no such entry."), entry=sorted(strange)[0])
     if _NEEDED[kind] not in body:
-        raise BadTariff(f"{_NEEDED[kind]}: a {kind} tariff needs it")
+        raise BadTariff(N_("{entry}: a tariff of this kind needs it."), entry=_NEEDED[kind])
     unit = body.get("unit")
     if kind == "prepaid" and unit not in ("kwh", "day"):
-        raise BadTariff("unit: kwh or day; its price stands with the prepaid prices")
+        raise BadTariff(N_("unit: kwh or day. Its price stands with the prepaid prices."))
     return Tariff(
         id=id,
         code=code,
@@ -130,48 +131,48 @@ def price_text(micro: int) -> str:
 
 def _blocks(entries: object) -> tuple[Block, ...]:
     if not isinstance(entries, Sequence) or isinstance(entries, str) or not entries:
-        raise BadTariff("blocks: a list with at least one block")
+        raise BadTariff(N_("blocks: at least one."))
     blocks = []
     for number, entry in enumerate(entries, start=1):
-        where = f"blocks, number {number}"
+        where = f"blocks {number}"
         if not isinstance(entry, Mapping) or not set(entry) <= {"upto_kwh", "per_kwh"} or "per_kwh" not in entry:
-            raise BadTariff(f"{where}: upto_kwh (the last block has none) and per_kwh")
+            raise BadTariff(N_("{entry}: its end (the last block has none) and its price per kWh."), entry=where)
         upto = entry.get("upto_kwh")
         if upto is not None and (type(upto) is not int or upto <= 0):
-            raise BadTariff(f"{where}: upto_kwh is a whole number of kWh")
+            raise BadTariff(N_("{entry}: it ends at a whole number of kWh."), entry=where)
         blocks.append(Block(None if upto is None else upto * 1000, _price(entry["per_kwh"], where)))
     limits = [block.upto_wh for block in blocks]
     if limits[-1] is not None or None in limits[:-1]:
-        raise BadTariff("blocks: the last one, and only it, has no upto_kwh")
+        raise BadTariff(N_("blocks: the last one, and only it, has no end."))
     known = [limit for limit in limits if limit is not None]
     if known != sorted(set(known)):
-        raise BadTariff("blocks: each one ends above the one before")
+        raise BadTariff(N_("blocks: each one ends above the one before."))
     return tuple(blocks)
 
 
 def _levies(entries: object) -> tuple[Levy, ...]:
     if not isinstance(entries, Sequence) or isinstance(entries, str):
-        raise BadTariff("levies: a list")
-    return tuple(_levy(entry, f"levies, number {number}") for number, entry in enumerate(entries, start=1))
+        raise BadTariff(N_("levies: a list."))
+    return tuple(_levy(entry, f"levies {number}") for number, entry in enumerate(entries, start=1))
 
 
 def _levy(entry: object, where: str) -> Levy:
     if not isinstance(entry, Mapping) or not set(entry) <= {"code", "name", "percent", "on", "spares_social"}:
-        raise BadTariff(f"{where}: code, name, percent, on, spares_social")
+        raise BadTariff(N_("{entry}: code, name, percent, on, spares_social."), entry=where)
     code, name, on = entry.get("code"), entry.get("name"), entry.get("on", list(BASES))
     if not isinstance(code, str) or not 0 < len(code) <= 16 or not code.isidentifier() or code == "net":
-        raise BadTariff(f"{where}: code is a short word")
+        raise BadTariff(N_("{entry}: its code is a short word."), entry=where)
     if not isinstance(name, str) or not 0 < len(name) <= 40:
-        raise BadTariff(f"{where}: name is what is printed, 40 characters at most")
+        raise BadTariff(N_("{entry}: its name is what is printed, 40 characters at most."), entry=where)
     if not isinstance(on, Sequence) or isinstance(on, str) or not on or not set(on) <= set(BASES):
-        raise BadTariff(f"{where}: on is a list of {', '.join(BASES)}")
+        raise BadTariff(N_("{entry}: it is taken of one or more of {known}."), entry=where, known=", ".join(BASES))
     spares = entry.get("spares_social", False)
     if not isinstance(spares, bool):
-        raise BadTariff(f"{where}: spares_social is true or false")
-    rate = _micro(entry.get("percent"), f"{where}: percent")
+        raise BadTariff(N_("{entry}: spares_social is true or false."), entry=where)
+    rate = _micro(entry.get("percent"), f"{where} percent")
     basis_points, rest = divmod(rate * 100, MICRO)
     if rest or basis_points > _WHOLE_BP:
-        raise BadTariff(f"{where}: percent is between 0 and 100, with two decimals at most")
+        raise BadTariff(N_("{entry}: per cent between 0 and 100, with two decimals at most."), entry=where)
     return Levy(code, name, basis_points, tuple(base for base in BASES if base in on), spares)
 
 
@@ -184,11 +185,11 @@ def _micro(value: object, where: str) -> int:
     if type(value) is int:
         value = str(value)
     if not isinstance(value, str) or len(value) > 18 or not value.replace(".", "", 1).isdigit():
-        raise BadTariff(f'{where}: a decimal text as "140.5" is needed')
+        raise BadTariff(N_("{entry}: a decimal number as 140.5 is needed."), entry=where)
     try:
         scaled = Decimal(value) * MICRO
     except InvalidOperation as error:
-        raise BadTariff(f'{where}: a decimal text as "140.5" is needed') from error
+        raise BadTariff(N_("{entry}: a decimal number as 140.5 is needed."), entry=where) from error
     if scaled != scaled.to_integral_value():
-        raise BadTariff(f"{where}: six decimals at most")
+        raise BadTariff(N_("{entry}: six decimals at most."), entry=where)
     return int(scaled)

@@ -32,6 +32,15 @@ class StateConflict(ServiceError):
     """The thing is not in a state that allows this. Nothing was changed."""
 
 
+class Refused(StateConflict):
+    """A conflict that a person reads: `text` is an English msgid, `blanks` fill it; as a string it is whole."""
+
+    def __init__(self, text: str, **blanks: str) -> None:
+        super().__init__(text.format(**blanks))
+        self.text = text
+        self.blanks = blanks
+
+
 class NotRecorded(ServiceError):
     """The database did not take it in time. Nothing was committed; the caller may say "try again"."""
 

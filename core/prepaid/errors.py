@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from core.kernel.errors import ServiceError, StateConflict
+from core.kernel.errors import Refused, ServiceError
 
 
 class NoToken(ServiceError):
@@ -27,5 +27,5 @@ class BadKey(NoToken):
     """A key or a starting code that no device can have."""
 
 
-class PriceRefused(StateConflict):
+class PriceRefused(Refused):
     """A price that would change the past, or is none."""

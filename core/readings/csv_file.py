@@ -9,6 +9,7 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from core.csv_files import BadCsv, open_csv
+from core.i18n import N_
 from core.kernel.digits import is_account_number, normalise
 from core.readings.errors import BadFile
 from core.readings.model import CLAIMED, MEASURED, TOTAL, BadLine
@@ -47,43 +48,43 @@ def lines(content: str | bytes) -> Iterator[FileLine | BadLine]:
         _check(columns)
         for count, record in enumerate(file.records(), start=1):
             if count > LINES_MAX:
-                raise BadFile(f"A file has {LINES_MAX} lines at most: cut it in two.")
+                raise BadFile(N_("A file has {n} lines at most: cut it in two."), n=str(LINES_MAX))
             yield _line(record.number, columns, list(record.cells))
     except BadCsv as error:
-        raise BadFile(str(error)) from error
+        raise BadFile(error.text, **error.blanks) from error
 
 
 def _check(columns: list[str]) -> None:
     strange = set(columns) - {*_WHO, *_HOW_MUCH, "at", "register", "quality"}
     if strange:
-        raise BadFile(f"There is no column {sorted(strange)[0]!r} in a file of readings.")
+        raise BadFile(N_("There is no column “{name}” in a file of readings."), name=sorted(strange)[0][:40])
     if "at" not in columns or not set(_WHO) & set(columns) or len(set(_HOW_MUCH) & set(columns)) != 1:
-        raise BadFile("A file of readings has the columns meter or account, at, and kwh or wh.")
+        raise BadFile(N_("A file of readings has the columns meter or account, at, and kwh or wh."))
     if len(set(columns)) != len(columns):
-        raise BadFile("A column stands twice in the first line.")
+        raise BadFile(N_("A column stands twice in the first line."))
 
 
 def _line(number: int, columns: list[str], cells: list[str]) -> FileLine | BadLine:
     if len(cells) != len(columns):
-        return BadLine(number, f"{len(cells)} cells instead of {len(columns)}")
+        return BadLine(number, N_("{n} cells instead of {m}"), {"n": str(len(cells)), "m": str(len(columns))})
     row = {name: cell.strip() for name, cell in zip(columns, cells, strict=True)}
     meter, account = row.get("meter", "").upper(), normalise(row.get("account", ""))
     if bool(meter) == bool(account):
-        return BadLine(number, "either a meter or an account")
+        return BadLine(number, N_("either a meter or an account"))
     if account and not is_account_number(account):
-        return BadLine(number, "the account number is mistyped")
+        return BadLine(number, N_("the account number is mistyped"))
     at = _moment(row["at"])
     if at is None:
-        return BadLine(number, "at is no day (2026-11-30) and no moment (2026-11-30T17:00)")
+        return BadLine(number, N_("at is no day (2026-11-30) and no moment (2026-11-30T17:00)"))
     wh = _energy(row)
     if wh is None:
-        return BadLine(number, "the register is no number of kWh with three decimals at most")
+        return BadLine(number, N_("the register is no number of kWh with three decimals at most"))
     quality = row.get("quality") or str(MEASURED)
     if quality not in [str(known) for known in CLAIMED]:
-        return BadLine(number, f"quality is one of {', '.join(map(str, CLAIMED))}")
+        return BadLine(number, N_("quality is one of {known}"), {"known": ", ".join(map(str, CLAIMED))})
     register = row.get("register") or TOTAL
     if len(register) > 12:
-        return BadLine(number, "register is a code as 1.8.0")
+        return BadLine(number, N_("register is a code as 1.8.0"))
     return FileLine(number, meter, account, at, wh, register, int(quality))
 
 

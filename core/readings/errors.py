@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from core.kernel.errors import StateConflict
+from core.kernel.errors import Refused
 
 
-class UnknownReading(StateConflict):
+class UnknownReading(Refused):
     """There is no such reading, or nothing about it is left to decide."""
 
 
-class BadFile(StateConflict):
-    """A file that cannot be read as readings at all. The text is one sentence."""
+class BadFile(Refused):
+    """A file that cannot be read as readings at all. `text` is one sentence."""

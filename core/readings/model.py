@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -73,6 +74,21 @@ class HeldView:
 
 
 @dataclass(frozen=True, slots=True)
+class Expected:
+    """What a held reading was measured against, for the person who decides. Energy in Wh.
+
+    `used`: since the reading before it; `most`: what would have been believed for that time; `highest_day`: of the
+    ninety days before. None: nothing is known. `before`, `after`: the readings around it that are believed.
+    """
+
+    before: Known | None
+    after: Known | None
+    used: int | None
+    highest_day: int | None
+    most: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Taken:
     """What became of points. `repeated`: known already; `unknown`: of a meter that nobody knows."""
 
@@ -92,10 +108,15 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """A line of a file that was not taken, by its number in the file, and why."""
+    """A line of a file that was not taken, by its number in the file, and why: a msgid and its blanks."""
 
     number: int
-    why: str
+    text: str
+    blanks: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def why(self) -> str:
+        return self.text.format(**self.blanks)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, exists, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from core.customers.tables import ContractRow, CustomerRow, MeterRow, SiteRow
 from core.readings.model import ESTIMATED, TOTAL, HeldView, Known, ReadingView
@@ -150,27 +150,53 @@ def jumped(session: Session, meter_id: str) -> bool:
     return bool(session.scalar(select(waiting)))
 
 
-def held(session: Session, *, after_id: int, limit: int) -> list[HeldView]:
-    """Readings that wait, the oldest first, with the account they would be billed to."""
+def held(
+    session: Session, *, after_id: int, limit: int, meter_id: str | None = None, doubt: str | None = None
+) -> list[HeldView]:
+    """Readings that wait, the oldest first, with the account they would be billed to: one statement. `meter_id`,
+    `doubt`: only those."""
+    earlier, prior = aliased(ReadingRow), aliased(ReadingRow)
+    newest_before = (
+        select(earlier.id)
+        .where(
+            earlier.meter_id == ReadingRow.meter_id,
+            earlier.register == ReadingRow.register,
+            earlier.state == "accepted",
+            earlier.at < ReadingRow.at,
+        )
+        .order_by(earlier.at.desc())
+        .limit(1)
+        .correlate(ReadingRow)
+        .scalar_subquery()
+    )
     rows = session.execute(
-        select(ReadingRow, ContractRow.account_number, CustomerRow.name)
+        select(ReadingRow, ContractRow.account_number, CustomerRow.name, prior.at, prior.wh)
         .outerjoin(ContractRow, and_(ContractRow.meter_id == ReadingRow.meter_id, ContractRow.state == "active"))
         .outerjoin(CustomerRow, CustomerRow.id == ContractRow.customer_id)
-        .where(ReadingRow.state == "held", ReadingRow.id > after_id)
+        .outerjoin(prior, prior.id == newest_before)
+        .where(
+            ReadingRow.state == "held",
+            ReadingRow.id > after_id,
+            *([ReadingRow.meter_id == meter_id] if meter_id else []),
+            *([ReadingRow.doubt == doubt] if doubt else []),
+        )
         .order_by(ReadingRow.id)
         .limit(limit)
-    ).all()
-    prior = last_until(session, {row.meter_id: row.at for row, _, _ in rows}, inclusive=False)
-    return [
-        HeldView(
-            as_view(row),
-            account or "",
-            name or "",
-            prior[row.meter_id].at if row.meter_id in prior else None,
-            prior[row.meter_id].wh if row.meter_id in prior else None,
-        )
-        for row, account, name in rows
-    ]
+    )
+    return [HeldView(as_view(row), account or "", name or "", at, wh) for row, account, name, at, wh in rows]
+
+
+def held_counts(session: Session) -> dict[str, int]:
+    """doubt → how many readings wait for that reason. Uses ix_reading_held."""
+    rows = session.execute(
+        select(ReadingRow.doubt, func.count()).where(ReadingRow.state == "held").group_by(ReadingRow.doubt)
+    )
+    return {doubt or "": int(count) for doubt, count in rows}
+
+
+def one(session: Session, reading_id: int) -> ReadingView | None:
+    row = session.get(ReadingRow, reading_id)
+    return None if row is None else as_view(row)
 
 
 def of_meter(

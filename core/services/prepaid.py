@@ -144,12 +144,12 @@ class Prepaid:
         The earliest price of a unit takes up the credit that waited for one, on its first day at the site.
         """
         if each.minor <= 0 or not 0 <= tax_basis_points <= 10_000:
-            raise PriceRefused(f"{each} a {unit} with {tax_basis_points} basis points of tax is no price")
+            raise PriceRefused(N_("A price is more than nothing, its tax between 0 and 100 per cent."))
         now = self._clock.now()
         with self._db.begin() as session:
             version = queries.newest_version(session, unit, each.currency) + 1
             if version > 1 and valid_from < now.date():
-                raise PriceRefused(f"{valid_from} is over: a price does not change the past")
+                raise PriceRefused(N_("This day is over: a price does not change the past."))
             row = PrepaidPriceRow(
                 currency=each.currency,
                 unit=unit,

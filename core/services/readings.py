@@ -12,6 +12,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from core.db import Database
+from core.i18n import N_
 from core.kernel.clock import Clock
 from core.readings import csv_file, queries, rules
 from core.readings.errors import UnknownReading
@@ -20,6 +21,7 @@ from core.readings.model import (
     ESTIMATED,
     TOTAL,
     BadLine,
+    Expected,
     HeldView,
     Imported,
     Judged,
@@ -80,7 +82,7 @@ class Readings:
         """Say where a register begins again at nothing (100 000 000 Wh for one that ends at 99 999,9 kWh)."""
         with self._db.begin() as session:
             if not queries.lock_meter(session, meter_id):
-                raise UnknownReading(f"there is no meter {meter_id}")
+                raise UnknownReading(N_("There is no meter {meter}."), meter=meter_id)
             row = session.get(RegisterRow, (meter_id, register))
             if row is None:
                 session.add(RegisterRow(meter_id=meter_id, register=register, modulus_wh=modulus_wh))
@@ -89,10 +91,30 @@ class Readings:
 
     # What a person decides.
 
-    def held(self, *, after_id: int = 0, limit: int = 100) -> list[HeldView]:
-        """Readings that wait for a person, the oldest first."""
+    def held(
+        self, *, after_id: int = 0, limit: int = 100, meter_id: str | None = None, doubt: str | None = None
+    ) -> list[HeldView]:
+        """Readings that wait for a person, the oldest first. `meter_id`, `doubt`: only those."""
         with self._db.read() as session:
-            return queries.held(session, after_id=after_id, limit=limit)
+            return queries.held(session, after_id=after_id, limit=limit, meter_id=meter_id, doubt=doubt)
+
+    def held_counts(self) -> dict[str, int]:
+        """Why readings wait → how many."""
+        with self._db.read() as session:
+            return queries.held_counts(session)
+
+    def one(self, reading_id: int) -> tuple[ReadingView, Expected] | None:
+        """A reading, and what it was measured against. None: there is no such reading."""
+        with self._db.read() as session:
+            seen = queries.one(session, reading_id)
+            if seen is None:
+                return None
+            place = (session, seen.meter_id, seen.register, seen.at)
+            before, after = queries.before(*place), queries.after(*place)
+            highest = rules.highest_day(queries.days_before(*place))
+            used = None if before is None else seen.wh - before.wh
+            most = None if before is None else rules.jump_limit(seen.at - before.at, highest)
+            return seen, Expected(before, after, used, highest, most)
 
     def of_meter(
         self, meter_id: str, *, register: str | None = None, before: datetime | None = None, limit: int = 50
@@ -110,7 +132,7 @@ class Readings:
         with self._db.begin() as session:
             row = self._locked(session, reading_id)
             if row.state != "held":
-                raise UnknownReading(f"reading {reading_id} is {row.state}, not held")
+                raise UnknownReading(N_("Somebody has decided about this reading already."))
             row.total_wh = self._settled(session, row, row.wh)
             self._decide(row, "accepted", by, reason)
             session.flush()
@@ -121,7 +143,7 @@ class Readings:
         with self._db.begin() as session:
             row = self._locked(session, reading_id)
             if row.state == "rejected":
-                raise UnknownReading(f"reading {reading_id} is rejected already")
+                raise UnknownReading(N_("Somebody has decided about this reading already."))
             self._decide(row, "rejected", by, reason)
             session.flush()
             self._judge_again(session, row.meter_id, row.register)
@@ -192,7 +214,11 @@ class Readings:
         for line in good:
             meter_id = named[line.number]
             if meter_id not in zones:
-                wrong.append(BadLine(line.number, f"nobody knows meter or account {line.meter or line.account}"))
+                wrong.append(
+                    BadLine(
+                        line.number, N_("nobody knows meter or account {name}"), {"name": line.meter or line.account}
+                    )
+                )
                 continue
             point = Point(line.moment(zones[meter_id]), line.wh, line.quality)
             batches[meter_id, line.register].append(point)
@@ -229,18 +255,20 @@ class Readings:
     def _settled(self, session: Session, row: ReadingRow, wh: int) -> int:
         """The total of a reading that a person vouches for. Raises UnknownReading when others speak against it."""
         if row.at > self._clock.now() + rules.CLOCK_OFF:
-            raise UnknownReading(f"reading {row.id} is of a time that has not come")
+            raise UnknownReading(N_("This reading is of a time that has not come."))
         before = queries.before(session, row.meter_id, row.register, row.at)
         after = queries.after(session, row.meter_id, row.register, row.at)
         total = wh if before is None else before.total_wh + max(0, wh - before.wh)
         if after is not None and total > after.total_wh:
-            raise UnknownReading(f"a reading of {after.at:%d/%m/%Y}, after it, says less: reject that one first")
+            raise UnknownReading(
+                N_("A reading of {date}, after it, says less: reject that one first."), date=f"{after.at:%d/%m/%Y}"
+            )
         return total
 
     def _locked(self, session: Session, reading_id: int) -> ReadingRow:
         meter_id = queries.meter_of(session, reading_id)
         if meter_id is None:
-            raise UnknownReading(f"there is no reading {reading_id}")
+            raise UnknownReading(N_("There is no such reading."))
         queries.lock_meter(session, meter_id)
         return session.get_one(ReadingRow, reading_id, populate_existing=True)
 

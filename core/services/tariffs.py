@@ -14,14 +14,15 @@ from core.billing.errors import BadTariff
 from core.billing.tables import TariffRow
 from core.billing.tariffs import Tariff
 from core.db import Database
+from core.i18n import N_
 from core.kernel.clock import WEST, Clock, local_date
-from core.kernel.errors import StateConflict
+from core.kernel.errors import Refused
 
 log = structlog.get_logger(__name__)
 
 
-class TariffRefused(StateConflict):
-    """A version that cannot be charged by, or that would change the past. The text is one sentence."""
+class TariffRefused(Refused):
+    """A version that cannot be charged by, or that would change the past. `text` is one sentence."""
 
 
 class Tariffs:
@@ -48,22 +49,26 @@ class Tariffs:
         cannot be read, is of another kind or currency than its code, or begins in the past (a first one may).
         """
         if not 0 < len(code) <= 20 or not 0 < len(name) <= 80:
-            raise TariffRefused("a code has 20 characters at most, a name 80")
+            raise TariffRefused(N_("A code has 20 characters at most, a name 80."))
         try:
             read = tariffs.read(
                 id=0, code=code, name=name, kind=kind, currency=currency, valid_from=valid_from, body=body
             )
         except BadTariff as error:
-            raise TariffRefused(str(error)) from error
+            raise TariffRefused(error.text, **error.blanks) from error
         with self._db.begin() as session:
             before = queries.versions(session, {code}).get(code)
             for one in before.all[-1:] if before else ():
                 if (one.kind, one.currency) != (read.kind, read.currency):
-                    raise TariffRefused(f"{code} is {one.kind} in {one.currency}")
+                    raise TariffRefused(N_("Another version of {code} is of another kind or currency."), code=code)
                 if valid_from < local_date(self._clock.now(), WEST):
-                    raise TariffRefused("a new version begins today or later: what was billed stays")
+                    raise TariffRefused(N_("A new version begins today or later: what was billed stays as it is."))
                 if valid_from <= one.valid_from:
-                    raise TariffRefused(f"{code} has a version from {one.valid_from.isoformat()} already")
+                    raise TariffRefused(
+                        N_("{code} has a version from {date} already: a new one begins after it."),
+                        code=code,
+                        date=one.valid_from.strftime("%d/%m/%Y"),
+                    )
             row = TariffRow(code=code, name=name, kind=kind, currency=currency, valid_from=valid_from, body=dict(body))
             session.add(row)
             session.flush()
