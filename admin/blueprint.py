@@ -13,9 +13,11 @@ from admin.cases import CaseParts
 from admin.invoices import InvoiceParts
 from admin.money import MoneyParts
 from admin.parts import Parts, ReceiptSource, page
+from admin.setup import SetupParts
 from admin.short_code import ShortCodeParts
 from admin.views import (
     account,
+    agencies_office,
     agents_cash,
     agents_office,
     audit,
@@ -38,11 +40,12 @@ from admin.views import (
     short_code,
     today,
 )
+from admin.views import agencies as agencies_pages
 from admin.views import agents as agent_pages
 from admin.views import cases as case_pages
 from admin.views import emails as email_pages
-from admin.views import invoices as invoice_pages
 from admin.views import imports as import_pages
+from admin.views import invoices as invoice_pages
 from admin.views import (
     queues as queue_pages,
 )
@@ -73,6 +76,7 @@ def admin_blueprint(
     code: ShortCodeParts,
     queues: Queues,
     invoices: InvoiceParts,
+    setup: SetupParts,
     clock: Clock,
     utility: str,
     secure: bool,
@@ -110,6 +114,8 @@ def admin_blueprint(
     for case_view in (case_pages, promises):
         case_view.add_pages(admin, parts, cases)
     short_code.add_pages(admin, parts, code)
+    for setup_view in (agencies_pages, agencies_office):
+        setup_view.add_pages(admin, parts, setup)
     _add_errors(admin, parts)
     return admin
 

@@ -17,6 +17,7 @@ from admin.blueprint import admin_blueprint
 from admin.cases import CaseParts
 from admin.invoices import InvoiceParts
 from admin.money import MoneyParts
+from admin.setup import SetupParts
 from admin.short_code import ShortCodeParts
 from channels.api import api_blueprint
 from channels.email.views import email_blueprint
@@ -90,6 +91,7 @@ def create_app(wiring: Wiring | None = None) -> Flask:
             imports=wiring.imports,
             queues=wiring.queues,
             invoices=_invoice_parts(wiring),
+            setup=SetupParts(wiring.agencies, wiring.places, wiring.api_tokens),
             code=ShortCodeParts(MenuUse(wiring.db, wiring.clock), _menu_map),
         )
     )

@@ -23,6 +23,12 @@ class SettingsLink:
 
 LINKS: tuple[SettingsLink, ...] = (
     SettingsLink(
+        "/admin/settings/agencies",
+        N_("Agencies"),
+        N_("Where customers go: place, phones, opening hours, holidays."),
+        Permission.SEE_TODAY,
+    ),
+    SettingsLink(
         "/admin/imports",
         N_("Import"),
         N_("Customers, contracts, meters and opening balances of another system, from CSV files."),

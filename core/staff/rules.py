@@ -57,6 +57,9 @@ class Permission(StrEnum):
     WORK_CASES = "work cases"
     CANCEL_PROMISES = "cancel promises"
     SEE_AUDIT = "see audit"
+    RUN_AGENCIES = "run agencies"
+    RUN_TOKENS = "run tokens"
+    RUN_STAFF = "run staff"
     IMPORT_FILES = "import files"
     WORK_QUEUES = "work queues"
 
@@ -94,6 +97,8 @@ _ADDED: dict[Role, frozenset[Permission]] = {
             Permission.PLACE_MONEY,
             Permission.RECONCILE,
             Permission.SEE_PAYERS,
+            # What customers are told of where to go and when.
+            Permission.RUN_AGENCIES,
             # Who sells, how much, for what share, and a PIN that opens a float.
             Permission.RUN_AGENTS,
             # Customers, contracts, meters and balances of another system: balances need a second person besides.
@@ -103,7 +108,7 @@ _ADDED: dict[Role, frozenset[Permission]] = {
         }
     ),
     # Debts are given up by somebody who takes no money at a counter every day.
-    Role.ADMIN: frozenset({Permission.SEE_AUDIT, Permission.WRITE_OFF}),
+    Role.ADMIN: frozenset({Permission.SEE_AUDIT, Permission.WRITE_OFF, Permission.RUN_TOKENS, Permission.RUN_STAFF}),
 }
 
 

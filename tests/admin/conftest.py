@@ -41,7 +41,7 @@ def as_role(console: Console) -> Callable[[str], FlaskClient]:
     return client_for
 
 
-def post(client: FlaskClient, address: str, **data: str) -> tuple[int, str]:
+def post(client: FlaskClient, address: str, /, **data: str) -> tuple[int, str]:
     """Send a form as the page would: the status, and the page (or where it leads)."""
     token = token_in(client.get("/admin/account").text)
     answer = client.post(address, data={"csrf_token": token, **data})

@@ -14,6 +14,7 @@ from admin.blueprint import admin_blueprint
 from admin.cases import CaseParts
 from admin.invoices import InvoiceParts
 from admin.money import MoneyParts
+from admin.setup import SetupParts
 from admin.short_code import ShortCodeParts
 from core.billing.tables import DunningDecisionRow, InvoiceRow, ReminderRow
 from core.cases.tables import CaseRow
@@ -27,14 +28,17 @@ from core.notices.tables import DeliveryReportRow, NoticeRow
 from core.outbox import OutboxRow
 from core.payments.tables import AttemptEventRow, AttemptRow, PaymentRow, WalletPostRow
 from core.promises.tables import PromiseRow
+from core.services.agencies import Agencies
 from core.services.agents import Agents
 from core.services.agents.desk import AgentDesk
+from core.services.api_tokens import ApiTokens
 from core.services.cases import Cases
 from core.services.desk import Desk
 from core.services.emails import Emails
 from core.services.imports import Imports
 from core.services.links import PhoneLinks
 from core.services.menu_use import MenuUse
+from core.services.places import Places
 from core.services.promises import Promises
 from core.services.queues import Nobody, Queues
 from core.services.staff import Staff
@@ -170,6 +174,9 @@ def app_of(
             imports=Imports(desk._db, clock, staff.audit),
             queues=queues,
             invoices=invoices,
+            setup=SetupParts(
+                Agencies(desk._db, clock, staff.audit), Places(desk._db), ApiTokens(desk._db, clock, staff.audit)
+            ),
             code=code,
         )
     )
