@@ -14,6 +14,7 @@ from core.customers.tables import AgencyRow, ContractRow, CustomerRow, SiteRow
 from core.documents.invoice import Before, BillLine, InvoiceFacts, Mark, Measured, Office
 from core.kernel.clock import local_date
 from core.kernel.money import Money
+from core.phone_numbers import NotCongolese, trunk
 
 _DAY = timedelta(days=1)
 
@@ -66,8 +67,8 @@ def _lines(session: Session, invoice: InvoiceRow) -> list[BillLine]:
         BillLine(
             label=row.label,
             amount=Money(row.amount_minor, invoice.currency),
-            quantity="" if row.levy else row.quantity.replace(".", ","),
-            price="" if row.levy or not row.price else row.price.replace(".", ","),
+            quantity="" if row.levy else figure(row.quantity),
+            price="" if row.levy or not row.price else figure(row.price),
             is_tax=row.levy is not None,
         )
         for row in rows
@@ -78,6 +79,15 @@ def _lines(session: Session, invoice: InvoiceRow) -> list[BillLine]:
     net, tax = invoice.total_minor - invoice.tax_minor, invoice.tax_minor
     whole = [BillLine(invoice.period, Money(net, invoice.currency))]
     return whole + ([BillLine("TVA", Money(tax, invoice.currency), is_tax=True)] if tax else [])
+
+
+def figure(text: str) -> str:
+    """A figure as this country reads it: `16042.5 kWh` is 16 042,5 kWh."""
+    number, space, unit = text.partition(" ")
+    whole, point, rest = number.partition(".")
+    if not whole.isascii() or not whole.isdecimal():
+        return text
+    return f"{int(whole):,}".replace(",", " ") + (f",{rest}" if point else "") + space + unit
 
 
 def _measured(session: Session, invoice_id: int, zone: str) -> Measured | None:
@@ -113,4 +123,13 @@ def _before(session: Session, invoice: InvoiceRow, language: str) -> Before | No
 
 
 def _office(agency: AgencyRow) -> Office:
-    return Office(agency.name, f"{agency.address}, {agency.city}", agency.phone, agency.hours)
+    return Office(agency.name, f"{agency.address}, {agency.city}", _spoken(agency.phone), agency.hours)
+
+
+def _spoken(phone: str) -> str:
+    """As it is dialled at home, in groups; anything else as it is."""
+    try:
+        digits = trunk(phone)
+    except NotCongolese:
+        return phone
+    return f"{digits[:4]} {digits[4:7]} {digits[7:]}"

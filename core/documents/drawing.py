@@ -148,16 +148,24 @@ class Sheet:
     """Pages of one size. `y` is where the next line goes. The same calls, the same bytes."""
 
     def __init__(
-        self, size: tuple[float, float], fonts_: tuple[str, str], *, title: str, author: str, mark: str
+        self,
+        size: tuple[float, float],
+        fonts_: tuple[str, str],
+        *,
+        title: str,
+        author: str,
+        mark: str,
+        language: str = "",
     ) -> None:
         self.size = size
         self.width, self.height = size
         self.plain, self.bold = fonts_
         self._mark = mark
         self._out = BytesIO()
-        self.canvas: Any = Canvas(self._out, pagesize=size, invariant=1, pageCompression=1)
+        self.canvas: Any = Canvas(self._out, pagesize=size, invariant=1, pageCompression=1, lang=language or None)
         self.canvas.setTitle(title)
         self.canvas.setAuthor(author)
+        self.canvas.setSubject(title)
         self.canvas.setCreator("Mwolo")
         self.pages = 1
         self.y = self.height

@@ -135,8 +135,8 @@ class _Bill:
         marks = {"draft": self._say(N_("DRAFT")), "cancelled": self._say(N_("CANCELLED")), "": ""}
         self._title = self._say(N_("Electricity bill of {period}"), period=period_text(facts.period))
         self._sheet = Sheet(
-            A4, fonts(self._all_words()), title=f"{self._title} {facts.number}", author=facts.utility,
-            mark=marks[facts.mark],
+            A4, fonts(self._all_words()), title=f"{self._title} {facts.number}".strip(), author=facts.utility,
+            mark=marks[facts.mark], language=language,
         )  # fmt: skip
 
     def _say(self, text: str, **blanks: str) -> str:
@@ -152,6 +152,11 @@ class _Bill:
         return words
 
     def _how_to_pay(self) -> str:
+        """Nobody is asked to pay what is no bill."""
+        if self._facts.mark == "draft":
+            return self._say(N_("This is a draft. Nothing is to be paid yet."))
+        if self._facts.mark == "cancelled":
+            return self._say(N_("This bill was cancelled. Do not pay it."))
         return self._say(
             N_("To pay, dial {code} on any phone and choose 1. Account {account}."),
             code=self._facts.short_code,
@@ -192,7 +197,10 @@ class _Bill:
         if self._sheet.y - height < _BOTTOM:
             self._sheet.next_page()
             self._sheet.y -= 48
-            self._sheet.text(f"{self._title}  {self._facts.number}", _LEFT, size=9.5, room=_RIGHT - _LEFT, color=SOFT)
+            head = f"{self._title}  {self._facts.number}"
+            self._sheet.text(head, _LEFT, size=9.5, room=_RIGHT - _LEFT - 80, color=SOFT)
+            page = self._say(N_("Page {n}"), n=str(self._sheet.pages))
+            self._sheet.text(page, _RIGHT, size=9.5, room=76, color=SOFT, right=True)
             self._sheet.rule(_LEFT, _RIGHT, above=-7)
             self._sheet.y -= 30
 

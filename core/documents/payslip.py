@@ -82,8 +82,9 @@ class _Page:
         self._title = self._say(N_("Payslip of {period}"), period=period_text(facts.period))
         mark = "" if facts.closed_on else self._say(N_("DRAFT"))
         self._sheet = Sheet(
-            A4, fonts(self._all_words()), title=f"{self._title} {facts.number}", author=facts.utility, mark=mark
-        )
+            A4, fonts(self._all_words()), title=f"{self._title} {facts.number}", author=facts.utility, mark=mark,
+            language=language,
+        )  # fmt: skip
 
     def _say(self, text: str, **blanks: str) -> str:
         return translate(text, self._language, **blanks)

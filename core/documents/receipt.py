@@ -80,7 +80,8 @@ class _Page:
         ]
         texts = [facts.utility, self._title, self._received, self._code_label, *self._check, *self._end]
         texts += [text for row in (*self._rows, *self._table) for text in row]
-        self._sheet = Sheet(A5, fonts(texts), title=f"{self._title} {facts.number}", author=facts.utility, mark="")
+        title = f"{self._title} {facts.number}"
+        self._sheet = Sheet(A5, fonts(texts), title=title, author=facts.utility, mark="", language=language)
 
     def _say(self, text: str, **blanks: str) -> str:
         return translate(text, self._language, **blanks)

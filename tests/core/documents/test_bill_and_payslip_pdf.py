@@ -12,6 +12,7 @@ import zxingcpp
 from PIL import Image, ImageDraw
 from pypdf import PdfReader
 
+from core.documents.bills import figure
 from core.documents.drawing import fonts, wrapped
 from core.documents.invoice import Before, BillLine, InvoiceFacts, Measured, Office, render_invoice
 from core.documents.payslip import PayLine, PayslipFacts, render_payslip
@@ -220,3 +221,41 @@ def test_a_word_wider_than_the_room_stands_alone() -> None:
     assert wrapped("un Rijksluchtvaartdienstgebouwencomplexbeheerder deux", "Helvetica", 10, 60) == [
         "un", "Rijksluchtvaartdienstgebouwencomplexbeheerder", "deux",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_reader_is_told_the_language_and_the_title(language: str) -> None:
+    for content in (render_invoice(BILL, language), render_payslip(SLIP, language), render_receipt(RECEIPT, language)):
+        reader = PdfReader(BytesIO(content))
+        assert reader.root_object["/Lang"] == language
+        about = reader.metadata
+        assert about is not None
+        assert about.title == about.subject
+        assert about.author
+        assert len(content) < 9_000
+
+
+def test_nobody_is_asked_to_pay_what_is_no_bill() -> None:
+    for mark, words in (("draft", "Nothing is to be paid yet"), ("cancelled", "Do not pay it")):
+        facts = replace(BILL, mark=mark, number="" if mark == "draft" else BILL.number, code="")
+        text = PdfReader(BytesIO(render_invoice(facts, "en"))).pages[0].extract_text()
+        assert words in text.replace("\n", " ")
+        assert "*123#" not in text
+
+
+def test_pages_after_the_first_are_numbered() -> None:
+    many = replace(BILL, lines=tuple(BillLine(f"Line {n}", cdf(100)) for n in range(60)))
+    pages = PdfReader(BytesIO(render_invoice(many, "en"))).pages
+    assert [f"Page {n}" in page.extract_text() for n, page in enumerate(pages, start=1)] == [False] + [True] * (
+        len(pages) - 1
+    )
+    assert len(pages) >= 2
+
+
+@pytest.mark.parametrize(
+    ("kept", "shown"),
+    [("1234 kWh", "1 234 kWh"), ("16042.5 kWh", "16 042,5 kWh"), ("0.10", "0,10"), ("1", "1"), ("30 jours", "30 jours"),
+     ("", ""), ("forfait", "forfait")],
+)  # fmt: skip
+def test_figures_are_written_the_way_of_the_country(kept: str, shown: str) -> None:
+    assert figure(kept) == shown
