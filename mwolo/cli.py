@@ -11,6 +11,7 @@ import click
 from core.kernel.errors import ServiceError
 from mwolo.api_commands import api
 from mwolo.billing_commands import bill, readings, tariffs
+from mwolo.dunning_commands import dunning
 from mwolo.import_commands import imports
 from mwolo.menu_tools import menu
 from mwolo.prepaid_commands import prepaid
@@ -50,6 +51,7 @@ main.add_command(tariffs)
 main.add_command(readings)
 main.add_command(imports)
 main.add_command(api)
+main.add_command(dunning)
 main.add_command(queues)
 
 
@@ -179,13 +181,20 @@ def meters_provision(meter_id: str) -> None:
 
 
 @main.command()
-@click.option("--at", default=None, help="Look at this moment (ISO, with zone) instead of now; needs --dry-run.")
+@click.option(
+    "--at", default=None, help="A day (2026-03-24) or a moment with its zone, instead of now; needs --dry-run."
+)
 @click.option("--dry-run", is_flag=True, help="Only say who, what and why not.")
-def sweep(at: str | None, dry_run: bool) -> None:
-    """Evaluate dunning for every open invoice, as the nightly run does."""
+@click.option("--csv", "as_csv", is_flag=True, help="As a table; the summary goes to stderr. Needs --dry-run.")
+@click.option("--language", default="en", show_default=True, type=click.Choice(["en", "fr"]), help="Of a dry run.")
+def sweep(at: str | None, dry_run: bool, as_csv: bool, language: str) -> None:
+    """Evaluate dunning for every open invoice, as the nightly run does.
+
+    A dry run of a day to come walks through the nights and hours before it, and says what it supposes.
+    """
     from mwolo.sweeping import sweep as run
 
-    run(at, dry_run=dry_run)
+    run(at, dry_run=dry_run, language=language, as_csv=as_csv)
 
 
 @main.group()

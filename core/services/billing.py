@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, TypeVar
 
@@ -14,10 +14,10 @@ from sqlalchemy.orm import Session
 from core import outbox
 from core.billing import queries
 from core.billing.dunning import evaluate
-from core.billing.model import DunningVerdict, WhyNot
+from core.billing.model import DunningVerdict
 from core.billing.numbering import invoice_number
 from core.billing.tables import DunningCycleRow, InvoiceLineRow, InvoiceRow, ReminderRow
-from core.customers.tables import ContractRow, CustomerRow, SiteRow
+from core.customers.tables import ContractRow, SiteRow
 from core.db import Database
 from core.kernel.clock import EAST, WEST, Clock, local_date
 from core.kernel.errors import NotRecorded, StateConflict
@@ -38,7 +38,7 @@ from core.settlement.dunning import (
 )
 from core.settlement.events import InvoiceSent
 from core.supply.commands import want_supply
-from core.supply.rules import HoldReason, window_on
+from core.supply.rules import window_on
 from core.supply.tables import CrewTaskRow
 
 log = structlog.get_logger(__name__)
@@ -92,24 +92,6 @@ class CutBatch:
 
     cut: tuple[int, ...] = ()
     held: tuple[tuple[int, tuple[str, ...]], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class DryRun:
-    """What would happen to one contract at a moment, if nothing else did before. Nothing is written.
-
-    `why_not`: the books' reasons; `held`: those of the guards, asked only when the books say yes.
-    """
-
-    contract_id: int
-    account_number: str
-    customer: str
-    steps: tuple[str, ...]
-    off_due: bool
-    would_cut: bool
-    next_date: date | None
-    why_not: tuple[WhyNot, ...] = ()
-    held: tuple[HoldReason, ...] = field(default=())
 
 
 class Billing:
@@ -272,42 +254,6 @@ class Billing:
         if cut or held:
             log.info("dunning.cut_batch", zone=zone, cut=len(cut), held=len(held))
         return CutBatch(tuple(cut), tuple(held))
-
-    def dry_run(self, at: datetime, *, limit: int = 10_000) -> list[DryRun]:
-        """What the sweep and the batch would do at business time `at`, contract by contract, with the reasons why not.
-
-        Seen from the facts of now: notices that will have been delivered by then are not foreseen.
-        """
-        found: list[DryRun] = []
-        real = self._clock.real_now()
-
-        def all_open(session: Session, after: int) -> Sequence[int]:
-            return queries.open_contracts(session, after=after, limit=CHUNK)
-
-        for contract_id, verdict in self._judged(self._pages(all_open), at):
-            with self._db.read() as session:
-                held = offs.answer(session, contract_id=contract_id, now=at, real=real).held if verdict.cut_now else ()
-                account, name = session.execute(
-                    select(ContractRow.account_number, CustomerRow.name)
-                    .join(CustomerRow, CustomerRow.id == ContractRow.customer_id)
-                    .where(ContractRow.id == contract_id)
-                ).one()
-            found.append(
-                DryRun(
-                    contract_id=contract_id,
-                    account_number=account,
-                    customer=name,
-                    steps=tuple(step.step for step in verdict.steps),
-                    off_due=verdict.off_due,
-                    would_cut=verdict.cut_now and not held,
-                    next_date=verdict.next_date_that_matters,
-                    why_not=verdict.why_not,
-                    held=held,
-                )
-            )
-            if len(found) >= limit:
-                break
-        return found
 
     def notice_handed_over(self, task_id: int, *, by: str) -> bool:
         """A crew handed a notice over: that is evidence. False when the task is no open notice; nothing changed."""

@@ -20,11 +20,15 @@ if TYPE_CHECKING:
     from core.services.customers import Customers
     from core.services.desk import Desk
     from core.services.documents import Documents
+    from core.services.dunning_desk import DunningDesk
+    from core.services.dunning_policies import DunningPolicies
     from core.services.emails import Emails
+    from core.services.foresight import Foresight
     from core.services.imports import Imports
     from core.services.links import PhoneLinks
     from core.services.notices import Notices
     from core.services.payments import Payments
+    from core.services.payroll import Payroll
     from core.services.places import Places
     from core.services.prepaid import Prepaid
     from core.services.prepaid_use import PrepaidUse
@@ -104,6 +108,24 @@ class Services(Partners):
         from core.services.imports import Imports
 
         return Imports(self.db, self.clock, self.staff.audit)
+
+    @cached_property
+    def foresight(self) -> Foresight:
+        from core.services.foresight import Foresight
+
+        return Foresight(self.db, self.clock)
+
+    @cached_property
+    def dunning_desk(self) -> DunningDesk:
+        from core.services.dunning_desk import DunningDesk
+
+        return DunningDesk(self.db, self.clock)
+
+    @cached_property
+    def dunning_policies(self) -> DunningPolicies:
+        from core.services.dunning_policies import DunningPolicies
+
+        return DunningPolicies(self.db, self.clock)
 
     @cached_property
     def links(self) -> PhoneLinks:
@@ -237,6 +259,7 @@ class Services(Partners):
     @cached_property
     def documents(self) -> Documents:
         from core.documents.store import FolderStore
+        from core.payroll.papers import payslip_facts
         from core.services.documents import Documents
 
         return Documents(
@@ -246,7 +269,14 @@ class Services(Partners):
             verify_base_url=self.settings.public_url,
             utility=self.settings.utility_name,
             short_code=self.settings.short_code,
+            payslips=payslip_facts,
         )
+
+    @cached_property
+    def payroll(self) -> Payroll:
+        from core.services.payroll import Payroll
+
+        return Payroll(self.db, self.clock, self.staff.audit)
 
     @cached_property
     def emails(self) -> Emails:

@@ -25,6 +25,7 @@ from core.services.agents import Agents
 from core.services.agents.desk import AgentDesk
 from core.services.billing import Billing
 from core.services.billing_run import BillingRun
+from core.services.foresight import Foresight
 from core.services.staff import Staff
 from core.supply.tables import RelayCommandRow
 from mwolo import seed as seed_module
@@ -152,9 +153,9 @@ def test_the_next_days_go_on_from_there(db: Database, clock: FixedClock) -> None
         clock.advance(days=1)
         steps += Billing(db, clock).sweep().steps
     assert steps > 0
-    runs = Billing(db, clock).dry_run(clock.now() + timedelta(hours=1))
-    assert runs
-    assert all(run.why_not or run.would_cut or run.steps for run in runs)
+    told = list(Foresight(db, clock).look(clock.now() + timedelta(hours=1)))
+    assert told
+    assert all(one.why_not or one.would_cut or one.steps for one in told)
 
 
 def test_people_are_the_same_in_a_town_of_any_size() -> None:

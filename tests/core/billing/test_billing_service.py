@@ -283,7 +283,6 @@ def test_the_guards_hold_and_say_why(any_db: Database, clock: FixedClock, billin
         kept = queries.last_decision(session, home.contract.id)
         assert kept is not None
         assert (kept.supply, [reason["code"] for reason in kept.reasons]) == ("on", ["meter_silent"])
-    assert not any(run.would_cut for run in billing.dry_run(clock.now()))
 
 
 def test_money_on_its_way_holds_twice_and_no_more(any_db: Database, clock: FixedClock, billing: Billing) -> None:
@@ -347,15 +346,6 @@ def test_the_sweep_gives_back_what_should_be_on(any_db: Database, clock: FixedCl
         )
     assert billing.sweep().given_back == 1
     assert desired(any_db, home) == "on"
-
-
-def test_a_dry_run_writes_nothing_and_says_why_not(any_db: Database, clock: FixedClock, billing: Billing) -> None:
-    home, invoice_id = debtor(any_db, billing)
-    (run,) = billing.dry_run(clock.now() + timedelta(days=3))
-    assert (run.account_number, run.steps, run.off_due) == (home.account_number, ("reminder",), False)
-    assert [why.code for why in run.why_not] == ["not_due_yet"]
-    assert run.next_date == date(2026, 3, 24)
-    assert steps(any_db, invoice_id) == ["sent"]
 
 
 def test_the_newest_policy_that_began_is_used(any_db: Database, clock: FixedClock, billing: Billing) -> None:

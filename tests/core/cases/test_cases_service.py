@@ -24,6 +24,7 @@ from core.notices.tables import NoticeRow
 from core.services.billing import Billing
 from core.services.cases import Cases, open_from_sms
 from core.services.customers import Customers
+from core.services.foresight import Foresight
 from core.supply.tables import MeterDesiredRow
 from tests import town
 
@@ -141,7 +142,7 @@ def test_a_dispute_holds_the_cut_of_its_bill_once(world: World) -> None:
         hold = session.scalars(select(HoldRow)).one()
     assert (hold.kind, hold.invoice_id) == ("dispute", world.invoice)
     assert hold.until_at == world.clock.now() + timedelta(days=30)
-    view = Billing(world.db, world.clock).dry_run(world.clock.now() + timedelta(days=14))[0]
+    view = next(Foresight(world.db, world.clock).look(world.clock.now() + timedelta(days=14)))
     assert ("hold", "dispute") in {(why.code, why.detail) for why in view.why_not}
     world.cases.close(did["number"], reason="The reading was right.", key="k1", by="claudine")
     with world.db.read() as session:
