@@ -199,10 +199,10 @@ class Imports:
             .execution_options(populate_existing=True)
         )
         if row is not None and row.state in (State.APPLYING, State.DONE):
-            raise ImportRefused(
-                N_("This very file was imported on {day} by {who}. Nothing was done."),
-                day=f"{row.accepted_at:%d/%m/%Y}" if row.accepted_at else "", who=row.accepted_by or "",
-            )  # fmt: skip
+            who, on = row.accepted_by or "", f"{row.accepted_at:%d/%m/%Y}" if row.accepted_at else ""
+            if row.state == State.APPLYING:
+                raise ImportRefused(N_("This very file is being imported by {who}. It goes on by itself."), who=who)
+            raise ImportRefused(N_("This very file was imported on {day} by {who}. Nothing was done."), day=on, who=who)
         if row is None:
             row = ImportRow(kind=kind, sha256=digest, size=len(data), state=State.WAITING)
             session.add(row)
@@ -272,12 +272,12 @@ class Imports:
         seen = 0
         for chunk in source.chunks(pace.next):
             seen += len(chunk)
-            # Behind the mark: somebody, or we in another life, wrote these.
-            fresh = [record for record in chunk if record.number > done_to]
-            if not fresh:
+            if chunk[-1].number <= done_to:
                 continue
             began = time.monotonic()
-            done_to = self._patiently(import_id, source, taker, fresh, done_to)
+            # Up to the mark somebody, or we in another life, wrote them; it may lie in the middle of a chunk.
+            while fresh := [record for record in chunk if record.number > done_to]:
+                done_to = self._patiently(import_id, source, taker, fresh, done_to)
             spent = time.monotonic() - began
             pace.took(spent)
             watch(seen)
@@ -299,7 +299,7 @@ class Imports:
                 if len(records) == 1 and attempt:
                     return self._write_once(import_id, source, taker, records, after, refused=str(error))
                 if len(records) > 1:
-                    for record in records:
+                    for record in (one for one in records if one.number > after):
                         after = self._patiently(import_id, source, taker, [record], after)
                     return after
             except NotRecorded:
@@ -322,8 +322,10 @@ class Imports:
         lines = [line for line in map(source.read, records) if not isinstance(line, list)]
         with self._db.begin() as session:
             row = self._locked(session, import_id)
-            if row.state != State.APPLYING or row.applied_to != after:
-                return max(row.applied_to, records[-1].number if row.state == State.DONE else 0)
+            if row.state != State.APPLYING:
+                return records[-1].number
+            if row.applied_to != after:
+                return row.applied_to
             if refused is not None:
                 sentence = N_("It became impossible while the file was written: {why}")
                 problems = [Problem(records[0].number, "", "", sentence, (("why", refused[:200]),))]
