@@ -8,6 +8,8 @@ from html import escape
 _INK, _LAMP, _PAPER = "#101a33", "#f6b93b", "#fdf6e3"
 # Numbers in groups, and their currency, are not torn apart at the end of a line.
 _GROUPED = re.compile(r"(?<=\d) (?=\d|FC\b|USD\b)")
+# What the eye looks for first: how much, and what to dial.
+_STRONG = re.compile(r"(?<![\d,])\d[\d,]*(?:&#160;\d{3})*(?:,\d\d)?&#160;(?:FC|USD)\b|\*\d{2,6}#")
 _FONT = "font-family:Arial,Helvetica,sans-serif"
 
 
@@ -16,13 +18,18 @@ def text_of(body: str, utility: str) -> str:
     return f"{body}\n\n-- \n{utility}\n"
 
 
-def html_of(subject: str, body: str, utility: str, language: str) -> str:
+def html_of(subject: str, body: str, utility: str, language: str, *, noted: bool = False) -> str:
     """The HTML part: tables and inline style only, because that is what mail programs agree on. No picture and nothing
-    to load: it costs the reader no megabyte, and nobody sees whether it was opened."""
+    to load: it costs the reader no megabyte, and nobody sees whether it was opened.
+
+    `noted`: the last paragraph says why this address is written to, and stands small at the foot.
+    """
+    parts = [part for part in body.split("\n\n") if part.strip()]
+    note = f"{_lines(parts.pop())}<br>" if noted and len(parts) > 1 else ""
     paragraphs = "".join(
-        f'<p style="margin:0 0 14px;{_FONT};font-size:15px;line-height:1.5;color:#1b2233">{_lines(part)}</p>'
-        for part in body.split("\n\n")
-        if part.strip()
+        f'<p style="margin:0 0 14px;{_FONT};font-size:15px;line-height:1.5;color:#1b2233">'
+        f"{_STRONG.sub(_bold, _lines(part))}</p>"
+        for part in parts
     )
     return (
         f'<!doctype html><html lang="{escape(language)}"><head><meta charset="utf-8">'
@@ -36,9 +43,13 @@ def html_of(subject: str, body: str, utility: str, language: str) -> str:
         f'<tr><td style="padding:24px 24px 8px">'
         f'<h1 style="margin:0 0 16px;{_FONT};font-size:17px;line-height:1.4;color:{_INK}">{_whole(subject)}</h1>'
         f"{paragraphs}</td></tr>"
-        f'<tr><td style="background:{_PAPER};padding:12px 24px;{_FONT};font-size:12px;color:#5a6274">'
-        f"{escape(utility)}</td></tr></table></td></tr></table></body></html>"
+        f'<tr><td style="background:{_PAPER};padding:12px 24px;{_FONT};font-size:12px;line-height:1.5;'
+        f'color:#5a6274">{note}{escape(utility)}</td></tr></table></td></tr></table></body></html>'
     )
+
+
+def _bold(found: re.Match[str]) -> str:
+    return f"<b>{found.group()}</b>"
 
 
 def _lines(paragraph: str) -> str:

@@ -208,7 +208,7 @@ class Emails:
                 to=row.recipient,
                 subject=row.subject,
                 text=text_of(row.body, self._utility),
-                html=html_of(row.subject, row.body, self._utility, row.language),
+                html=html_of(row.subject, row.body, self._utility, row.language, noted=row.contract_id is not None),
                 reference=row.gateway_ref,
                 language=row.language,
                 attachments=attachments,

@@ -346,3 +346,13 @@ def test_a_report_that_brings_the_whole_letter_along() -> None:
     )  # fmt: skip
     assert found.why == "550 5.1.10 RESOLVER.ADR.RecipientNotFound; Recipient not found"
     assert found.dead_address
+
+
+def test_what_matters_stands_out_and_why_you_stands_small() -> None:
+    body = "Good day,\n\nReceived 1 028 500 FC, and 12,50 USD. Dial *123#. Code 204 817 365 5.\n\nWhy you."
+    page = html_of("S", body, "Lampe", "en", noted=True)
+    for strong in ("1&#160;028&#160;500&#160;FC", "12,50&#160;USD", "*123#"):
+        assert f"<b>{strong}</b>" in page
+    assert page.count("<b>") == 3
+    assert "Why you.<br>Lampe" in page
+    assert ">Why you.</p>" in html_of("S", body, "Lampe", "en")
