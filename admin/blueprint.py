@@ -20,6 +20,7 @@ from admin.views import (
     agencies_office,
     agents_cash,
     agents_office,
+    api_tokens,
     audit,
     billing_months,
     counter,
@@ -114,7 +115,7 @@ def admin_blueprint(
     for case_view in (case_pages, promises):
         case_view.add_pages(admin, parts, cases)
     short_code.add_pages(admin, parts, code)
-    for setup_view in (agencies_pages, agencies_office):
+    for setup_view in (agencies_pages, agencies_office, api_tokens):
         setup_view.add_pages(admin, parts, setup)
     _add_errors(admin, parts)
     return admin

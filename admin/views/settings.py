@@ -29,6 +29,12 @@ LINKS: tuple[SettingsLink, ...] = (
         Permission.SEE_TODAY,
     ),
     SettingsLink(
+        "/admin/settings/tokens",
+        N_("API tokens"),
+        N_("Which programs may ask for or change what, and until when."),
+        Permission.RUN_TOKENS,
+    ),
+    SettingsLink(
         "/admin/imports",
         N_("Import"),
         N_("Customers, contracts, meters and opening balances of another system, from CSV files."),

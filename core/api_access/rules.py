@@ -7,6 +7,7 @@ import re
 from datetime import timedelta
 from enum import StrEnum
 
+from core.i18n import N_
 from core.kernel.ids import token
 
 
@@ -28,20 +29,20 @@ class Scope(StrEnum):
 
 
 SCOPES = frozenset(scope.value for scope in Scope)
-# What it lets a program do, for the page of the API. In English, as all of it.
+# What it lets a program do, for the page of the API (in English, as all of it) and for the office.
 SCOPE_MEANINGS = {
-    Scope.CUSTOMERS_READ: "read customers and their phone links",
-    Scope.CUSTOMERS_WRITE: "write customers, confirm and remove phone links",
-    Scope.CONTRACTS_READ: "read sites, meters and contracts",
-    Scope.CONTRACTS_WRITE: "write sites, meters and contracts",
-    Scope.READINGS_READ: "read what meters showed",
-    Scope.READINGS_WRITE: "write readings",
-    Scope.INVOICES_READ: "read invoices and their PDF",
-    Scope.INVOICES_ISSUE: "validate and send invoices, have their PDF made",
-    Scope.PAYMENTS_READ: "read payments and receipts",
-    Scope.PAYMENTS_DECLARE: "declare cash and bank money that came",
-    Scope.PAYMENTS_CONFIRM: "confirm declared money: it is booked",
-    Scope.AGENTS_READ: "read field agents and their floats",
+    Scope.CUSTOMERS_READ: N_("read customers and their phone links"),
+    Scope.CUSTOMERS_WRITE: N_("write customers, confirm and remove phone links"),
+    Scope.CONTRACTS_READ: N_("read sites, meters and contracts"),
+    Scope.CONTRACTS_WRITE: N_("write sites, meters and contracts"),
+    Scope.READINGS_READ: N_("read what meters showed"),
+    Scope.READINGS_WRITE: N_("write readings"),
+    Scope.INVOICES_READ: N_("read invoices and their PDF"),
+    Scope.INVOICES_ISSUE: N_("validate and send invoices, have their PDF made"),
+    Scope.PAYMENTS_READ: N_("read payments and receipts"),
+    Scope.PAYMENTS_DECLARE: N_("declare cash and bank money that came"),
+    Scope.PAYMENTS_CONFIRM: N_("confirm declared money: it is booked"),
+    Scope.AGENTS_READ: N_("read field agents and their floats"),
 }
 
 # A secret that is found in a log, a mail or a repository is known for what it is.

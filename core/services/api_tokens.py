@@ -18,10 +18,11 @@ from core.api_access.errors import BadToken, KeyInHand, KeyReused
 from core.api_access.rules import Scope
 from core.api_access.tables import ApiRequestRow, ApiTokenRow
 from core.db import Database
+from core.i18n import N_
 from core.kernel.clock import Clock
 from core.kernel.errors import NotRecorded
 
-_LIST_LIMIT = 200
+LIST_LIMIT = 200
 _SWEPT_AT_ONCE = 200
 
 
@@ -81,15 +82,15 @@ class ApiTokens:
         """
         chosen = sorted(set(scopes))
         if not rules.is_name(name):
-            raise BadToken("a name has 2 to 40 small letters, digits, dots, dashes or underscores")
+            raise BadToken(N_("A name has 2 to 40 small letters, digits, dots, dashes or underscores."))
         if not chosen or not set(chosen) <= rules.SCOPES:
-            raise BadToken(f"scopes are {', '.join(sorted(rules.SCOPES))}")
+            raise BadToken(N_("Choose what it may do: {scopes}."), scopes=", ".join(sorted(rules.SCOPES)))
         if not timedelta(days=1) <= timedelta(days=days) <= rules.LIFE_MAX:
-            raise BadToken(f"a token lives 1 to {rules.LIFE_MAX.days} days")
+            raise BadToken(N_("A token lives 1 to {days} days."), days=str(rules.LIFE_MAX.days))
         made, now = secret or rules.new_token(), self._clock.real_now()
         with self._db.begin() as session:
             if session.scalar(select(ApiTokenRow.id).where(ApiTokenRow.name == name)) is not None:
-                raise BadToken(f"there is a token {name} already")
+                raise BadToken(N_("There is a token {name} already."), name=name)
             session.add(
                 ApiTokenRow(
                     name=name,
@@ -114,13 +115,13 @@ class ApiTokens:
                 .returning(ApiTokenRow.id)
             ).first()
             if changed is None:
-                raise BadToken(f"there is no token {name} that could be revoked")
+                raise BadToken(N_("There is no token {name} that could be revoked."), name=name)
             self._audit(session, by, "api.token.revoked", name, "")
 
     def all_tokens(self) -> Sequence[TokenView]:
-        """All tokens, by name."""
+        """The first LIST_LIMIT tokens, by name."""
         with self._db.read() as session:
-            rows = session.scalars(select(ApiTokenRow).order_by(ApiTokenRow.name).limit(_LIST_LIMIT))
+            rows = session.scalars(select(ApiTokenRow).order_by(ApiTokenRow.name).limit(LIST_LIMIT))
             return [
                 TokenView(
                     r.name,
