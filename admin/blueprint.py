@@ -13,6 +13,7 @@ from admin.cases import CaseParts
 from admin.invoices import InvoiceParts
 from admin.money import MoneyParts
 from admin.parts import Parts, ReceiptSource, page
+from admin.payroll import PayrollParts
 from admin.setup import SetupParts
 from admin.short_code import ShortCodeParts
 from admin.views import (
@@ -33,6 +34,8 @@ from admin.views import (
     money_statements,
     money_suspense,
     money_wallets,
+    payroll_people,
+    payroll_rates,
     phones,
     promises,
     search,
@@ -47,6 +50,7 @@ from admin.views import cases as case_pages
 from admin.views import emails as email_pages
 from admin.views import imports as import_pages
 from admin.views import invoices as invoice_pages
+from admin.views import payroll as payroll_pages
 from admin.views import (
     queues as queue_pages,
 )
@@ -75,6 +79,7 @@ def admin_blueprint(
     emails: Emails,
     imports: Imports,
     code: ShortCodeParts,
+    payroll: PayrollParts,
     queues: Queues,
     invoices: InvoiceParts,
     setup: SetupParts,
@@ -115,6 +120,8 @@ def admin_blueprint(
     for case_view in (case_pages, promises):
         case_view.add_pages(admin, parts, cases)
     short_code.add_pages(admin, parts, code)
+    for payroll_view in (payroll_pages, payroll_people, payroll_rates):
+        payroll_view.add_pages(admin, parts, payroll)
     for setup_view in (agencies_pages, agencies_office, api_tokens):
         setup_view.add_pages(admin, parts, setup)
     _add_errors(admin, parts)

@@ -17,6 +17,7 @@ from admin.blueprint import admin_blueprint
 from admin.cases import CaseParts
 from admin.invoices import InvoiceParts
 from admin.money import MoneyParts
+from admin.payroll import PayrollParts
 from admin.setup import SetupParts
 from admin.short_code import ShortCodeParts
 from channels.api import api_blueprint
@@ -93,6 +94,7 @@ def create_app(wiring: Wiring | None = None) -> Flask:
             invoices=_invoice_parts(wiring),
             setup=SetupParts(wiring.agencies, wiring.places, wiring.api_tokens),
             code=ShortCodeParts(MenuUse(wiring.db, wiring.clock), _menu_map),
+            payroll=PayrollParts(wiring.payroll, wiring.documents.payslip_pdf),
         )
     )
     app.register_blueprint(verify_blueprint(wiring.documents, utility=settings.utility_name))

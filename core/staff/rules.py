@@ -57,6 +57,9 @@ class Permission(StrEnum):
     WORK_CASES = "work cases"
     CANCEL_PROMISES = "cancel promises"
     SEE_AUDIT = "see audit"
+    SEE_PAYROLL = "see payroll"
+    RUN_PAYROLL = "run payroll"
+    CLOSE_PAYROLL = "close payroll"
     RUN_AGENCIES = "run agencies"
     RUN_TOKENS = "run tokens"
     RUN_STAFF = "run staff"
@@ -101,6 +104,10 @@ _ADDED: dict[Role, frozenset[Permission]] = {
             Permission.RUN_AGENCIES,
             # Who sells, how much, for what share, and a PIN that opens a float.
             Permission.RUN_AGENTS,
+            # What people earn is nobody else's business; a run is closed by another person than who opened it.
+            Permission.SEE_PAYROLL,
+            Permission.RUN_PAYROLL,
+            Permission.CLOSE_PAYROLL,
             # Customers, contracts, meters and balances of another system: balances need a second person besides.
             Permission.IMPORT_FILES,
             # Work that a machine gave up: again, or never.

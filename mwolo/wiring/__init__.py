@@ -118,7 +118,7 @@ class Wiring(Services):
     @cached_property
     def handlers(self) -> dict[str, Handler]:
         from workers import schedule
-        from workers.jobs import billing, documents, email, imports, notices, payments, prepaid, refunds, texts
+        from workers.jobs import billing, documents, email, imports, notices, payments, payroll, prepaid, refunds, texts
 
         return {
             **payments.handlers(self.payments),
@@ -130,6 +130,7 @@ class Wiring(Services):
             **billing.handlers(self.billing_orders),
             **email.handlers(self.emails),
             **imports.handlers(self.imports),
+            **payroll.handlers(self.payroll),
             **schedule.handlers(self.db, self.clock, self.scheduled_runs),
         }
 

@@ -14,6 +14,7 @@ from admin.blueprint import admin_blueprint
 from admin.cases import CaseParts
 from admin.invoices import InvoiceParts
 from admin.money import MoneyParts
+from admin.payroll import PayrollParts
 from admin.setup import SetupParts
 from admin.short_code import ShortCodeParts
 from core.billing.tables import DunningDecisionRow, InvoiceRow, ReminderRow
@@ -38,6 +39,7 @@ from core.services.emails import Emails
 from core.services.imports import Imports
 from core.services.links import PhoneLinks
 from core.services.menu_use import MenuUse
+from core.services.payroll import Payroll
 from core.services.places import Places
 from core.services.promises import Promises
 from core.services.queues import Nobody, Queues
@@ -178,6 +180,7 @@ def app_of(
                 Agencies(desk._db, clock, staff.audit), Places(desk._db), ApiTokens(desk._db, clock, staff.audit)
             ),
             code=code,
+            payroll=PayrollParts(Payroll(desk._db, clock, staff.audit), lambda slip: b"%PDF-1.4 " + slip.encode()),
         )
     )
     return app
