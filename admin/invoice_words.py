@@ -66,6 +66,8 @@ MOVES: Mapping[str, str] = {
     "credit_note": N_("credit note"),
     "written_off": N_("given up"),
     "operator_reversed": N_("the operator took the money back"),
+    "opening_debit": N_("taken over from another system"),
+    "opening_credit": N_("taken over from another system"),
 }
 
 ACTS: Mapping[str, str] = {

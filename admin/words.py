@@ -362,6 +362,7 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
         "reconcile": N_("reconciliation"),
         "statement": N_("statement"),
         "console": N_("back office"),
+        "counter": N_("counter"),
         "rescue": N_("rescue"),
         "bill": N_("bill number"),
         "bridge": N_("radio"),

@@ -12,6 +12,7 @@ from admin.invoices import NO_REASON, InvoiceParts, act, explained, reason_of_fo
 from admin.money import Refusal, by
 from admin.parts import Parts, page, say
 from admin.views.money_refunds import read_amount
+from core.billing.tariff_rules import kwh_text
 from core.desk.invoice_model import InvoiceView
 from core.i18n import N_
 from core.kernel.errors import StateConflict
@@ -34,7 +35,7 @@ class _Pages:
         body = page(
             "invoice.html", self.parts, i=found, e=found.entry,
             why=explained(found.explained, found.entry.total.currency), iw=invoice_words, zone=found.zone,
-            refusal=refusal, done="",
+            refusal=refusal, done="", kwh=kwh_text,
         )  # fmt: skip
         return make_response(body, refusal.status)
 

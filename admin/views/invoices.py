@@ -11,6 +11,7 @@ from admin import invoice_words
 from admin.csv_export import as_csv
 from admin.invoices import InvoiceParts, explained, month_in
 from admin.parts import Parts, page
+from core.billing.tariff_rules import kwh_text
 from core.desk.invoice_model import STATES, InvoiceEntry, InvoiceFilter
 from core.i18n import N_, day
 from core.kernel.digits import normalise
@@ -19,7 +20,7 @@ from core.kernel.money import CURRENCIES
 _EXPORT_LIMIT = 2_000
 _HEAD = [
     N_("Number"), N_("Month"), N_("Account"), N_("Customer"), N_("Agency"), N_("State"), N_("Currency"), N_("Total"),
-    N_("Due"), N_("Issued"), N_("Sent"), N_("Days open"), N_("Disputed"), N_("Estimated"),
+    N_("Due"), N_("Issued"), N_("Sent on"), N_("Days open"), N_("Disputed"), N_("Estimated"),
 ]  # fmt: skip
 
 
@@ -48,6 +49,7 @@ def add_pages(admin: Blueprint, parts: Parts, invoices: InvoiceParts) -> None:
         body = page(
             "invoice.html", parts, i=found, e=found.entry, why=explained(found.explained, found.entry.total.currency),
             iw=invoice_words, zone=found.zone, refusal=None, done=request.args.get("done", ""),
+            kwh=kwh_text,
         )  # fmt: skip
         return make_response(body)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from core.kernel.money import Money
 
@@ -200,8 +200,9 @@ class InvoiceView:
     acts: tuple[ActView, ...]
 
     @property
-    def untaxed(self) -> Money:
-        return self.entry.total - self.tax
+    def last_on(self) -> date | None:
+        """The last day it covers."""
+        return self.until_on - timedelta(days=1) if self.until_on else None
 
 
 @dataclass(frozen=True, slots=True)

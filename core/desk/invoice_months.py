@@ -99,6 +99,7 @@ def _jumps(
         .join(old, and_(old.contract_id == InvoiceRow.contract_id, old.period == before, _MADE))
         .where(
             InvoiceRow.period == period,
+            InvoiceRow.besides.is_(False),
             InvoiceRow.state.in_(("draft", "validated")),
             old.currency == InvoiceRow.currency,
             change * 100 > old.total_minor * JUMP_PERCENT,

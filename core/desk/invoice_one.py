@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, datetime
+from itertools import groupby
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -168,7 +170,7 @@ def _moves(session: Session, row: InvoiceRow) -> tuple[MoveView, ...]:
         .order_by(TransferRow.at, TransferRow.id)
         .limit(_MOST)
     )
-    return tuple(
+    moves = [
         MoveView(
             at=transfer.at,
             # Sending an invoice uses the contract's credit on it: that is the part which names the invoice.
@@ -183,7 +185,21 @@ def _moves(session: Session, row: InvoiceRow) -> tuple[MoveView, ...]:
             attempt_id=payment.attempt_id if payment else None,
         )
         for transfer, journal, code, payment in found
+        # What it came to when it was sent is no movement of its balance.
+        if journal.kind != "invoice_sent" or code == "receivable"
+    ]
+    return tuple(
+        replace(same[0], amount=Money(sum(one.amount.minor for one in same), row.currency)) for same in _one_act(moves)
     )
+
+
+def _one_act(moves: list[MoveView]) -> list[list[MoveView]]:
+    """A credit note gives back each levy by itself, money pays them together: what people see as one act is one."""
+
+    def act(one: MoveView) -> tuple[datetime, str, bool, str, str]:
+        return one.at, one.kind, one.lowers, one.memo, one.payment_id or ""
+
+    return [list(same) for _, same in groupby(sorted(moves, key=act), key=act)]
 
 
 def _steps(session: Session, row: InvoiceRow) -> tuple[StepView, ...]:

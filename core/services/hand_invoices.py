@@ -30,7 +30,7 @@ _MINOR_MAX = 10**14
 
 
 class HandRefused(StateConflict):
-    """An invoice that cannot be written. `code`: no_contract, no_lines, bad_line, currency, bad_period, month_taken."""
+    """An invoice that cannot be written. `code`: no_contract, no_lines, bad_line, currency, month_taken."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -78,7 +78,7 @@ class HandInvoices:
         """Write a draft; its id. The same `key` (12 hex digits, made by the form) again is the same draft.
 
         `besides`: besides the month's own invoice, which a run still makes; otherwise instead of it.
-        Raises HandRefused.
+        Raises HandRefused; BadPeriod for what is no month.
         """
         number = f"DRAFT-{key}"
         if not _KEY.fullmatch(key):
