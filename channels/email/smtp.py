@@ -150,7 +150,6 @@ class Smtp:
         mail["Subject"] = email.subject
         mail["Date"] = localtime()
         mail["Message-ID"] = f"<{email.reference}@{address.rpartition('@')[2]}>"
-        mail["Content-Language"] = email.language
         # Nobody's holiday answer is wanted.
         mail["Auto-Submitted"] = "auto-generated"
         if email.unwanted:
@@ -159,6 +158,8 @@ class Smtp:
         mail.add_alternative(email.html, subtype="html", cte="quoted-printable")
         for attached in email.attachments:
             mail.add_attachment(attached.content, maintype="application", subtype="pdf", filename=attached.name)
+        # Last: a header of this name would otherwise go down into the first part.
+        mail["Content-Language"] = email.language
         return mail.as_bytes()
 
 

@@ -22,12 +22,21 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from flask import Flask
+from sqlalchemy import select
 
 from channels.email.smtp import Smtp, SmtpConfig
 from channels.email.views import MAX_BODY_BYTES, email_blueprint
+from core.db import Database
+from core.i18n import LANGUAGES
+from core.kernel.clock import WEST, FixedClock
 from core.kernel.errors import NotRecorded, PartnerDown, PartnerRefused
+from core.notices.emails import EMAILS
 from core.notices.errors import BadRecipient, NotTaken, RouteRefused
+from core.notices.mailing import stage_email
 from core.notices.ports import Attachment, OutboundEmail, Receipt
+from core.notices.tables import NoticeRow
+from core.outbox import Done
+from core.services.emails import Emails
 
 PDF = b"%PDF-1.4\n" + bytes(range(256)) * 40 + b"\n.\r\n.hidden\n"
 EMAIL = OutboundEmail(
@@ -265,3 +274,51 @@ def test_a_password_goes_over_an_encrypted_line_to_whom_it_is_meant_for(
         assert len(mailbox.letters) == 1
     finally:
         controller.stop()
+
+
+BLANKS = {"amount": "28 500 FC", "account": "100 000 001 8", "period": "02/2026", "receipt": "R260310ABCDE",
+          "verification": "204 817 365 5", "cut_date": "24/03/2026"}  # fmt: skip
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_letter_in_every_language(
+    db: Database, clock: FixedClock, server: int, mailbox: Mailbox, language: str
+) -> None:
+    """All kinds, staged and sent as the product does, and read as a mail program would."""
+    emails = Emails(
+        db, clock, smtp(server), lambda kind, _: Attachment(f"{kind}-2026-000417.pdf", PDF), utility="Lampe Électrique"
+    )
+    staged: list[int] = []
+    with db.begin() as session:
+        for kind in EMAILS:
+            notice_id = stage_email(
+                session, clock=clock, kind=kind, key=kind, recipient="Marie@Example.cd", name="Marie Mbuyi",
+                language=language, blanks=BLANKS, zone=WEST, paper="1",
+            )  # fmt: skip
+            assert notice_id is not None
+            staged.append(notice_id)
+        wanted = {row.kind: row for row in session.scalars(select(NoticeRow))}
+    assert {type(emails.send(notice_id)) for notice_id in staged} == {Done}
+    references = set()
+    for kind, (_, recipients, raw) in zip(EMAILS, mailbox.letters, strict=True):
+        letter = cast(EmailMessage, message_from_bytes(raw, policy=default))
+        assert recipients == ["marie@example.cd"]
+        assert letter["Subject"] == wanted[kind].subject
+        assert letter["Content-Language"] == language
+        assert abs(letter["Date"].datetime - datetime.now(UTC)) < timedelta(minutes=5)
+        references.add(letter["Message-ID"])
+        assert all(len(line) <= 998 for line in raw.split(b"\r\n"))
+        paper = EMAILS[kind].paper
+        order = [part.get_content_type() for part in letter.walk() if not part.is_multipart()]
+        assert order == ["text/plain", "text/html", *(["application/pdf"] if paper else [])]
+        assert letter.get_content_type() == ("multipart/mixed" if paper else "multipart/alternative")
+        assert [part.get_filename() for part in letter.iter_attachments()] == (
+            [f"{paper}-2026-000417.pdf"] if paper else []
+        )
+        plain, html = letter.get_body(("plain",)), letter.get_body(("html",))
+        assert plain is not None
+        assert html is not None
+        assert "Marie Mbuyi" in plain.get_content()
+        assert f'lang="{language}"' in html.get_content()
+        assert "28 500 FC" in plain.get_content() or kind == "supply.on"
+    assert len(references) == len(EMAILS)
