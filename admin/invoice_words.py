@@ -77,7 +77,7 @@ ACTS: Mapping[str, str] = {
     "invoice.cancelled": N_("cancelled it"),
     "invoice.credited": N_("wrote a credit note"),
     "invoice.written_off": N_("gave the rest up"),
-    "invoice.paper": N_("had its PDF made anew"),
+    "invoice.paper": N_("had its PDF made"),
     "invoice.validated.refused": N_("tried to validate it"),
     "invoice.sent.refused": N_("tried to send it"),
     "invoice.cancelled.refused": N_("tried to cancel it"),

@@ -88,6 +88,8 @@ def _left(session: Session, row: InvoiceRow) -> Money:
 
 
 def _before(session: Session, row: InvoiceRow) -> tuple[int, str] | None:
+    if row.besides:
+        return None
     found = session.execute(
         select(InvoiceRow.id, InvoiceRow.number)
         .where(

@@ -105,6 +105,9 @@ def _measured(session: Session, invoice_id: int, zone: str) -> Measured | None:
 
 
 def _before(session: Session, invoice: InvoiceRow, language: str) -> Before | None:
+    if invoice.besides:
+        # A fee is no month: it compares with nothing.
+        return None
     row = session.scalars(
         select(InvoiceRow)
         .where(
@@ -112,6 +115,7 @@ def _before(session: Session, invoice: InvoiceRow, language: str) -> Before | No
             InvoiceRow.currency == invoice.currency,
             InvoiceRow.period < invoice.period,
             InvoiceRow.state.in_(("validated", "sent")),
+            InvoiceRow.besides.is_(False),
         )
         .order_by(InvoiceRow.period.desc(), InvoiceRow.id.desc())
         .limit(1)
