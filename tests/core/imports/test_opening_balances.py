@@ -7,6 +7,8 @@ from datetime import date, timedelta
 import pytest
 from sqlalchemy import select
 
+from core.billing.dunning import evaluate
+from core.billing.queries import policy_on
 from core.billing.tables import DunningCycleRow, InvoiceLineRow, InvoiceRow, ReminderRow
 from core.customers.tables import ContractRow
 from core.imports.errors import ImportRefused
@@ -17,6 +19,7 @@ from core.ledger.model import Account, credit, receivable
 from core.notices.tables import NoticeRow
 from core.services.billing import Billing
 from core.services.imports.opening import take_over
+from core.settlement.dunning import facts_of
 from tests.core.imports.world import World
 from tests.core.settlement.books import check_books
 
@@ -69,10 +72,14 @@ def test_the_clock_of_dunning_starts_with_the_import_however_old_the_debt(world:
     assert (notices, steps) == (["invoice.sent"], ["sent"]), "day 0, and nothing more"
     billing.sweep()
     assert billing.cut_batch("Africa/Kinshasa").cut == ()
-    (foreseen,) = billing.dry_run(world.clock.now())
-    assert not foreseen.off_due
-    assert foreseen.next_date is not None
-    assert foreseen.next_date >= world.clock.now().date() + timedelta(days=14)
+    now = world.clock.now()
+    with world.db.read() as session:
+        policy = policy_on(session, now.date())
+        (facts,) = facts_of(session, (1,), policy, now).values()
+    verdict = evaluate(facts, policy, now)
+    assert not verdict.off_due
+    assert verdict.next_date_that_matters is not None
+    assert verdict.next_date_that_matters >= now.date() + timedelta(days=14)
 
 
 def test_an_opening_invoice_does_not_keep_the_month_from_being_billed(world: World) -> None:
