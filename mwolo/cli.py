@@ -11,6 +11,7 @@ import click
 from core.kernel.errors import ServiceError
 from mwolo.api_commands import api
 from mwolo.billing_commands import bill, readings, tariffs
+from mwolo.document_commands import pdf
 from mwolo.dunning_commands import dunning
 from mwolo.import_commands import imports
 from mwolo.menu_tools import menu
@@ -53,6 +54,7 @@ main.add_command(imports)
 main.add_command(api)
 main.add_command(dunning)
 main.add_command(queues)
+main.add_command(pdf)
 
 
 @main.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from typing import TYPE_CHECKING
 
 import click
@@ -48,7 +49,7 @@ def list_queues(kind: str = "", limit: int = 50) -> None:
 @click.argument("ids", nargs=-1, required=True, type=int, metavar="ID...")
 def retry(ids: tuple[int, ...]) -> None:
     """Hand dead rows out again. Where money is asked for, the operator is asked what became of it instead."""
-    _say(_queues().try_again(ids, by="cli"))
+    _say(_queues().try_again(ids, by=getpass.getuser()))
 
 
 @queues.command("give-up")
@@ -59,7 +60,7 @@ def give_up(ids: tuple[int, ...], reason: str) -> None:
     from core.services.queues import ReasonMissing
 
     try:
-        _say(_queues().give_up(ids, reason=reason, by="cli"))
+        _say(_queues().give_up(ids, reason=reason, by=getpass.getuser()))
     except ReasonMissing as error:
         raise click.ClickException(str(error)) from error
 

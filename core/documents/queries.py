@@ -14,6 +14,7 @@ from core.customers.tables import ContractRow, CustomerRow, PhoneLinkRow, SiteRo
 from core.documents.receipt import Placed, ReceiptFacts
 from core.documents.tables import DocumentRow
 from core.kernel.clock import WEST
+from core.kernel.digits import normalise
 from core.kernel.money import Money
 from core.ledger.tables import AccountRow, TransferRow
 from core.payments.tables import AttemptRow, PaymentRow
@@ -47,6 +48,22 @@ class Bill:
 
 def find_document(session: Session, kind: str, subject: str) -> DocumentRow | None:
     return session.scalar(select(DocumentRow).where(DocumentRow.kind == kind, DocumentRow.subject == subject))
+
+
+def subject_of(session: Session, kind: str, typed: str) -> str | None:
+    """The id behind what a person calls a document by: an invoice's or a receipt's number or code, a payment's id."""
+    digits = normalise(typed)
+    if kind == "receipt":
+        names = (PaymentRow.receipt_number == typed.upper(), PaymentRow.verification_code == digits)
+        return session.scalar(select(PaymentRow.id).where(or_(PaymentRow.id == typed, *names)).limit(1))
+    if kind == "invoice":
+        found = session.scalar(select(InvoiceRow.id).where(InvoiceRow.number == typed.upper(), InvoiceRow.number != ""))
+        if found is not None:
+            return str(found)
+        document = session.scalar(select(DocumentRow).where(DocumentRow.code == digits, DocumentRow.kind == kind))
+        if document is not None:
+            return document.subject
+    return typed
 
 
 def load_receipt(session: Session, payment_id: str, *, utility: str, verify_url: str) -> Loaded | None:

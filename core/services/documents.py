@@ -166,6 +166,12 @@ class Documents:
     def payslip_pdf(self, payslip_id: str) -> bytes | None:
         return self.pdf("payslip", payslip_id)
 
+    def called(self, kind: DocumentKind, typed: str) -> Attachment | None:
+        """A document by what people call it: its number, its code, or the id. None when there is none."""
+        with self._db.read() as session:
+            subject = queries.subject_of(session, kind, typed.strip()[:64])
+        return self.paper(kind, subject) if subject else None
+
     def paper(self, kind: str, subject: str) -> Attachment | None:
         """A document as it goes out with an e-mail; None when there is none to send."""
         if kind not in ("receipt", "invoice", "payslip"):

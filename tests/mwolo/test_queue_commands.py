@@ -26,7 +26,8 @@ def db(tmp_path: Path, sqlite_with_tables: Path, monkeypatch: pytest.MonkeyPatch
     return Database(f"sqlite:///{tmp_path / 'mwolo.db'}")
 
 
-def test_listed_tried_again_given_up(db: Database) -> None:
+def test_listed_tried_again_given_up(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("getpass.getuser", lambda: "jeanne")
     run = CliRunner().invoke
     now = datetime.now(UTC)
     with db.begin() as session:
@@ -59,5 +60,5 @@ def test_listed_tried_again_given_up(db: Database) -> None:
     with db.read() as session:
         assert set(session.scalars(select(OutboxRow.state))) == {"pending", "dead"}
         audited = session.execute(select(AuditRow.actor, AuditRow.act)).all()
-    assert [tuple(entry) for entry in audited] == [("cli", "queues.again"), ("cli", "queues.gave_up")]
+    assert [tuple(entry) for entry in audited] == [("jeanne", "queues.again"), ("jeanne", "queues.gave_up")]
     db.dispose()
