@@ -137,7 +137,7 @@ def db() -> None:
 @db.command("upgrade")
 def db_upgrade() -> None:
     """Bring the database to the newest shape, with all provinces, cities and territories. A currency without any
-    general commission gets a first one."""
+    general commission gets a first one, one without rates of pay too."""
     from core.db.upgrade import revision_of, upgrade
     from mwolo.wiring import Wiring
 
@@ -152,6 +152,9 @@ def db_upgrade() -> None:
         click.echo(
             f"Commission of agents in {', '.join(written)}: 2 %. Finance changes it at /admin/agents/commission."
         )
+    rates = wiring.payroll.rates.write_first()
+    if rates:
+        click.echo(f"Rates of pay in {', '.join(rates)}: let an accountant confirm them at /admin/payroll/rates.")
 
 
 @main.command()

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import case, select, update
 
 from core.billing.tables import InvoiceRow, ReminderRow
-from core.customers.tables import ContractRow, MeterRow
+from core.customers.tables import AgencyRow, ContractRow, MeterRow
 from core.db import Database
 from core.kernel.clock import EAST, WEST, Clock, local_date
 from core.kernel.ids import verification_code
@@ -35,6 +35,7 @@ from core.supply.model import MeterReport
 from core.supply.tables import MeterDesiredRow, MeterReportedRow
 from mwolo.seed_agents import CASHIER, fill_float, run_errand
 from mwolo.seed_data.plan import Errand, Person, Seller, errands, sellers
+from mwolo.seed_payroll import payroll_acts
 
 # The oldest open invoice is 20 days old: before that nothing was to be swept, and nothing cut before its +14.
 _SWEPT_DAYS, _CUT_DAYS = 20, 7
@@ -74,6 +75,7 @@ def live(db: Database, clock: Clock, town: list[Person]) -> None:
     acts = [act for person in town for act in past.of(person, end)]
     acts += [act for seller in sellers() for act in past.float_of(seller, end)]
     acts += [act for errand in errands(town) for act in past.sale_of(errand, end)]
+    acts += [_Act(at, 5, do) for at, do in payroll_acts(db, then, past.agencies(), end)]
     for back in range(_SWEPT_DAYS, -1, -1):
         acts.append(_Act(_moment(end, back, 4, WEST), 0, past.sweep))
     for back in range(_CUT_DAYS, -1, -1):
@@ -101,6 +103,10 @@ class _Past:
                     select(ContractRow.account_number, ContractRow.id, ContractRow.meter_id)
                 )
             }
+
+    def agencies(self) -> dict[str, int]:
+        with self._db.read() as session:
+            return {row.code: row.id for row in session.execute(select(AgencyRow.code, AgencyRow.id))}
 
     def of(self, person: Person, end: datetime) -> list[_Act]:
         """What one person's last weeks brought, oldest first."""

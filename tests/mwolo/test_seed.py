@@ -26,6 +26,7 @@ from core.services.agents.desk import AgentDesk
 from core.services.billing import Billing
 from core.services.billing_run import BillingRun
 from core.services.foresight import Foresight
+from core.services.payroll import Payroll
 from core.services.staff import Staff
 from core.supply.tables import RelayCommandRow
 from mwolo import seed as seed_module
@@ -82,7 +83,7 @@ def test_nobody_is_written_to_because_of_a_seed(db: Database, clock: FixedClock)
     seed(db, clock, size=SIZE)
     with db.read() as session:
         waiting = session.scalars(select(OutboxRow.kind).where(OutboxRow.state == "pending")).all()
-        assert set(waiting) <= {"document.receipt", "document.invoice"}
+        assert set(waiting) <= {"document.receipt", "document.invoice", "document.payslip"}
         open_steps = session.scalar(
             select(func.count()).where(ReminderRow.delivered_at.is_(None), ReminderRow.notice_id.is_not(None))
         )
@@ -204,6 +205,16 @@ def test_agents_sell_from_cash_that_was_counted_and_earn_their_share(db: Databas
     assert shares > 0
     assert [rule.currency for rule in agents.commission_rules()] == ["USD", "KES", "CDF"]
     assert agents.write_first_rules() == []
+
+
+def test_last_month_was_paid_and_this_month_waits_for_its_second_person(db: Database, clock: FixedClock) -> None:
+    seed(db, clock, size=3)
+    runs = Payroll(db, clock, Staff(db, clock, "a secret of the tests").audit).runs
+    this, last = runs.all()
+    assert (last.period, last.state, last.slips, last.paid) == ("2026-02", "closed", 6, 6)
+    assert (this.period, this.state, this.opened_by) == ("2026-03", "review", "rh-1")
+    assert {slip.language for slip in runs.slips(last.id)} == {"fr", "en", "sw", "ln", "kg", "lua"}
+    assert "A001" in {slip.staff_number for slip in runs.slips(this.id)}, "agents are paid their share of the sales"
 
 
 def test_a_seeded_town_can_be_billed(db: Database, clock: FixedClock) -> None:
