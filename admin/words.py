@@ -8,6 +8,7 @@ from typing import Any
 from admin.case_words import CASE_NAMES, CASE_STATES
 from admin.invoice_words import COUNTER_NAMES, INVOICE_STATES
 from admin.notice_words import NOTICES
+from admin.search_words import HOW
 from admin.short_code_words import DIAL_STATES, EVIDENCE, LANGUAGE_NAMES, NETWORK_NAMES
 from admin.text_words import HANDLED
 from core.i18n import N_
@@ -313,19 +314,7 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
         "rate_hour": N_("enough cuts this hour"),
         "rate_day": N_("enough cuts today"),
     },
-    "how": {
-        "phone": N_("phone"),
-        "payer": N_("paid from this phone"),
-        "account": N_("account"),
-        "meter": N_("meter"),
-        "receipt": N_("receipt"),
-        "code": N_("verification code"),
-        "sale": N_("agent's sale"),
-        "case": N_("case"),
-        "operator": N_("operator's transaction"),
-        "reference": N_("our reference"),
-        "name": N_("name"),
-    },
+    "how": HOW,
     "notice": NOTICES,
     "step": {
         "sent": N_("invoice sent"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from flask import Blueprint, Response, g, make_response, redirect, request, url_for
 from werkzeug.exceptions import NotFound
 
@@ -37,7 +39,7 @@ def add_pages(admin: Blueprint, parts: Parts, invoices: InvoiceParts) -> None:
     def show_months(refusal: Refusal | None = None) -> Response:
         body = page(
             "invoice_months.html", parts, runs=invoices.desk.months(), agencies=invoices.desk.agencies(),
-            month=f"{local_date(parts.clock.now(), WEST):%Y-%m}", key=new_key(), iw=invoice_words, refusal=refusal,
+            month=_month_over(parts.clock.now()), key=new_key(), iw=invoice_words, refusal=refusal,
             zone=parts.zone,
         )  # fmt: skip
         return make_response(body, refusal.status if refusal else 200)
@@ -82,6 +84,11 @@ def add_pages(admin: Blueprint, parts: Parts, invoices: InvoiceParts) -> None:
         if isinstance(answer, Refusal):
             return show_month(period, "", answer)
         return make_response(redirect(url_for("admin.billing_month", period=period, done="stopped"), 303))
+
+
+def _month_over(now: datetime) -> str:
+    """The newest month that is over: the one that is billed by consumption."""
+    return f"{local_date(now, WEST).replace(day=1) - timedelta(days=1):%Y-%m}"
 
 
 def _reason(code: str) -> str:

@@ -6,10 +6,12 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Select, and_, func, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from core.agents.tables import AgentSaleRow
+from core.billing.run_tables import CreditNoteRow
+from core.billing.tables import InvoiceRow
 from core.cases.tables import CaseRow
 from core.customers.tables import ContractRow, CustomerRow, PhoneLinkRow
 from core.desk.model import Hit
@@ -20,6 +22,7 @@ from core.phone_numbers import parse_e164
 # Longer than anything that is printed anywhere; nobody needs a query of a megabyte.
 LONGEST = 80
 _REFERENCE = re.compile(r"[A-Za-z0-9._/-]{4,80}")
+_INVOICE = re.compile(r"A?[0-9]{4}-[A-Z0-9]{1,12}-[0-9]{5,9}")
 _NAME_WORDS = 4
 
 
@@ -45,6 +48,7 @@ def search(session: Session, words: str, *, wallets: Sequence[str], limit: int) 
         lambda: _by_number(session, words),
         lambda: _by_sale(session, words),
         lambda: _by_case(session, words),
+        lambda: _by_invoice(session, words),
         lambda: _by_meter(session, words),
         lambda: _by_payment(session, words, wallets),
         lambda: _by_attempt(session, words, wallets),
@@ -110,6 +114,20 @@ def _by_case(session: Session, words: str) -> Iterable[_Found]:
         about = select(PhoneLinkRow.customer_id).where(PhoneLinkRow.phone == case.phone).limit(5)
     for customer_id in session.scalars(about):
         yield _Found(customer_id, "case", grouped(number))
+
+
+def _by_invoice(session: Session, words: str) -> Iterable[_Found]:
+    """The number of an invoice, or of a credit note on one."""
+    number = words.replace(" ", "").upper()
+    if not _INVOICE.fullmatch(number):
+        return
+    of_note = select(CreditNoteRow.invoice_id).where(CreditNoteRow.number == number)
+    for customer_id in session.scalars(
+        select(ContractRow.customer_id)
+        .join(InvoiceRow, InvoiceRow.contract_id == ContractRow.id)
+        .where(or_(InvoiceRow.number == number, InvoiceRow.id.in_(of_note)))
+    ):
+        yield _Found(customer_id, "invoice", number)
 
 
 def _by_meter(session: Session, words: str) -> Iterable[_Found]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
 from admin.invoice_words import LEFT_OUT, REFUSALS
-from core.billing.run_tables import BillingOrderRow, LeftOutRow
+from core.billing.run_tables import BillingOrderRow, CreditNoteRow, LeftOutRow
 from core.billing.tables import BillingRunRow, InvoiceRow
 from core.db import Database
 from core.kernel.clock import FixedClock
@@ -178,6 +179,20 @@ def test_bank_money_needs_a_second_person(db: Database, clock: FixedClock, home:
     with db.read() as session:
         assert session.scalars(select(DeclaredPaymentRow.confirmed_by)).one() == "finance2"
     assert post(second, f"/admin/cash/{PAYMENT.format(9)}/confirm")[0] == 404
+
+
+def test_an_invoice_is_found_by_its_number(db: Database, clock: FixedClock, home: town.Home, as_role: As) -> None:
+    one, viewer = sent(db, clock, home), as_role("viewer")
+    with db.begin() as session:
+        session.get_one(InvoiceRow, one).number = "2026-KIN-000123"
+        note = CreditNoteRow(
+            number="A2026-KIN-00012", invoice_id=one, currency="CDF", amount_minor=100, tax_minor=0, reason="x",
+            issued_on=date(2026, 3, 10), issued_at=clock.now(), issued_by="finance",
+        )  # fmt: skip
+        session.add(note)
+    for typed in ("2026-kin-000123", "A2026-KIN-00012"):
+        answer = viewer.get(f"/admin/search?q={typed}")
+        assert (answer.status_code, answer.location) == (303, f"/admin/customers/{home.customer.id}")
 
 
 def test_the_customers_page_leads_to_invoices_and_to_the_counter(home: town.Home, as_role: As) -> None:
