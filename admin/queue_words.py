@@ -90,6 +90,8 @@ def thing_path(subject: Subject, *, money: bool) -> str:
         return f"/admin/money/attempts/{subject.id}"
     if subject.thing == "refund" and money:
         return f"/admin/money/refunds/{subject.id}"
+    if subject.thing == "invoice":
+        return f"/admin/invoices/{subject.id}"
     if subject.thing == "callback" and money:
         return "/admin/money/callbacks"
     if subject.thing == "notice" and subject.customer_id and "@" in subject.number:

@@ -115,6 +115,8 @@ def _thing(subject: Subject) -> str:
     if subject.thing == "run":
         name, zone = queue_words.run_name(subject.number)
         return f"{say(name)} {zone}".strip()
+    if subject.thing == "other":
+        return subject.number
     text = queue_words.THINGS.get(subject.thing)
     words_ = say(text, number=subject.number or subject.id) if text else ""
     if subject.thing == "notice":

@@ -42,7 +42,7 @@ def subjects(session: Session, rows: Iterable[OutboxRow], *, now: datetime) -> M
         elif field is not None:
             wanted[field][row.id] = row.body[field]
         else:
-            given[row.id] = Subject("other")
+            given[row.id] = Subject("other", "", row.key)
     for field, ids in wanted.items():
         found = _READERS[field](session, _usable(field, ids.values()), now)
         for row_id, thing_id in ids.items():
