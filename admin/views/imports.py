@@ -33,7 +33,7 @@ _HEAD = (
     N_("State"),
     N_("Lines"),
     N_("Bad"),
-    N_("In"),
+    N_("Imported"),
     N_("Left out"),
     N_("Uploaded by"),
     N_("Time"),

@@ -25,9 +25,9 @@ class Column:
     needed: bool = False
 
 
-_CUSTOMER = ("customer_reference", "client", "reference_client", "ref_client", "customer_ref")
-_CONTRACT = ("contract_reference", "contrat", "reference_contrat", "ref_contrat", "contract_ref")
-_ACCOUNT = ("account_number", "compte", "numero_de_compte", "numero_compte", "no_compte")
+_CUSTOMER = ("client", "customer_reference", "reference_client", "ref_client", "customer_ref")
+_CONTRACT = ("contrat", "contract_reference", "reference_contrat", "ref_contrat", "contract_ref")
+_ACCOUNT = ("compte", "account_number", "numero_de_compte", "numero_compte", "no_compte")
 
 COLUMNS: dict[Kind, tuple[Column, ...]] = {
     Kind.CUSTOMERS: (
@@ -35,7 +35,7 @@ COLUMNS: dict[Kind, tuple[Column, ...]] = {
         Column("name", ("nom", "nom_complet", "full_name"), "Mbuyi Kalala", needed=True),
         Column("kind", ("type", "genre", "categorie"), "household"),
         Column("language", ("langue",), "fr"),
-        Column("email", ("e_mail", "mail", "courriel"), "mbuyi@example.com"),
+        Column("email", ("courriel", "e_mail", "mail"), "mbuyi@example.com"),
         Column("phone", ("telephone", "tel", "phones", "telephones", "gsm", "numero_de_telephone"), "0815550001"),
         Column("phone_confirmed", ("telephone_confirme", "tel_confirme", "confirme"), "no"),
     ),
