@@ -96,6 +96,16 @@ RULES: Mapping[str, Rule] = {
     "admin.export_api_tokens": Permission.RUN_TOKENS,
     "admin.issue_api_token": Permission.RUN_TOKENS,
     "admin.revoke_api_token": Permission.RUN_TOKENS,
+    "admin.staff_list": Permission.RUN_STAFF,
+    "admin.export_staff": Permission.RUN_STAFF,
+    "admin.staff_user": Permission.RUN_STAFF,
+    "admin.new_staff": Permission.RUN_STAFF,
+    "admin.create_staff": Permission.RUN_STAFF,
+    "admin.set_staff_role": Permission.RUN_STAFF,
+    "admin.stop_staff": Permission.RUN_STAFF,
+    "admin.start_staff": Permission.RUN_STAFF,
+    "admin.drop_staff_factor": Permission.RUN_STAFF,
+    "admin.reset_staff_password": Permission.RUN_STAFF,
     "admin.imports_": Permission.IMPORT_FILES,
     "admin.export_imports": Permission.IMPORT_FILES,
     "admin.import_template": Permission.IMPORT_FILES,
@@ -197,6 +207,9 @@ RULES: Mapping[str, Rule] = {
     "admin.confirm_money": Permission.PLACE_MONEY,
 }
 
+# Where a one-time password leads.
+_WITH_ONE_TIME = frozenset({"admin.account", "admin.change_password", "admin.log_out"})
+
 # Forms that carry a file; every other form is small (the application's own limit).
 LARGE_FORMS: Mapping[str, int] = {
     "admin.look_at_statement": FORM_MAX_BYTES,
@@ -266,6 +279,9 @@ def guard(admin: Blueprint, parts: Parts) -> None:
             return _to_login()
         if rule is None or not g.who.may(rule):
             raise Forbidden
+        # A password that somebody else knows opens the page where it is changed, and nothing else.
+        if g.who.must_change and request.endpoint not in _WITH_ONE_TIME:
+            return make_response(redirect(url_for("admin.account"), 303))
         return None
 
     @admin.after_request

@@ -54,6 +54,7 @@ from admin.views import payroll as payroll_pages
 from admin.views import (
     queues as queue_pages,
 )
+from admin.views import staff as staff_pages
 from core.i18n import N_
 from core.kernel.clock import WEST, Clock
 from core.kernel.errors import NotRecorded
@@ -122,7 +123,7 @@ def admin_blueprint(
     short_code.add_pages(admin, parts, code)
     for payroll_view in (payroll_pages, payroll_people, payroll_rates):
         payroll_view.add_pages(admin, parts, payroll)
-    for setup_view in (agencies_pages, agencies_office, api_tokens):
+    for setup_view in (agencies_pages, agencies_office, api_tokens, staff_pages):
         setup_view.add_pages(admin, parts, setup)
     _add_errors(admin, parts)
     return admin

@@ -15,17 +15,19 @@ from core.kernel.errors import CustomerError, NotRecorded
 from core.services.agencies import Agencies
 from core.services.api_tokens import ApiTokens
 from core.services.places import Places
+from core.services.staff_office import StaffOffice
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class SetupParts:
-    """The services behind /admin/settings/agencies and /admin/settings/tokens."""
+    """The services behind /admin/settings/agencies, tokens and staff."""
 
     agencies: Agencies
     places: Places
     tokens: ApiTokens
+    staff: StaffOffice
 
 
 def tried(parts: Parts, what: str, subject: str, do: Callable[[], T]) -> T | Refusal:

@@ -35,6 +35,7 @@ from core.services.hand_invoices import HandInvoices
 from core.services.invoice_desk import InvoiceDesk
 from core.services.menu_use import MenuUse
 from core.services.money_desk import MoneyDesk
+from core.services.staff_office import StaffOffice
 from core.services.write_offs import WriteOffs
 from mwolo.metrics import Metrics
 from mwolo.refreshing import Refresher
@@ -92,7 +93,12 @@ def create_app(wiring: Wiring | None = None) -> Flask:
             imports=wiring.imports,
             queues=wiring.queues,
             invoices=_invoice_parts(wiring),
-            setup=SetupParts(wiring.agencies, wiring.places, wiring.api_tokens),
+            setup=SetupParts(
+                wiring.agencies,
+                wiring.places,
+                wiring.api_tokens,
+                StaffOffice(wiring.db, wiring.clock, wiring.staff),
+            ),
             code=ShortCodeParts(MenuUse(wiring.db, wiring.clock), _menu_map),
             payroll=PayrollParts(wiring.payroll, wiring.documents.payslip_pdf),
         )

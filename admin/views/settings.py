@@ -35,6 +35,12 @@ LINKS: tuple[SettingsLink, ...] = (
         Permission.RUN_TOKENS,
     ),
     SettingsLink(
+        "/admin/settings/staff",
+        N_("Staff"),
+        N_("Who may come in, with which role; new passwords, lost phones."),
+        Permission.RUN_STAFF,
+    ),
+    SettingsLink(
         "/admin/imports",
         N_("Import"),
         N_("Customers, contracts, meters and opening balances of another system, from CSV files."),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal
 
 import pyotp
@@ -23,16 +23,23 @@ from core.kernel.clock import Clock
 from core.kernel.ids import token
 from core.sealing import Sealer
 from core.staff import queries, rules
-from core.staff.errors import LoginTaken, UnknownStaff, WeakPassword, WrongCode, WrongPassword
+from core.staff.errors import (
+    LastAdministrator,
+    LoginTaken,
+    OwnAccount,
+    UnknownStaff,
+    WeakPassword,
+    WrongCode,
+    WrongPassword,
+)
 from core.staff.rules import Permission, Role
+from core.staff.second_factor import step_of
 from core.staff.tables import AuditRow, StaffSessionRow, StaffUserRow
-
-_STEP_S = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Who:
-    """The person behind a request."""
+    """The person behind a request. `must_change`: the password was made by somebody else; a new one comes first."""
 
     staff_id: int
     login: str
@@ -40,6 +47,7 @@ class Who:
     role: Role
     language: str
     second_factor: bool
+    must_change: bool = False
 
     def may(self, permission: Permission) -> bool:
         return rules.may(self.role, permission)
@@ -100,9 +108,20 @@ class Staff:
             return queries.count_users(session) > 0
 
     def create_user(
-        self, login: str, password: str, *, name: str, role: Role | str, language: str = "fr", actor: str = "system"
+        self,
+        login: str,
+        password: str,
+        *,
+        name: str,
+        role: Role | str,
+        language: str = "fr",
+        actor: str = "system",
+        one_time: bool = False,
     ) -> int:
-        """A new member of staff; returns the id. Raises LoginTaken, WeakPassword; ValueError for an unknown role."""
+        """A new member of staff; returns the id. `one_time`: the first log-in asks for a password of their own.
+
+        Raises LoginTaken, WeakPassword; ValueError for an unknown role or a login that cannot be.
+        """
         login, role = _tidy(login), Role(role)
         if not 2 <= len(login) <= 60:
             raise ValueError("a login has 2 to 60 characters")
@@ -118,6 +137,7 @@ class Staff:
                 password_hash=hashed,
                 language=language,
                 created_at=self._clock.real_now(),
+                one_time_until=self._one_time_until(one_time),
             )
             session.add(row)
             session.flush()
@@ -125,10 +145,13 @@ class Staff:
             return row.id
 
     def set_role(self, login: str, role: Role | str, *, actor: str) -> None:
-        """Another role, from the next log-in on: every session of theirs ends. Raises UnknownStaff."""
+        """Another role, from the next log-in on: every session of theirs ends.
+
+        Raises UnknownStaff, OwnAccount, LastAdministrator.
+        """
         role = Role(role)
         with self._db.begin() as session:
-            row = self._named(session, login)
+            row = self._another(session, login, actor, stays=role is Role.ADMIN)
             if row.role == role.value:
                 return
             before, row.role = row.role, role.value
@@ -136,26 +159,46 @@ class Staff:
             self.audit(session, actor, "staff.role", row.login, f"{before} to {role.value}")
 
     def set_active(self, login: str, active: bool, *, actor: str) -> None:
-        """Switch an account off (its sessions end at once) or on again. Raises UnknownStaff."""
+        """Switch an account off (its sessions end at once) or on again.
+
+        Raises UnknownStaff, OwnAccount, LastAdministrator.
+        """
         with self._db.begin() as session:
-            row = self._named(session, login)
+            row = self._another(session, login, actor, stays=active)
             row.active = active
             row.failures, row.locked_until = 0, None
             queries.end_sessions(session, row.id)
             self.audit(session, actor, "staff.enabled" if active else "staff.disabled", row.login)
 
-    def reset_password(self, login: str, password: str, *, actor: str, drop_second_factor: bool = False) -> None:
-        """A new password for somebody who is locked out; ends their sessions. Raises UnknownStaff, WeakPassword."""
+    def reset_password(
+        self, login: str, password: str, *, actor: str, drop_second_factor: bool = False, one_time: bool = False
+    ) -> None:
+        """A new password for somebody who is locked out; ends their sessions. `one_time`: they choose their own first.
+
+        Raises UnknownStaff, WeakPassword; OwnAccount.
+        """
         self._check_new(password, _tidy(login))
         hashed = self._hasher.hash(password)
         with self._db.begin() as session:
-            row = self._named(session, login)
+            row = self._another(session, login, actor, stays=True)
             row.password_hash, row.failures, row.locked_until = hashed, 0, None
+            row.one_time_until = self._one_time_until(one_time)
             if drop_second_factor:
                 row.totp_secret, row.totp_last_step = None, None
             queries.end_sessions(session, row.id)
             detail = "second factor dropped" if drop_second_factor else ""
             self.audit(session, actor, "staff.password_reset", row.login, detail)
+
+    def drop_second_factor(self, login: str, *, actor: str) -> None:
+        """Their phone is lost: log-in asks for the password alone until they set up another. Ends their sessions.
+
+        Raises UnknownStaff, OwnAccount.
+        """
+        with self._db.begin() as session:
+            row = self._another(session, login, actor, stays=True)
+            row.totp_secret, row.totp_last_step = None, None
+            queries.end_sessions(session, row.id)
+            self.audit(session, actor, "staff.second_factor_dropped", row.login)
 
     # -- logging in and out ------------------------------------------------------------------------------------------
 
@@ -176,6 +219,8 @@ class Staff:
         with self._db.begin() as session:
             user = queries.user_by_id(session, row.id, lock=True)
             if user is None or not user.active or user.password_hash != row.password_hash:
+                return Refused()
+            if user.one_time_until is not None and user.one_time_until <= self._clock.real_now():
                 return Refused()
             if user.totp_secret is not None and not self._spend_code(user, code):
                 self.audit(session, user.login, "staff.code_refused", user.login, f"from {source}"[:200])
@@ -265,12 +310,14 @@ class Staff:
         """Ends every session of theirs; they log in again. Raises WrongPassword, WeakPassword."""
         user = self._confirmed(staff_id, old)
         self._check_new(new, user.login)
+        if new == old:
+            raise WeakPassword(N_("The new password is the old one."))
         hashed = self._hasher.hash(new)
         with self._db.begin() as session:
             row = queries.user_by_id(session, staff_id, lock=True)
             if row is None:
                 raise UnknownStaff(N_("Nobody has this login."))
-            row.password_hash = hashed
+            row.password_hash, row.one_time_until = hashed, None
             queries.end_sessions(session, row.id)
             self.audit(session, row.login, "staff.password", row.login)
 
@@ -288,7 +335,7 @@ class Staff:
         """From now on log-in asks for six digits as well. Raises WrongPassword, WrongCode."""
         self._confirmed(staff_id, password)
         try:
-            step = _step_of(secret, code, self._clock.real_now())
+            step = step_of(secret, code, self._clock.real_now())
         except ValueError:  # not base 32: the form was tampered with
             step = None
         if step is None:
@@ -346,6 +393,20 @@ class Staff:
             raise UnknownStaff(N_("Nobody has this login."))
         return row
 
+    def _another(self, session: Session, login: str, actor: str, *, stays: bool = False) -> StaffUserRow:
+        """The account of somebody else than `actor`. `stays`: it keeps whatever it may do; otherwise it must not be the
+        last one that may let others in."""
+        administrators = queries.lock_administrators(session)
+        row = self._named(session, login)
+        if row.login == _tidy(actor):
+            raise OwnAccount(N_("Nobody does this to their own account. Another administrator does."))
+        if not stays and [one.id for one in administrators] == [row.id]:
+            raise LastAdministrator(N_("This is the last administrator: nobody could let anybody in any more."))
+        return row
+
+    def _one_time_until(self, one_time: bool) -> datetime | None:
+        return self._clock.real_now() + rules.ONE_TIME if one_time else None
+
     def _confirmed(self, staff_id: int, password: str) -> StaffUserRow:
         """The account, if `password` is its password; a wrong one counts like one at log-in."""
         with self._db.read() as session:
@@ -368,7 +429,7 @@ class Staff:
 
     def _spend_code(self, user: StaffUserRow, code: str) -> bool:
         secret = self._sealer.unseal(user.totp_secret or "", purpose=_purpose(user)).decode()
-        step = _step_of(secret, code, self._clock.real_now())
+        step = step_of(secret, code, self._clock.real_now())
         if step is None or (user.totp_last_step is not None and step <= user.totp_last_step):
             return False
         user.totp_last_step = step
@@ -382,7 +443,15 @@ class Staff:
 
 
 def _who(user: StaffUserRow) -> Who:
-    return Who(user.id, user.login, user.name, Role(user.role), user.language, user.totp_secret is not None)
+    return Who(
+        staff_id=user.id,
+        login=user.login,
+        name=user.name,
+        role=Role(user.role),
+        language=user.language,
+        second_factor=user.totp_secret is not None,
+        must_change=user.one_time_until is not None,
+    )
 
 
 def _purpose(user: StaffUserRow) -> str:
@@ -396,16 +465,3 @@ def _tidy(login: str) -> str:
 
 def _hash(session_token: str) -> str:
     return hashlib.sha256(session_token.encode()).hexdigest()
-
-
-def _step_of(secret: str, code: str, now: datetime) -> int | None:
-    """The time step that `code` belongs to, one step of clock drift allowed either way; None when it fits none."""
-    digits = "".join(code.split())
-    if len(digits) != 6 or not digits.isascii() or not digits.isdecimal():
-        return None
-    totp = pyotp.TOTP(secret, interval=_STEP_S)
-    for drift in (0, -1, 1):
-        moment = now + timedelta(seconds=drift * _STEP_S)
-        if hmac.compare_digest(totp.at(moment), digits):
-            return int(moment.timestamp()) // _STEP_S
-    return None

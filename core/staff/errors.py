@@ -21,5 +21,13 @@ class WrongCode(CustomerError):
     """The six digits do not fit, or were used already."""
 
 
+class OwnAccount(CustomerError):
+    """What nobody does to their own account: another administrator does it."""
+
+
+class LastAdministrator(CustomerError):
+    """Without this one nobody could let anybody in any more."""
+
+
 class UnknownStaff(CustomerError):
     """Nobody with this login."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from sqlalchemy import delete, func, select
@@ -32,6 +32,36 @@ def session_and_user(session: Session, token_hash: str) -> tuple[StaffSessionRow
         .where(StaffSessionRow.token_hash == token_hash)
     ).first()
     return (row[0], row[1]) if row else None
+
+
+def lock_administrators(session: Session) -> list[StaffUserRow]:
+    """Everybody who may let others in, held until the transaction ends: two who lower each other come in turn."""
+    active = StaffUserRow.role == "admin", StaffUserRow.active
+    return list(session.scalars(select(StaffUserRow).where(*active).order_by(StaffUserRow.id).with_for_update()))
+
+
+def people(session: Session, *, limit: int, offset: int) -> list[StaffUserRow]:
+    """Active ones first, by login."""
+    asked = select(StaffUserRow).order_by(StaffUserRow.active.desc(), StaffUserRow.login).limit(limit).offset(offset)
+    return list(session.scalars(asked))
+
+
+def last_log_ins(session: Session, logins: Sequence[str]) -> dict[str, datetime]:
+    """login → its newest log-in. Uses ix_audit_log_subject."""
+    newest = (
+        select(AuditRow.subject, func.max(AuditRow.id).label("id"))
+        .where(AuditRow.subject.in_(logins), AuditRow.act == "staff.log_in")
+        .group_by(AuditRow.subject)
+        .subquery()
+    )
+    asked = select(AuditRow.subject, AuditRow.at).join(newest, newest.c.id == AuditRow.id)
+    return {row.subject: row.at for row in session.execute(asked)}
+
+
+def audit_about(session: Session, subject: str, *, limit: int) -> list[AuditRow]:
+    """The newest entries about one subject, newest first. Uses ix_audit_log_subject."""
+    asked = select(AuditRow).where(AuditRow.subject == subject).order_by(AuditRow.id.desc()).limit(limit)
+    return list(session.scalars(asked))
 
 
 def end_sessions(session: Session, staff_id: int) -> None:

@@ -11,7 +11,8 @@ from core.db.base import Base, RowId, UtcDateTime
 
 
 class StaffUserRow(Base):
-    """`totp_secret` is sealed; None until a second factor is set up."""
+    """`totp_secret` is sealed; None until a second factor is set up. `one_time_until`: the password was made by
+    somebody else, opens nothing after this, and must be changed first; None for one's own."""
 
     __tablename__ = "staff_user"
     __table_args__ = (CheckConstraint("role IN ('viewer', 'office', 'finance', 'admin')", name="role"),)
@@ -27,6 +28,7 @@ class StaffUserRow(Base):
     failures: Mapped[int] = mapped_column(default=0)
     locked_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     active: Mapped[bool] = mapped_column(default=True)
+    one_time_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     language: Mapped[str] = mapped_column(String(3), default="fr")
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 

@@ -44,6 +44,7 @@ from core.services.places import Places
 from core.services.promises import Promises
 from core.services.queues import Nobody, Queues
 from core.services.staff import Staff
+from core.services.staff_office import StaffOffice
 from core.supply.tables import (
     CrewTaskRow,
     MeterDesiredRow,
@@ -177,7 +178,10 @@ def app_of(
             queues=queues,
             invoices=invoices,
             setup=SetupParts(
-                Agencies(desk._db, clock, staff.audit), Places(desk._db), ApiTokens(desk._db, clock, staff.audit)
+                Agencies(desk._db, clock, staff.audit),
+                Places(desk._db),
+                ApiTokens(desk._db, clock, staff.audit),
+                StaffOffice(desk._db, clock, staff),
             ),
             code=code,
             payroll=PayrollParts(Payroll(desk._db, clock, staff.audit), lambda slip: b"%PDF-1.4 " + slip.encode()),
