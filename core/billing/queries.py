@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import BindParameter, Select, and_, bindparam, exists, or_, select, text
 from sqlalchemy.exc import IntegrityError
@@ -75,7 +75,7 @@ _SUPPLIED = (
     .where(ContractRow.id.in_(_IDS))
 )
 _LAST_DECISION = (
-    select(DunningDecisionRow)
+    select(DunningDecisionRow.off_due, DunningDecisionRow.supply, DunningDecisionRow.reasons)
     .where(DunningDecisionRow.contract_id == bindparam("contract_id"))
     .order_by(DunningDecisionRow.at.desc(), DunningDecisionRow.id.desc())
     .limit(1)
@@ -87,6 +87,14 @@ _SERIES = (
     .with_for_update(key_share=True)
     .execution_options(populate_existing=True)
 )
+
+
+class LastDecision(NamedTuple):
+    """What was decided last: whether off is due, which supply is wanted, and why."""
+
+    off_due: bool
+    supply: str
+    reasons: list[Any]
 
 
 def policy_on(session: Session, day: date) -> DunningPolicy:
@@ -126,11 +134,13 @@ def facts_of(
     """
     if not contract_ids:
         return {}
+    # Past the unit of work: nothing but values is needed. What it still holds is written first.
+    session.flush()
     invoices = _invoices(session, contract_ids)
     holds: dict[int, list[Hold]] = defaultdict(list)
-    for owner, kind, from_at, until_at, invoice_id in session.execute(_HOLDS, {"ids": list(contract_ids)}):
+    for owner, kind, from_at, until_at, invoice_id in session.connection().execute(_HOLDS, {"ids": list(contract_ids)}):
         holds[owner].append(Hold(kind, from_at, until_at, invoice_id))
-    contracts = session.execute(_SUPPLIED, {"ids": list(contract_ids)})
+    contracts = session.connection().execute(_SUPPLIED, {"ids": list(contract_ids)})
     return {
         contract_id: DunningFacts(
             contract_id=contract_id,
@@ -175,13 +185,15 @@ def open_contracts(session: Session, *, after: int, limit: int) -> Sequence[int]
     ).all()
 
 
-def last_decision(session: Session, contract_id: int) -> DunningDecisionRow | None:
+def last_decision(session: Session, contract_id: int) -> LastDecision | None:
     """The newest decision kept for a contract. Uses ix_dunning_decision_contract_id."""
-    return session.scalars(_LAST_DECISION, {"contract_id": contract_id}).first()
+    session.flush()
+    row = session.connection().execute(_LAST_DECISION, {"contract_id": contract_id}).first()
+    return LastDecision(*row) if row else None
 
 
 def _invoices(session: Session, contract_ids: Collection[int]) -> dict[int, list[DunnedInvoice]]:
-    rows = session.execute(_DUNNED, {"ids": list(contract_ids)}).all()
+    rows = session.connection().execute(_DUNNED, {"ids": list(contract_ids)}).all()
     steps = _steps(session, [row.id for row in rows])
     found: dict[int, list[DunnedInvoice]] = defaultdict(list)
     for row in rows:
@@ -205,7 +217,7 @@ def _steps(session: Session, invoice_ids: list[int]) -> dict[tuple[int, int], li
     made: dict[tuple[int, int], list[MadeStep]] = defaultdict(list)
     if not invoice_ids:
         return made
-    rows = session.execute(_STEPS, {"ids": invoice_ids})
+    rows = session.connection().execute(_STEPS, {"ids": invoice_ids})
     for invoice_id, cycle, step, made_at, leaves_at, delivered_at, notice_id, cut_on in rows:
         made[invoice_id, cycle].append(
             MadeStep(step, made_at, leaves_at, delivered_at, by_crew=notice_id is None, cut_on=cut_on)

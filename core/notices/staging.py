@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import cast
 
 import structlog
-from sqlalchemy import bindparam, select
+from sqlalchemy import Table, bindparam, insert, select
 from sqlalchemy.orm import Session
 
 from core import outbox
@@ -30,6 +32,16 @@ _PLANNED = select(NoticeRow.not_before).where(
     NoticeRow.kind == bindparam("kind"),
     NoticeRow.state != "suppressed",
 )
+
+_INSERT = insert(cast(Table, NoticeRow.__table__))
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A notice's id. `leaves_at`: when it may leave, None for one that never will."""
+
+    id: int
+    leaves_at: datetime | None
 
 
 def errand_key(notice_id: int) -> str:
@@ -90,8 +102,8 @@ def write_notice(
     contract_id: int | None = None,
     invoice_id: int | None = None,
     payment_id: str | None = None,
-) -> NoticeRow | None:
-    """The same, for who needs to know when it leaves: the notice's row."""
+) -> Written | None:
+    """The same, for who needs to know when it leaves."""
     if session.scalar(_OF_KEY, {"key": key}) is not None:
         return None
     declared = KINDS.get(kind)
@@ -108,42 +120,45 @@ def write_notice(
         opted_out=queries.opted_out(session, recipient),
         planned=_planned(session, declared, recipient, clock),
     )
-    row = NoticeRow(
-        key=key,
-        kind=kind,
-        recipient=recipient,
-        language=language,
-        zone=zone,
-        body=body,
-        segments=gsm7.segments(body),
-        customer_id=customer_id,
-        contract_id=contract_id,
-        invoice_id=invoice_id,
-        payment_id=payment_id,
-        created_at=now,
-        not_before=now,
-        expires_at=now + declared.ttl,
-    )
-    session.add(row)
-    if isinstance(plan, rules.Suppressed):
-        row.state, row.detail = "suppressed", plan.why
-        session.flush()
-        return row
-    row.not_before, row.expires_at = plan.not_before, plan.expires_at
+    segments = gsm7.segments(body)
+    row = {
+        "key": key,
+        "kind": kind,
+        "recipient": recipient,
+        "language": language,
+        "zone": zone,
+        "body": body,
+        "segments": segments,
+        "customer_id": customer_id,
+        "contract_id": contract_id,
+        "invoice_id": invoice_id,
+        "payment_id": payment_id,
+        "created_at": now,
+        "not_before": now if isinstance(plan, rules.Suppressed) else plan.not_before,
+        "expires_at": now + declared.ttl if isinstance(plan, rules.Suppressed) else plan.expires_at,
+        "state": "suppressed" if isinstance(plan, rules.Suppressed) else "queued",
+        "detail": plan.why if isinstance(plan, rules.Suppressed) else "",
+    }
+    # What it is about must be there before it.
     session.flush()
-    if row.segments > text.segments_max:
+    made = session.connection().execute(_INSERT, row).inserted_primary_key
+    assert made is not None
+    written = Written(made[0], None if isinstance(plan, rules.Suppressed) else plan.not_before)
+    if written.leaves_at is None:
+        return written
+    if segments > text.segments_max:
         # It is still sent: a customer who is told costs less than one who is not.
-        _log.warning("notice_longer_than_promised", text=text.key, language=language, segments=row.segments)
+        _log.warning("notice_longer_than_promised", text=text.key, language=language, segments=segments)
     outbox.stage(
         session,
         kind="notice.send",
-        key=errand_key(row.id),
-        body={"notice_id": row.id},
+        key=errand_key(written.id),
+        body={"notice_id": written.id},
         clock=clock,
         priority=declared.priority,
-        business_at=row.not_before if row.not_before > now else None,
+        business_at=written.leaves_at if written.leaves_at > now else None,
     )
-    return row
+    return written
 
 
 def render(text: Text, language: str, blanks: Mapping[str, str]) -> str:

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from core import outbox
@@ -60,6 +60,12 @@ _INVOICE = (
     .where(InvoiceRow.id == bindparam("invoice_id"))
     .with_for_update(key_share=True)
     .execution_options(populate_existing=True)
+)
+_REMINDERS = (
+    select(func.count())
+    .select_from(ReminderRow)
+    .join(InvoiceRow, InvoiceRow.id == ReminderRow.invoice_id)
+    .where(InvoiceRow.contract_id == bindparam("contract_id"))
 )
 _ZONE = select(SiteRow.time_zone).where(SiteRow.id == bindparam("site_id"))
 
@@ -377,5 +383,4 @@ class Billing:
 
 
 def _reminders(session: Session, contract_id: int) -> int:
-    found = select(ReminderRow.id).join(InvoiceRow, InvoiceRow.id == ReminderRow.invoice_id)
-    return len(session.scalars(found.where(InvoiceRow.contract_id == contract_id)).all())
+    return int(session.scalar(_REMINDERS, {"contract_id": contract_id}) or 0)

@@ -11,10 +11,10 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import bindparam, func, or_, select
+from sqlalchemy import Table, bindparam, func, insert, or_, select
 from sqlalchemy.orm import Session
 
 from core.billing import queries
@@ -44,6 +44,7 @@ _DAYS_AHEAD = 60
 _KINDS = {"reminder": "dunning.reminder", "warning": "dunning.warning", "announcement": "dunning.announcement"}
 
 # Asked with every payment and every invoice: built once.
+_DECISION = insert(cast(Table, DunningDecisionRow.__table__))
 _LOCK = select(ContractRow.id).where(ContractRow.id == bindparam("contract_id")).with_for_update(key_share=True)
 _CUT_ALREADY = (
     select(ContractRow.id)
@@ -157,19 +158,18 @@ def keep_decision(
     before = (last.off_due, last.supply, _essence(last.reasons)) if last else (False, "on", [])
     if before == (verdict.off_due, supply, _essence(reasons)):
         return False
-    session.add(
-        DunningDecisionRow(
-            contract_id=facts.contract_id,
-            at=clock.now(),
-            policy_version=verdict.policy_version,
-            cause=cause,
-            off_due=verdict.off_due,
-            supply=supply,
-            reasons=reasons,
-            facts={**facts.as_json(), "now": clock.now().isoformat()},
-        )
-    )
+    decision = {
+        "contract_id": facts.contract_id,
+        "at": clock.now(),
+        "policy_version": verdict.policy_version,
+        "cause": cause,
+        "off_due": verdict.off_due,
+        "supply": supply,
+        "reasons": reasons,
+        "facts": {**facts.as_json(), "now": clock.now().isoformat()},
+    }
     session.flush()
+    session.connection().execute(_DECISION, decision)
     return True
 
 
@@ -207,7 +207,7 @@ def _permitted(week: tuple[int, ...], eves: bool, extra: tuple[date, ...], first
 
 def _cut_already(session: Session, contract_ids: Collection[int]) -> set[int]:
     """Those whose supply is wanted off, and either is off by the meter's word or has a command or a crew on its way."""
-    return set(session.scalars(_CUT_ALREADY, {"ids": list(contract_ids)}))
+    return set(session.connection().execute(_CUT_ALREADY, {"ids": list(contract_ids)}).scalars())
 
 
 def _give_back(session: Session, clock: Clock, contract_id: int, verdict: DunningVerdict) -> str:
@@ -295,8 +295,7 @@ def _make(session: Session, clock: Clock, facts: DunningFacts, policy: DunningPo
         invoice_id=step.invoice_id,
     )
     if notice is not None:
-        row.notice_id = notice.id
-        row.leaves_at = None if notice.state == "suppressed" else notice.not_before
+        row.notice_id, row.leaves_at = notice.id, notice.leaves_at
     session.add(row)
     session.flush()
     return row
