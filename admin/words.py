@@ -333,6 +333,7 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
         "email.send": N_("send an e-mail"),
         "document.invoice": N_("make a bill"),
         "billing.order": N_("a part of a month's invoices"),
+        "import.run": N_("a part of an import"),
         "document.payslip": N_("make a payslip"),
         "payroll.close": N_("close a payroll run"),
         "sms.answer": N_("answer a message"),
