@@ -10,6 +10,7 @@ from werkzeug.exceptions import Forbidden, HTTPException, InternalServerError, N
 from admin import auth
 from admin.agents import AgentParts
 from admin.cases import CaseParts
+from admin.dunning import DunningParts
 from admin.invoices import InvoiceParts
 from admin.money import MoneyParts
 from admin.parts import Parts, ReceiptSource, page
@@ -26,6 +27,8 @@ from admin.views import (
     billing_months,
     counter,
     customer,
+    dunning_one,
+    dunning_policy,
     invoice_acts,
     invoice_new,
     money_attempts,
@@ -47,6 +50,7 @@ from admin.views import (
 from admin.views import agencies as agencies_pages
 from admin.views import agents as agent_pages
 from admin.views import cases as case_pages
+from admin.views import dunning as dunning_pages
 from admin.views import emails as email_pages
 from admin.views import imports as import_pages
 from admin.views import invoices as invoice_pages
@@ -84,6 +88,7 @@ def admin_blueprint(
     queues: Queues,
     invoices: InvoiceParts,
     setup: SetupParts,
+    dunning: DunningParts,
     clock: Clock,
     utility: str,
     secure: bool,
@@ -91,7 +96,7 @@ def admin_blueprint(
 ) -> Blueprint:
     """The console at `/admin/`.
 
-    `money`, `agents`, `links`, `cases`, `emails`, `code`, `queues`, `invoices`: the services behind those pages.
+    `money`, `agents`, `links`, `cases`, `emails`, `code`, `queues`, `invoices`, `dunning`: the services behind them.
     `secure`: it is served by https only (cookies say so, and browsers are told to remember). `utility`: the name in its
     head. The app needs a secret key; form tokens are checked on the console's own routes and on no others.
     """
@@ -120,6 +125,8 @@ def admin_blueprint(
         invoice_view.add_pages(admin, parts, invoices)
     for case_view in (case_pages, promises):
         case_view.add_pages(admin, parts, cases)
+    for dunning_view in (dunning_pages, dunning_one, dunning_policy):
+        dunning_view.add_pages(admin, parts, dunning)
     short_code.add_pages(admin, parts, code)
     for payroll_view in (payroll_pages, payroll_people, payroll_rates):
         payroll_view.add_pages(admin, parts, payroll)

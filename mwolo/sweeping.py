@@ -11,7 +11,7 @@ import click
 
 from core.billing.model import WhyNot
 from core.csv_files import written
-from core.desk.dunning_words import STEPS, Sentence, code_words, why
+from core.desk.dunning_words import STEPS, WORDS, Sentence, code_words, why
 from core.i18n import N_, day, translate
 from core.kernel.clock import local_time
 from core.kernel.digits import grouped
@@ -30,8 +30,6 @@ _STEP = N_("{step} by SMS")
 _BY_CREW = N_("{step} by crew")
 _NAMES = N_("{step}, names {day}")
 _NOTHING = N_("nothing")
-# Blanks of a sentence that are words themselves.
-_WORDS = ("kind", "as", "name", "step")
 
 
 def sweep(at: str | None, *, dry_run: bool, language: str = "en", as_csv: bool = False) -> None:
@@ -98,7 +96,7 @@ def reasons(one: Told, language: str) -> str:
 
 def said(sentence: Sentence, language: str) -> str:
     text, blanks = sentence
-    words = {name: translate(value, language) if name in _WORDS and value else value for name, value in blanks.items()}
+    words = {name: translate(value, language) if name in WORDS and value else value for name, value in blanks.items()}
     return translate(text, language, **words)
 
 

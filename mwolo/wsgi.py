@@ -15,6 +15,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from admin.agents import AgentParts
 from admin.blueprint import admin_blueprint
 from admin.cases import CaseParts
+from admin.dunning import DunningParts
 from admin.invoices import InvoiceParts
 from admin.money import MoneyParts
 from admin.payroll import PayrollParts
@@ -89,6 +90,7 @@ def create_app(wiring: Wiring | None = None) -> Flask:
             agents=AgentParts(wiring.agents, AgentDesk(wiring.db, wiring.clock)),
             links=wiring.links,
             cases=CaseParts(wiring.cases, wiring.promises),
+            dunning=DunningParts(wiring.foresight, wiring.dunning_desk, wiring.dunning_policies, wiring.billing),
             emails=wiring.emails,
             imports=wiring.imports,
             queues=wiring.queues,

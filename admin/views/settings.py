@@ -47,6 +47,12 @@ LINKS: tuple[SettingsLink, ...] = (
         Permission.IMPORT_FILES,
     ),
     SettingsLink(
+        "/admin/dunning/policy",
+        N_("Reminders and cuts"),
+        N_("The policy in force, its versions, days without cuts, and the button that stops all cuts."),
+        Permission.SEE_TODAY,
+    ),
+    SettingsLink(
         "/admin/audit",
         N_("Audit log"),
         N_("Who did what, and whether anybody altered it afterwards."),

@@ -19,6 +19,8 @@ from core.settlement.dunning import off_policy
 from core.supply.rules import HoldReason
 
 Sentence = tuple[str, dict[str, str]]
+# Blanks of these sentences that are words themselves, and are translated before they are filled in.
+WORDS = frozenset({"kind", "as", "name", "step"})
 
 STEPS: Mapping[str, str] = {
     "sent": N_("bill"),

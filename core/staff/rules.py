@@ -66,6 +66,9 @@ class Permission(StrEnum):
     RUN_STAFF = "run staff"
     IMPORT_FILES = "import files"
     WORK_QUEUES = "work queues"
+    HOLD_CUTS = "hold cuts"
+    STOP_CUTS = "stop cuts"
+    RUN_DUNNING = "run dunning"
 
 
 _ADDED: dict[Role, frozenset[Permission]] = {
@@ -80,6 +83,9 @@ _ADDED: dict[Role, frozenset[Permission]] = {
             Permission.ASK_REFUNDS,
             Permission.WORK_CASES,
             Permission.CANCEL_PROMISES,
+            # What only keeps the light on needs no senior either: a hold within the policy's limits, the brake.
+            Permission.HOLD_CUTS,
+            Permission.STOP_CUTS,
             Permission.SEE_AGENTS,
             Permission.TAKE_CASH,
             # A draft is owed by nobody.
@@ -105,6 +111,8 @@ _ADDED: dict[Role, frozenset[Permission]] = {
             Permission.RUN_AGENCIES,
             # Who sells, how much, for what share, and a PIN that opens a float.
             Permission.RUN_AGENTS,
+            # What can bring a cut nearer: the policy, letting cuts go on, ending a protection.
+            Permission.RUN_DUNNING,
             # What people earn is nobody else's business; a run is closed by another person than who opened it.
             Permission.SEE_PAYROLL,
             Permission.RUN_PAYROLL,

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from admin.agents import AgentParts
 from admin.blueprint import admin_blueprint
 from admin.cases import CaseParts
+from admin.dunning import DunningParts
 from admin.invoices import InvoiceParts
 from admin.money import MoneyParts
 from admin.payroll import PayrollParts
@@ -33,9 +34,13 @@ from core.services.agencies import Agencies
 from core.services.agents import Agents
 from core.services.agents.desk import AgentDesk
 from core.services.api_tokens import ApiTokens
+from core.services.billing import Billing
 from core.services.cases import Cases
 from core.services.desk import Desk
+from core.services.dunning_desk import DunningDesk
+from core.services.dunning_policies import DunningPolicies
 from core.services.emails import Emails
+from core.services.foresight import Foresight
 from core.services.imports import Imports
 from core.services.links import PhoneLinks
 from core.services.menu_use import MenuUse
@@ -182,6 +187,12 @@ def app_of(
                 Places(desk._db),
                 ApiTokens(desk._db, clock, staff.audit),
                 StaffOffice(desk._db, clock, staff),
+            ),
+            dunning=DunningParts(
+                Foresight(desk._db, clock),
+                DunningDesk(desk._db, clock),
+                DunningPolicies(desk._db, clock),
+                Billing(desk._db, clock),
             ),
             code=code,
             payroll=PayrollParts(Payroll(desk._db, clock, staff.audit), lambda slip: b"%PDF-1.4 " + slip.encode()),

@@ -20,6 +20,7 @@ SAMPLES = {
     "customer_id": "1", "payment_id": "0f", "table": "money", "filename": "console.css", "rest": "nothing/here",
     "run_id": "1", "slip_id": "1", "employee_id": "1", "item_id": "1", "rates_id": "1",
     "attempt_id": "0f", "refund_id": "0f", "wallet": "vodacom", "day": "2026-03-09", "currency": "CDF", "line_id": "1",
+    "contract_id": "1", "hold_id": "1", "task_id": "1", "stop_id": "1", "draft_id": "1",
     "import_id": "1", "number": "1000019", "promise_id": "1", "agent_id": "1", "agency_id": "1", "staff_id": "1",
     "invoice_id": "1", "period": "2026-02", "order_id": "1", "kind": "customers",
 }  # fmt: skip
