@@ -216,6 +216,8 @@ RULES: Mapping[str, Rule] = {
     "admin.billing_months": Permission.SEE_CUSTOMERS,
     "admin.billing_month": Permission.SEE_CUSTOMERS,
     "admin.export_left_out": Permission.EXPORT_MONEY,
+    "admin.export_billing_months": Permission.EXPORT_MONEY,
+    "admin.export_cash": Permission.EXPORT_MONEY,
     "admin.order_billing": Permission.ISSUE_INVOICES,
     "admin.stop_billing": Permission.ISSUE_INVOICES,
     "admin.cash": Permission.TAKE_CASH,

@@ -22,7 +22,7 @@ COUNTER_NAMES: Mapping[str, str] = {"cash": N_("Cash"), "bank": N_("Bank")}
 
 ORDER_STATES: Mapping[str, tuple[str, str]] = {
     "waiting": (N_("waiting"), "wait"),
-    "running": (N_("under way"), "wait"),
+    "running": (N_("being done"), "wait"),
     "stopping": (N_("about to stop"), "wait"),
     "stopped": (N_("stopped"), "quiet"),
     "done": (N_("done"), "good"),

@@ -11,7 +11,8 @@ from admin import invoice_words, money
 from admin.csv_export import as_csv
 from admin.invoices import InvoiceParts, explained, in_a_sentence, month_in, month_of, new_key
 from admin.money import Refusal, by
-from admin.parts import Parts, page, say
+from admin.parts import Parts, day_time, page, say
+from core.desk.invoice_model import RunView
 from core.i18n import N_
 from core.kernel.clock import WEST, local_date
 from core.services.billing_orders import ACTS
@@ -19,6 +20,7 @@ from core.services.billing_orders import ACTS
 _EXPORT_LIMIT = 2_000
 # How often a page with work under way loads itself anew.
 _AGAIN_S = 5
+_RUNS_HEAD = [N_("Month"), N_("Agency"), N_("Began"), N_("Ended"), N_("Drafted"), N_("Left out"), N_("By")]
 _HEAD = [N_("Account"), N_("Customer"), N_("Reason"), N_("Details")]
 
 
@@ -47,6 +49,12 @@ def add_pages(admin: Blueprint, parts: Parts, invoices: InvoiceParts) -> None:
     @admin.get("/invoices/months")
     def billing_months() -> Response:
         return show_months()
+
+    @admin.get("/invoices/months.csv")
+    def export_billing_months() -> Response:
+        runs = invoices.desk.months(limit=_EXPORT_LIMIT)
+        parts.staff.note(g.who.login, "export.billing_runs", "all", f"{len(runs)} rows")
+        return as_csv("billing-runs.csv", _RUNS_HEAD, [_run_row(run, parts.zone) for run in runs])
 
     @admin.get("/invoices/months/<period>")
     def billing_month(period: str) -> Response:
@@ -84,6 +92,13 @@ def add_pages(admin: Blueprint, parts: Parts, invoices: InvoiceParts) -> None:
         if isinstance(answer, Refusal):
             return show_month(period, "", answer)
         return make_response(redirect(url_for("admin.billing_month", period=period, done="stopped"), 303))
+
+
+def _run_row(run: RunView, zone: str) -> list[object]:
+    return [
+        run.period, run.agency or "", day_time(run.started_at, zone), day_time(run.finished_at, zone), run.made,
+        run.left_out, run.started_by,
+    ]  # fmt: skip
 
 
 def _month_over(now: datetime) -> str:

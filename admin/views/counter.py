@@ -7,22 +7,27 @@ import uuid
 from collections.abc import Mapping
 from datetime import date
 
-from flask import Blueprint, Response, make_response, redirect, request, url_for
+from flask import Blueprint, Response, g, make_response, redirect, request, url_for
 from werkzeug.exceptions import NotFound
 
 from admin import invoice_words, money
+from admin.csv_export import as_csv
 from admin.invoices import InvoiceParts
 from admin.money import Refusal, by
-from admin.parts import Parts, page, say
+from admin.parts import Parts, day_time, page, say
 from admin.views.money_refunds import read_amount
 from core.desk.invoice_model import DeclaredView
 from core.desk.money_model import ContractBrief
-from core.i18n import N_
+from core.i18n import N_, day
 from core.kernel.digits import normalise
 from core.kernel.errors import CustomerError, StateConflict
 from core.services.counter import Declaration, NoSuchAccount, NoSuchPayment
 
 _ID = re.compile(r"[0-9a-f-]{36}")
+_HEAD = [
+    N_("Declared"), N_("Account"), N_("Customer"), N_("How"), N_("Currency"), N_("Amount"), N_("Reference"),
+    N_("Day at the bank"), N_("By"),
+]  # fmt: skip
 _NO_ACCOUNT = N_("No contract has this account number.")
 _OTHER = N_("This form was used already, for other money. Begin again.")
 _REFUSED = N_(
@@ -46,6 +51,12 @@ def add_pages(admin: Blueprint, parts: Parts, invoices: InvoiceParts) -> None:
         contract = invoices.desk.contract(normalise(typed)) if typed else None
         refusal = Refusal(say(_NO_ACCOUNT), 404) if typed and contract is None else None
         return show(contract, {"account": typed}, refusal)
+
+    @admin.get("/cash.csv")
+    def export_cash() -> Response:
+        waiting = invoices.desk.declared()
+        parts.staff.note(g.who.login, "export.declared", "all", f"{len(waiting)} rows")
+        return as_csv("declared-money.csv", _HEAD, [_row(one, parts.zone) for one in waiting])
 
     @admin.post("/cash")
     def take_money() -> Response:
@@ -73,6 +84,13 @@ def add_pages(admin: Blueprint, parts: Parts, invoices: InvoiceParts) -> None:
         if isinstance(answer, Refusal):
             return show(None, {}, answer)
         return make_response(redirect(url_for("admin.cash", done=payment_id), 303))
+
+
+def _row(one: DeclaredView, zone: str) -> list[object]:
+    return [
+        day_time(one.at, zone), one.account, one.customer, one.way, one.amount.currency, one.amount.decimal_text(2),
+        one.reference, day(one.paid_on) if one.paid_on else "", one.by,
+    ]  # fmt: skip
 
 
 def _one(invoices: InvoiceParts, payment_id: str) -> DeclaredView | None:

@@ -170,7 +170,8 @@ class ActView:
 class InvoiceView:
     """One invoice with all that is known of it. `explained`: parts that `core.billing.explained` says in words.
 
-    `left`: what no credit note has given back. `before`: (id, number) of the invoice of the month before.
+    `left`: what no credit note has given back. `before`: (id, number) of the invoice of the month before. `sent_by`: as
+    the books have it, also where a run sent it.
     """
 
     entry: InvoiceEntry
@@ -197,6 +198,7 @@ class InvoiceView:
     steps: tuple[StepView, ...]
     letters: tuple[LetterView, ...]
     disputes: tuple[DisputeView, ...]
+    sent_by: str
     acts: tuple[ActView, ...]
 
     @property

@@ -73,6 +73,7 @@ def invoice(session: Session, invoice_id: int, *, now: datetime, today: date, ov
         steps=_steps(session, row),
         letters=_letters(session, row),
         disputes=_disputes(session, row),
+        sent_by=_sent_by(session, row),
         acts=_acts(session, row),
     )
 
@@ -247,6 +248,10 @@ def _disputes(session: Session, row: InvoiceRow) -> tuple[DisputeView, ...]:
         .limit(_MOST)
     )
     return tuple(DisputeView(one.number, one.state, one.opened_at, one.body) for one in found)
+
+
+def _sent_by(session: Session, row: InvoiceRow) -> str:
+    return session.scalar(select(JournalRow.actor).where(JournalRow.key == f"invoice:{row.id}:sent")) or ""
 
 
 def _acts(session: Session, row: InvoiceRow) -> tuple[ActView, ...]:

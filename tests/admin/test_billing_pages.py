@@ -64,6 +64,7 @@ def test_a_month_is_ordered_and_watched(db: Database, home: town.Home, console: 
         assert part in answer.text
     assert "the contract has no tariff" in finance.get(f"{MARCH}/left-out.csv").text
     assert '"/admin/invoices/months/2026-03"' in finance.get("/admin/invoices/months").text
+    assert finance.get("/admin/invoices/months.csv").text.count("2026-03") == 1
 
 
 def test_orders_that_make_no_sense(home: town.Home, as_role: As) -> None:
@@ -168,6 +169,7 @@ def test_bank_money_needs_a_second_person(db: Database, clock: FixedClock, home:
     assert "Another person must confirm it" in finance.get(f"/admin/cash?done={PAYMENT.format(2)}").text
     where = f"/admin/cash/{PAYMENT.format(2)}/confirm"
     assert where not in finance.get("/admin/cash").text
+    assert "RAW 417" in finance.get("/admin/cash.csv").text
     assert post(finance, where)[0] == 409, "whoever declared it cannot confirm it"
     assert post(office, where)[0] == 403
     second = english(as_role("finance2"))
