@@ -236,8 +236,8 @@ class Leased:
 _TABLE = cast(Table, OutboxRow.__table__)
 # One statement, past the unit of work: two effects and more follow every payment.
 _INSERTS = {
-    "sqlite": sqlite.insert(_TABLE).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(_TABLE).on_conflict_do_nothing(),
+    "sqlite": sqlite.insert(_TABLE).on_conflict_do_nothing().returning(_TABLE.c.id),
+    "postgresql": postgresql.insert(_TABLE).on_conflict_do_nothing().returning(_TABLE.c.id),
 }
 
 
@@ -267,7 +267,7 @@ def stage(
     # What causes the effect is written before it.
     session.flush()
     written = session.connection().execute(_INSERTS[session.get_bind().dialect.name], row)
-    return written.rowcount == 1
+    return written.first() is not None
 
 
 def stage_again(session: Session, *, kind: str, key: str, body: dict[str, Any], clock: Clock) -> bool:
