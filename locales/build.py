@@ -33,11 +33,15 @@ CODE = ("mwolo", "admin", "workers", "channels", "meters", "core")
 # What only staff see is asked for in the languages staff work in; customers' sentences in every language.
 STAFF_CODE = (
     "admin/",
+    "core/api_access/",
+    "core/customers/agency_rules",
     "core/payments/errors",
     "core/payments/refund_model",
     "core/csv_files",
     "core/imports/",
     "core/reconciliation/",
+    "core/services/agencies",
+    "core/services/api_tokens",
     "core/services/desk",
     "core/services/imports/__init__",
     "core/services/imports/looking",

@@ -15,7 +15,7 @@ from core.i18n import N_
 from core.services.api_tokens import LIST_LIMIT, TokenView
 
 _HEAD = [
-    N_("Name"), N_("Begins with"), N_("May"), N_("State"), N_("Issued"), N_("By"), N_("Last use"), N_("Ends"),
+    N_("Name"), N_("Begins with"), N_("It may"), N_("State"), N_("Issued"), N_("By"), N_("Last use"), N_("Ends"),
     N_("Revoked"),
 ]  # fmt: skip
 _DAYS = 365

@@ -60,7 +60,6 @@ def rule_lines(session: Session, *, agent_id: int | None = None, limit: int = 20
 
 
 def agencies(session: Session) -> list[tuple[int, str]]:
-    """(id, name) of every agency, by name."""
-    return [
-        (row.id, row.name) for row in session.execute(select(AgencyRow.id, AgencyRow.name).order_by(AgencyRow.name))
-    ]
+    """(id, name) of every agency that is not closed for good, by name."""
+    asked = select(AgencyRow.id, AgencyRow.name).where(AgencyRow.closed_at.is_(None)).order_by(AgencyRow.name)
+    return [(row.id, row.name) for row in session.execute(asked)]
