@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import chain
 
 from flask import Blueprint, Response, g, make_response, redirect, request, stream_with_context
@@ -15,6 +16,7 @@ from core.csv_files import MAX_BYTES, written
 from core.i18n import N_
 from core.imports.columns import COLUMNS, template
 from core.imports.model import ImportView, Kind, Problem, State
+from core.kernel.errors import NotRecorded
 from core.services.imports import Imports
 
 _PAGE = 50
@@ -130,14 +132,13 @@ def _add_one(admin: Blueprint, parts: Parts, imports: Imports) -> None:
 
     @admin.post("/imports/<int:import_id>/run")
     def run_import(import_id: int) -> Response:
-        def run() -> None:
-            imports.accept(import_id, by=by())
-            imports.carry_on(import_id, patience_s=_PATIENCE_S)
-
         _found(imports, import_id)
-        refused = tried(run)
+        refused = tried(lambda: imports.accept(import_id, by=by()))
         if isinstance(refused, Refusal):
             return show(import_id, refused)
+        # A busy database stops nothing: it is accepted, and the queue goes on.
+        with suppress(NotRecorded):
+            imports.carry_on(import_id, patience_s=_PATIENCE_S)
         return make_response(redirect(f"/admin/imports/{import_id}", 303))
 
 

@@ -19,7 +19,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, defer
 
 from core import outbox
-from core.csv_files import MAX_BYTES, BadCsv, Record, too_large, written
+from core.csv_files import BadCsv, Record, written
 from core.db import Database
 from core.i18n import N_
 from core.imports.errors import ImportRefused
@@ -92,9 +92,12 @@ class Imports:
             raise BadCsv(NOTHING_BELOW)
         long = data.count(b"\n") > INLINE_LINES
         report = None if long else look(self._db, source, self._taker(kind), _silent)
+        # Before the transaction: a second of work on a large file, in which nobody else could write.
+        packed, digest = zlib.compress(data, 6), hashlib.sha256(data).hexdigest()
         with self._db.begin() as session:
-            import_id = self._keep(session, kind, filename, data, by)
+            import_id = self._keep(session, kind, digest, len(data), packed)
             row = session.get_one(ImportRow, import_id)
+            row.filename, row.uploaded_by, row.uploaded_at = _named(filename), by[:80], self._clock.real_now()
             if report is not None:
                 self._note(row, report)
             else:
@@ -188,10 +191,8 @@ class Imports:
         body, key = {"import_id": import_id}, f"import:{import_id}:{step}"
         outbox.stage_again(session, kind=RUN, key=key, body=body, clock=self._clock)
 
-    def _keep(self, session: Session, kind: Kind, filename: str, data: bytes, by: str) -> int:
-        if len(data) > MAX_BYTES:
-            raise too_large()
-        digest = hashlib.sha256(data).hexdigest()
+    def _keep(self, session: Session, kind: Kind, digest: str, size: int, packed: bytes) -> int:
+        """The row of a file, and the file itself where it is not kept yet."""
         row = session.scalar(
             select(ImportRow)
             .where(ImportRow.kind == kind, ImportRow.sha256 == digest)
@@ -204,12 +205,11 @@ class Imports:
                 raise ImportRefused(N_("This very file is being imported by {who}. It goes on by itself."), who=who)
             raise ImportRefused(N_("This very file was imported on {day} by {who}. Nothing was done."), day=on, who=who)
         if row is None:
-            row = ImportRow(kind=kind, sha256=digest, size=len(data), state=State.WAITING)
+            now = self._clock.real_now()
+            row = ImportRow(kind=kind, sha256=digest, size=size, filename="", uploaded_by="", uploaded_at=now)
             session.add(row)
-        row.filename, row.uploaded_by, row.uploaded_at = _named(filename), by[:80], self._clock.real_now()
-        session.flush()
+            session.flush()
         if not _has_pieces(session, row.id):
-            packed = zlib.compress(data, 6)
             for position, start in enumerate(range(0, len(packed), _PIECE)):
                 content = packed[start : start + _PIECE]
                 session.add(ImportPieceRow(import_id=row.id, position=position, content=content))
