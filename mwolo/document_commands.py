@@ -37,6 +37,14 @@ def receipt(receipt: str, output: Path | None) -> None:
     _write("receipt", receipt, output)
 
 
+@pdf.command("credit-note")
+@click.argument("number")
+@_OUT
+def credit_note(number: str, output: Path | None) -> None:
+    """A credit note, by its number."""
+    _write("credit_note", number, output)
+
+
 @pdf.command()
 @click.argument("payslip", metavar="ID")
 @_OUT
@@ -45,12 +53,12 @@ def payslip(payslip: str, output: Path | None) -> None:
     _write("payslip", payslip, output)
 
 
-def _write(kind: Literal["invoice", "receipt", "payslip"], typed: str, output: Path | None) -> None:
+def _write(kind: Literal["invoice", "receipt", "payslip", "credit_note"], typed: str, output: Path | None) -> None:
     from mwolo.wiring import Wiring
 
     paper = Wiring.from_environment().documents.called(kind, typed)
     if paper is None:
-        raise click.ClickException(f"There is no {kind} {typed}, or nothing can be made of it yet.")
+        raise click.ClickException(f"There is no {kind.replace('_', ' ')} {typed}, or nothing can be made of it yet.")
     if output is not None and str(output) == "-":
         sys.stdout.buffer.write(paper.content)
         return

@@ -9,7 +9,7 @@ from werkzeug.exceptions import NotFound
 
 from admin import invoice_words
 from admin.csv_export import as_csv
-from admin.invoices import InvoiceParts, explained, month_in
+from admin.invoices import InvoiceParts, explained, month_in, plain
 from admin.parts import Parts, page
 from core.billing.tariff_rules import kwh_text
 from core.desk.invoice_model import STATES, InvoiceEntry, InvoiceFilter
@@ -64,21 +64,32 @@ def add_pages(admin: Blueprint, parts: Parts, invoices: InvoiceParts) -> None:
         response.headers["Content-Disposition"] = f'attachment; filename="{name}.pdf"'
         return response
 
+    @admin.get("/invoices/<int:invoice_id>/credit-notes/<number>.pdf")
+    def credit_note_paper(invoice_id: int, number: str) -> Response:
+        found = invoices.found(invoice_id)
+        if number not in {note.number for note in found.notes}:
+            raise NotFound
+        content = invoices.papers.credit_note(number)
+        if content is None:
+            raise NotFound
+        response = Response(content, content_type="application/pdf")
+        response.headers["Content-Disposition"] = f'attachment; filename="{number.lower()}.pdf"'
+        return response
+
 
 def _wanted() -> InvoiceFilter:
     """The filter of the address; what does not exist asks for nothing."""
 
-    def plain(name: str, most: int) -> str:
-        return "".join(c for c in request.args.get(name, "") if c.isprintable()).strip()[:most]
+    def asked(name: str, most: int) -> str:
+        return plain(request.args.get(name, ""), most)
 
-    state, currency = plain("state", 20), plain("currency", 3)
-    typed = plain("q", 40)
+    state, currency, typed = asked("state", 20), asked("currency", 3), asked("q", 40)
     digits = normalise(typed)
     customer = request.args.get("customer", type=int)
     return InvoiceFilter(
         state=state if state in STATES else "",
-        period=month_in(plain("month", 7)),
-        agency=plain("agency", 12),
+        period=month_in(asked("month", 7)),
+        agency=asked("agency", 12),
         currency=currency if currency in CURRENCIES else "",
         text=digits if digits.isascii() and digits.isdigit() else typed.upper()[:24],
         customer_id=customer if customer is not None and 0 < customer < 2**62 else None,

@@ -44,7 +44,7 @@ def load_invoice(
         currency=invoice.currency,
         lines=_lines(session, invoice),
         short_code=short_code,
-        office=_office(session.get_one(AgencyRow, site.agency_id)),
+        office=office_of(session.get_one(AgencyRow, site.agency_id)),
         verify_url=verify_url + code,
         days=(invoice.from_on, invoice.until_on - _DAY) if invoice.from_on and invoice.until_on else None,
         measured=measured,
@@ -126,7 +126,8 @@ def _before(session: Session, invoice: InvoiceRow, language: str) -> Before | No
     return Before(row.period, Money(row.total_minor, row.currency), why)
 
 
-def _office(agency: AgencyRow) -> Office:
+def office_of(agency: AgencyRow) -> Office:
+    """Where a customer of this agency may ask, as it stands at the foot of a paper."""
     return Office(agency.name, f"{agency.address}, {agency.city}", _spoken(agency.phone), agency.hours)
 
 

@@ -53,6 +53,8 @@ def find_document(session: Session, kind: str, subject: str) -> DocumentRow | No
 def subject_of(session: Session, kind: str, typed: str) -> str | None:
     """The id behind what a person calls a document by: an invoice's or a receipt's number or code, a payment's id."""
     digits = normalise(typed)
+    if kind == "credit_note":
+        return typed.upper()
     if kind == "receipt":
         names = (PaymentRow.receipt_number == typed.upper(), PaymentRow.verification_code == digits)
         return session.scalar(select(PaymentRow.id).where(or_(PaymentRow.id == typed, *names)).limit(1))

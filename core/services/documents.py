@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 import structlog
 from sqlalchemy.exc import IntegrityError
@@ -16,6 +16,8 @@ from core.db import Database
 from core.db.engine import assert_outside_transaction
 from core.documents import queries
 from core.documents.bills import load_invoice
+from core.documents.credit_note import render_credit_note
+from core.documents.credits import load_credit_note
 from core.documents.invoice import InvoiceFacts, render_invoice
 from core.documents.payslip import PayslipFacts, render_payslip
 from core.documents.receipt import render_receipt
@@ -29,7 +31,7 @@ from core.notices.ports import Attachment
 
 _log = structlog.get_logger("documents")
 
-DocumentKind = Literal["receipt", "invoice", "payslip"]
+DocumentKind = Literal["receipt", "invoice", "payslip", "credit_note"]
 # The facts of a payslip and the payee's language; None when there is no such payslip.
 PayslipSource = Callable[[Session, str], tuple[PayslipFacts, str] | None]
 
@@ -88,7 +90,8 @@ class _Drawn:
 class Documents:
     """`verify_base_url`: the public address of the product, without a slash at its end. `short_code`: what is dialled.
 
-    A document is named by its kind and the id of what it is about: a payment, an invoice, a payslip.
+    A document is named by its kind and the id of what it is about: a payment, an invoice, a payslip; a credit note by
+    its number.
     """
 
     def __init__(
@@ -163,6 +166,9 @@ class Documents:
     def invoice_pdf(self, invoice_id: int) -> bytes | None:
         return self.pdf("invoice", str(invoice_id))
 
+    def credit_note_pdf(self, number: str) -> bytes | None:
+        return self.pdf("credit_note", number)
+
     def payslip_pdf(self, payslip_id: str) -> bytes | None:
         return self.pdf("payslip", payslip_id)
 
@@ -174,7 +180,7 @@ class Documents:
 
     def paper(self, kind: str, subject: str) -> Attachment | None:
         """A document as it goes out with an e-mail; None when there is none to send."""
-        if kind not in ("receipt", "invoice", "payslip"):
+        if kind not in get_args(DocumentKind):
             return None
         content = self.pdf(cast(DocumentKind, kind), subject)
         if content is None:
@@ -183,7 +189,7 @@ class Documents:
             found = queries.find_document(session, kind, subject)
         # The store's own name, without the hash of its content.
         name = found.storage_key.rpartition("/")[2].rpartition("-")[0] if found else "draft"
-        return Attachment(f"{kind}-{name}.pdf", content)
+        return Attachment(f"{kind.replace('_', '-')}-{name}.pdf", content)
 
     def verify(self, typed: str) -> Verified | VerifiedBill | NotFound:
         """What stands behind a verification code, as somebody typed it."""
@@ -216,6 +222,8 @@ class Documents:
                 return self._invoice(subject, code)
             case "payslip":
                 return self._payslip(subject)
+            case "credit_note":
+                return self._credit_note(subject)
 
     def _receipt(self, payment_id: str) -> _Drawn | None:
         with self._db.read() as session:
@@ -255,6 +263,14 @@ class Documents:
         facts = replace(facts, utility=self._utility)
         drawn = _drawn("payslip", facts.period.replace("-", "/"), facts.number, render_payslip(facts, language))
         return replace(drawn, keep=facts.closed_on is not None)
+
+    def _credit_note(self, number: str) -> _Drawn | None:
+        with self._db.read() as session:
+            loaded = load_credit_note(session, number, utility=self._utility)
+        if loaded is None:
+            return None
+        facts, language = loaded
+        return _drawn("credit_note", f"{facts.issued_on:%Y/%m}", facts.number, render_credit_note(facts, language))
 
     # -- keeping
 

@@ -18,6 +18,10 @@ class InvoicePdfs(Protocol):
         """None: there is no such invoice, or nothing can be made of it."""
         ...
 
+    def credit_note_pdf(self, number: str) -> bytes | None:
+        """None: nobody wrote a credit note of this number."""
+        ...
+
 
 class InvoicePapers:
     """`pdfs`: `Documents`, which makes each document once."""
@@ -43,3 +47,7 @@ class InvoicePapers:
     def pdf(self, invoice_id: int) -> bytes | None:
         """The PDF, made now if it is not there yet. None: there is no such invoice."""
         return self._pdfs.invoice_pdf(invoice_id)
+
+    def credit_note(self, number: str) -> bytes | None:
+        """The paper of a credit note, made now if it is not there yet. None: there is no such note."""
+        return self._pdfs.credit_note_pdf(number)

@@ -29,6 +29,9 @@ class Papers:
     def invoice_pdf(self, invoice_id: int) -> bytes | None:
         return b"%PDF-1.4 an invoice"
 
+    def credit_note_pdf(self, number: str) -> bytes | None:
+        return b"%PDF-1.4 a credit note"
+
 
 def parts(db: Database, clock: Clock, staff: Staff) -> InvoiceParts:
     """As the wiring builds them."""

@@ -39,6 +39,9 @@ class Papers:
     def invoice_pdf(self, invoice_id: int) -> bytes | None:
         return PDF
 
+    def credit_note_pdf(self, number: str) -> bytes | None:
+        return PDF
+
     def receipt_pdf(self, payment_id: str) -> bytes | None:
         found = self._register.payment(payment_id)
         return PDF if found and found["state"] == "confirmed" else None
