@@ -13,7 +13,7 @@ from core.billing.model import WhyNot
 from core.csv_files import written
 from core.desk.dunning_words import STEPS, WORDS, Sentence, code_words, why
 from core.i18n import N_, day, translate
-from core.kernel.clock import local_time
+from core.kernel.clock import WEST, local_time
 from core.kernel.digits import grouped
 from core.services.foresight import Tally, Told
 from core.settings import BadSetting
@@ -41,17 +41,17 @@ def sweep(at: str | None, *, dry_run: bool, language: str = "en", as_csv: bool =
         done = wiring.billing.sweep()
         click.echo(f"Looked at {done.looked_at} contracts, made {done.steps} steps, gave {done.given_back} back.")
         return
-    asked, tally = _asked(at) if at else wiring.clock.now(), Tally()
+    asked, tally = _asked(at) if at else None, Tally()
     told = _counted(wiring.foresight.look(asked), tally)
     if as_csv:
         write_csv(told, sys.stdout, language)
         # The table alone goes to the file; what it supposes and adds up to is for the person.
-        summary(tally, asked, language, err=True)
+        summary(tally, asked or wiring.clock.now(), language, err=True)
         return
     for one in told:
         name = f"{grouped(one.account)}  {one.customer:<26.26}  {one.owed.text:>14}"
         click.echo(f"{name}  {what(one, language)}. {reasons(one, language)}".rstrip())
-    summary(tally, asked, language)
+    summary(tally, asked or wiring.clock.now(), language)
 
 
 def write_csv(told: Iterable[Told], out: TextIO, language: str) -> None:
@@ -106,7 +106,8 @@ def summary(tally: Tally, asked: date | datetime, language: str, *, err: bool = 
     def line(text: str, **blanks: str) -> None:
         click.echo(translate(text, language, **blanks), err=err)
 
-    on = day(asked) if not isinstance(asked, datetime) else f"{day(asked.date())} {asked.strftime('%H:%M')}"
+    there = local_time(asked, WEST) if isinstance(asked, datetime) else None
+    on = f"{day(there.date())} {there.strftime('%H:%M')}" if there else day(asked)
     click.echo("", err=err)
     line(N_("{day}: {n} contracts with something open."), day=on, n=str(tally.looked))
     line(

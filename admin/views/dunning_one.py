@@ -42,7 +42,7 @@ class _Pages:
     def show(self, contract_id: int, refusal: Refusal | None = None) -> Response:
         f = self.file(contract_id)
         now = self.parts.clock.now()
-        told = self.dunning.foresight.one(contract_id, now)
+        told = self.dunning.foresight.one(contract_id, None)
         policy = self.dunning.policies.in_force().policy
         body = page(
             "dunning_one.html", self.parts, f=f, told=told, refusal=refusal, typed=request.form if refusal else {},

@@ -111,13 +111,13 @@ def reason_key(reason: WhyNot | HoldReason) -> str:
 
 
 class Foresight:
-    """Reads only. `asked`: a day, which its last batch answers for, or a moment."""
+    """Reads only. `asked`: a day, which its last batch answers for, or a moment; None is now."""
 
     def __init__(self, db: Database, clock: Clock) -> None:
         self._db = db
         self._clock = clock
 
-    def look(self, asked: date | datetime, *, after: int = 0) -> Iterator[Told]:
+    def look(self, asked: date | datetime | None, *, after: int = 0) -> Iterator[Told]:
         """Each contract with an open invoice above `after`, by id, one group of them in memory at a time.
 
         Raises DayOutOfReach for what is over, or more than DAYS_AHEAD days away.
@@ -131,13 +131,14 @@ class Foresight:
             yield from self._group(walker, ids)
             after = ids[-1]
 
-    def one(self, contract_id: int, asked: date | datetime) -> Told | None:
+    def one(self, contract_id: int, asked: date | datetime | None) -> Told | None:
         """One contract; None when nothing is open on it. Raises DayOutOfReach."""
         found = self._group(self._walker(asked), (contract_id,))
         return found[0] if found and found[0].seen.facts.invoices else None
 
-    def _walker(self, asked: date | datetime) -> _Walker:
+    def _walker(self, asked: date | datetime | None) -> _Walker:
         now = self._clock.now()
+        asked = asked or now
         today = local_date(now, WEST)
         on = local_date(asked, WEST) if isinstance(asked, datetime) else asked
         if on < today or (isinstance(asked, datetime) and asked < now):

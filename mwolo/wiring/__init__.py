@@ -147,6 +147,7 @@ class Wiring(Services):
             self._check_ledger,
             lambda: self.turns.forget_deeds(self.clock.now()),
             self.prepaid_use,
+            self.dunning_desk.end_papers,
         )
 
     def _check_ledger(self) -> str:

@@ -78,7 +78,7 @@ def work(billing: FakeBilling) -> dict[str, Any]:
     agents = cast("Agents", FakeAgents())
     promises, use = cast("Promises", FakePromises()), cast("PrepaidUse", FakeUse())
     return dict(
-        runs(cast("Billing", billing), supply, reports, agents, promises, lambda: "balances agree", lambda: 5, use)
+        runs(cast("Billing", billing), supply, reports, agents, promises, lambda: "balances agree", lambda: 5, use, lambda: 0)
     )
 
 

@@ -28,17 +28,20 @@ def runs(
     ledger_check: Callable[[], str],
     forget_deeds: Callable[[], int],
     prepaid_use: PrepaidUse,
+    end_papers: Callable[[], int],
 ) -> dict[str, Run]:
     """name → what it does. Add an entry here and a plan in `workers.schedule` for a new one.
 
     Each may run twice or late: the services look at the data as they are. `ledger_check` says in a sentence what it
-    found; `forget_deeds` drops what turns had done long ago, and says how many.
+    found; `forget_deeds` drops what turns had done long ago, and says how many; `end_papers` ends protections whose
+    last day is over.
     """
 
     def sweep(_row: Leased) -> Outcome:
-        # Promises first: the sweep then knows which of them were broken in the night.
-        morning = promises.morning()
-        return Done(f"{_said(asdict(billing.sweep()))}; promises {_said(asdict(morning))}")
+        # Papers and promises first: the sweep then knows which of them ended in the night.
+        ended, morning = end_papers(), promises.morning()
+        papers = f"; papers ended {ended}" if ended else ""
+        return Done(f"{_said(asdict(billing.sweep()))}; promises {_said(asdict(morning))}{papers}")
 
     def cut(row: Leased) -> Outcome:
         zone = row.body.get("zone")
