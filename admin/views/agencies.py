@@ -99,8 +99,8 @@ def show_agency(
 
 
 def spoken(spans: Spans) -> str:
-    """The hours of one day in the reader's language; `closed` for none."""
-    return spoken_spans(spans, language()) or say(N_("closed"))
+    """The hours of one day in the reader's language; `shut all day` for none."""
+    return spoken_spans(spans, language()) or say(N_("shut all day"))
 
 
 def choices(provinces: Sequence[Province]) -> list[tuple[str, list[tuple[str, str]]]]:

@@ -7,7 +7,7 @@ from datetime import date
 from flask import Blueprint, Response, g, make_response, redirect, request
 
 from admin.money import Refusal
-from admin.parts import Parts, page, say
+from admin.parts import Parts, page, phone, say
 from admin.setup import SetupParts, tried
 from admin.views.agencies import DONE, WEEKDAYS, agency_of, choices, show_agency, spoken
 from core.customers.agency_rules import PHONES_MAX, AgencyWanted, degrees_text
@@ -196,6 +196,6 @@ def _as_typed(agency: Agency) -> dict[str, str]:
         "address": agency.address,
         "latitude": degrees_text(agency.latitude_e6),
         "longitude": degrees_text(agency.longitude_e6),
-        **dict(zip(_PHONES, agency.phones, strict=False)),
+        **dict(zip(_PHONES, map(phone, agency.phones), strict=False)),
         **{name: ", ".join(spans_as_json(spans)) for name, spans in zip(_DAYS, week, strict=True)},
     }
