@@ -48,6 +48,7 @@ STAFF_CODE = (
     "core/services/imports/takers",
     "core/services/links",
     "core/services/prepaid",
+    "core/services/queues",
     "core/services/reconciliation",
     "core/services/routing",
     "core/services/staff",
