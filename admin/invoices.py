@@ -79,8 +79,13 @@ def new_key(digits: int = 32) -> str:
     return secrets.token_hex(digits // 2)
 
 
+def plain(text: str, most: int) -> str:
+    """What somebody typed, on one line and without what no database and no paper takes."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:most]
+
+
 def reason_of_form() -> str:
-    return " ".join(request.form.get("reason", "").split())[:REASON_MAX]
+    return plain(request.form.get("reason", ""), REASON_MAX)
 
 
 NO_REASON = N_("Say why. It stays in the books.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 
 from flask import Blueprint, Response, g, make_response, redirect, request, url_for
@@ -9,7 +10,7 @@ from werkzeug.exceptions import NotFound
 
 from admin import invoice_words, money
 from admin.csv_export import as_csv
-from admin.invoices import InvoiceParts, explained, in_a_sentence, month_in, month_of, new_key
+from admin.invoices import InvoiceParts, explained, in_a_sentence, month_in, month_of, new_key, plain
 from admin.money import Refusal, by
 from admin.parts import Parts, day_time, page, say
 from core.desk.invoice_model import RunView
@@ -17,6 +18,7 @@ from core.i18n import N_
 from core.kernel.clock import WEST, local_date
 from core.services.billing_orders import ACTS
 
+_KEY = re.compile(r"[0-9a-f]{32}")
 _EXPORT_LIMIT = 2_000
 # How often a page with work under way loads itself anew.
 _AGAIN_S = 5
@@ -58,11 +60,11 @@ def add_pages(admin: Blueprint, parts: Parts, invoices: InvoiceParts) -> None:
 
     @admin.get("/invoices/months/<period>")
     def billing_month(period: str) -> Response:
-        return show_month(month_of(period), request.args.get("agency", "")[:12])
+        return show_month(month_of(period), plain(request.args.get("agency", ""), 12))
 
     @admin.get("/invoices/months/<period>/left-out.csv")
     def export_left_out(period: str) -> Response:
-        agency = request.args.get("agency", "")[:12]
+        agency = plain(request.args.get("agency", ""), 12)
         found = invoices.desk.left_out(month_of(period), agency or None, limit=_EXPORT_LIMIT)
         parts.staff.note(g.who.login, "export.left_out", f"month {period}", f"{len(found)} rows")
         rows = [[one.account, one.customer, _reason(one.reason), one.detail] for one in found]
@@ -70,9 +72,9 @@ def add_pages(admin: Blueprint, parts: Parts, invoices: InvoiceParts) -> None:
 
     @admin.post("/invoices/months/orders")
     def order_billing() -> Response:
-        period, agency = request.form.get("month", "")[:7], request.form.get("agency", "")[:12]
+        period, agency = request.form.get("month", "")[:7], plain(request.form.get("agency", ""), 12)
         act, key = request.form.get("act", ""), request.form.get("key", "")
-        if act not in ACTS or len(key) != 32 or not key.isalnum():
+        if act not in ACTS or not _KEY.fullmatch(key):
             raise NotFound
         if act == "send" and request.form.get("looked") != "1":
             return show_month(month_of(period), agency, Refusal(say(N_("Say that you have looked at it first.")), 400))

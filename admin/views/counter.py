@@ -12,7 +12,7 @@ from werkzeug.exceptions import NotFound
 
 from admin import invoice_words, money
 from admin.csv_export import as_csv
-from admin.invoices import InvoiceParts
+from admin.invoices import InvoiceParts, plain
 from admin.money import Refusal, by
 from admin.parts import Parts, day_time, page, say
 from admin.views.money_refunds import read_amount
@@ -47,7 +47,7 @@ def add_pages(admin: Blueprint, parts: Parts, invoices: InvoiceParts) -> None:
 
     @admin.get("/cash")
     def cash() -> Response:
-        typed = request.args.get("account", "")[:40]
+        typed = plain(request.args.get("account", ""), 40)
         contract = invoices.desk.contract(normalise(typed)) if typed else None
         refusal = Refusal(say(_NO_ACCOUNT), 404) if typed and contract is None else None
         return show(contract, {"account": typed}, refusal)
@@ -60,7 +60,7 @@ def add_pages(admin: Blueprint, parts: Parts, invoices: InvoiceParts) -> None:
 
     @admin.post("/cash")
     def take_money() -> Response:
-        form = {name: value[:80] for name, value in request.form.items()}
+        form = {name: plain(value, 80) for name, value in request.form.items()}
         contract = invoices.desk.contract(normalise(form.get("account", "")))
         if contract is None or not _ID.fullmatch(form.get("key", "")):
             return show(None, form, Refusal(say(_NO_ACCOUNT), 404))
@@ -108,7 +108,7 @@ def _declaration(form: Mapping[str, str], contract: ContractBrief) -> Declaratio
         account_number=contract.account,
         way="bank" if way == "bank" else "cash",
         amount=amount,
-        reference=" ".join(form.get("reference", "").split())[:40] or None,
+        reference=form.get("reference", "")[:40] or None,
         paid_on=date.fromisoformat(typed) if typed and way == "bank" else None,
     )
 

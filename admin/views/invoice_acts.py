@@ -114,7 +114,7 @@ def _add_credit(admin: Blueprint, pages: _Pages) -> None:
                 refusal = refusal or Refusal(say(_CANNOT_CREDIT), 409)
         if chosen.fault and refusal is None:
             refusal = Refusal(say(chosen.fault), 400)
-        if preview is not None and preview.amount > preview.left:
+        if preview is not None and (not preview.amount or preview.amount > preview.left):
             preview, refusal = None, refusal or Refusal(say(_CANNOT_CREDIT), 409)
         body = page(
             "invoice_credit.html", parts, i=found, e=found.entry, iw=invoice_words, refusal=refusal, chosen=chosen,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from flask import Blueprint, Response, g, make_response, redirect, request, url_for
 
 from admin import invoice_words, money
-from admin.invoices import InvoiceParts, in_a_sentence, new_key
+from admin.invoices import InvoiceParts, in_a_sentence, new_key, plain
 from admin.money import Refusal
 from admin.parts import Parts, page, say
 from admin.views.money_refunds import read_amount
@@ -34,14 +34,14 @@ def add_pages(admin: Blueprint, parts: Parts, invoices: InvoiceParts) -> None:
 
     @admin.get("/invoices/new")
     def new_invoice() -> Response:
-        typed = request.args.get("account", "")[:40]
+        typed = plain(request.args.get("account", ""), 40)
         contract = invoices.desk.contract(normalise(typed)) if typed else None
         refusal = Refusal(say(_NO_ACCOUNT), 404) if typed and contract is None else None
         return show(contract, {"account": typed}, refusal)
 
     @admin.post("/invoices/new")
     def write_invoice() -> Response:
-        form = {name: value[:200] for name, value in request.form.items()}
+        form = {name: plain(value, 200) for name, value in request.form.items()}
         contract = invoices.desk.contract(normalise(form.get("account", "")))
         if contract is None:
             return show(None, form, Refusal(say(_NO_ACCOUNT), 404))

@@ -24,7 +24,7 @@ from core.db import Database
 from core.kernel.clock import Clock
 from core.kernel.errors import StateConflict
 from core.kernel.money import Money
-from core.outbox import Done, Outcome, Retry
+from core.outbox import Done, OutboxRow, Outcome, Retry
 from core.services.billing_run import BillingRun, Part, Progress
 
 KIND = "billing.order"
@@ -132,12 +132,19 @@ class BillingOrders:
             return row.id
 
     def stop(self, order_id: int, *, by: str) -> None:
-        """Have it end after what is in hand; what is done stays done. Raises OrderRefused for one that has ended."""
+        """Have it end after what is in hand; what is done stays done. Raises OrderRefused for one that has ended.
+
+        One whose errand was given up ends at once: no worker will come to it any more.
+        """
         with self._db.begin() as session:
             row = session.get(BillingOrderRow, order_id, with_for_update={"key_share": True})
-            if row is None or row.state not in ("waiting", "running"):
+            if row is None or row.state not in OPEN:
                 raise OrderRefused("ended")
-            row.state = "stopping"
+            errand = session.scalar(select(OutboxRow.state).where(OutboxRow.key == f"{KIND}:{row.id}"))
+            if errand == "pending":
+                row.state = "stopping"
+            else:
+                self._end(row, "stopped")
             self._audit(session, by, "billing.stop", f"month {row.period}", f"{row.act}, order {row.id}")
 
     def of_month(self, period: str, *, limit: int = 20) -> tuple[OrderView, ...]:

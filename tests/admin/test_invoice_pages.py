@@ -84,6 +84,21 @@ def test_invoices_are_found_by_their_filters(db: Database, clock: FixedClock, ho
         assert {i for i in ids if f'"/admin/invoices/{i}"' in html} == found, query
 
 
+def test_what_nobody_types_is_no_fault_of_ours(home: town.Home, as_role: As) -> None:
+    office = as_role("office")
+    for address in (
+        "invoices?q=%00",
+        "invoices?agency=%00&month=%00",
+        "invoices?q=%25_",
+        "invoices?below=99999999999999999999",
+        "invoices/months/2026-02?agency=%00",
+        "invoices/new?account=%00",
+        "cash?account=%00",
+        "cash?done=%00",
+    ):
+        assert office.get(f"/admin/{address}").status_code in (200, 404), address
+
+
 def test_sums_and_the_table_as_csv(db: Database, clock: FixedClock, home: town.Home, as_role: As) -> None:
     sent(db, clock, home)
     drafted(db, home)

@@ -142,6 +142,15 @@ def test_somebody_stops_it(office: Office) -> None:
     assert office.carry(office.order("validate", "k3")) == HOMES
 
 
+def test_one_that_no_worker_will_take_up_ends_at_once(office: Office) -> None:
+    order_id = office.order("validate")
+    with office.db.begin() as session:
+        session.scalars(select(OutboxRow)).one().state = "dead"
+    office.orders.stop(order_id, by="admin")
+    assert office.one(order_id).state == "stopped"
+    office.order("validate", "k2")
+
+
 def test_what_cannot_go_further_is_listed_with_its_reason(office: Office) -> None:
     office.carry(office.order("draft"))
     office.carry(office.order("validate", "k2"))
