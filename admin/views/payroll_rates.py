@@ -107,10 +107,18 @@ def _as_typed(body: Mapping[str, Any], currency: str) -> Typed:
     """A version, in the fields of the form."""
     typed: Typed = {"currency": currency}
     for n, levy in enumerate(body.get("contributions", [])):
-        typed |= {f"l{n}_{name}": str(levy.get(name) or "") for name in _LEVY}
+        typed |= {f"l{n}_{name}": str(levy.get(name) or "") for name in ("code", "name")}
+        typed |= {f"l{n}_percent": _told(levy["percent"]), f"l{n}_ceiling": _told(levy.get("ceiling"), currency)}
         typed[f"l{n}_payer"] = f"{levy['payer']}:{levy.get('on', 'salary')}"
     tax = body.get("tax") or {}
-    typed |= {f"t_{name}": str(tax.get(name) or "") for name in _TAX}
+    typed |= {f"t_{name}": _told(tax.get(name)) for name in _TAX} | {"t_least": _told(tax.get("least"), currency)}
     for n, bracket in enumerate(tax.get("brackets", [])):
-        typed |= {f"b{n}_upto": str(bracket.get("upto") or ""), f"b{n}_percent": str(bracket["percent"])}
+        typed |= {f"b{n}_upto": _told(bracket.get("upto"), currency), f"b{n}_percent": _told(bracket["percent"])}
     return typed
+
+
+def _told(kept: Any, currency: str = "") -> str:
+    """A share or, with its currency, an amount as people write it; '' for none."""
+    if not kept:
+        return ""
+    return Money.parse(str(kept), currency).text.rsplit(" ", 1)[0] if currency else str(kept).replace(".", ",")

@@ -168,7 +168,7 @@ def test_rates_are_written_as_versions_and_confirmed(console: Console, payroll: 
     typed = dict(re.findall(r'name="([lbt][^"]*)" value="([^"]*)"', html)) | {
         f"l{n}_payer": payer for n, payer in enumerate(["employee:salary", *["employer:salary"] * 3])
     }
-    assert typed["b1_upto"] == "1800000"
+    assert (typed["b1_upto"], typed["l3_percent"]) == ("1 800 000", "0,2")
     status, _ = post(client, f"{HOME}/rates", currency="CDF", from_period="2026-03", **{**typed, "l0_percent": "5,5"})
     assert status == 303
     [newest, first] = payroll.rates.all()
