@@ -132,9 +132,13 @@ def _texts(session: Session, ids: Ids, _now: datetime) -> Found:
 
 
 def _contracts(session: Session, ids: Ids, _now: datetime) -> Found:
-    rows = session.execute(_with_whose((ContractRow.state,), ContractRow.id, ContractRow.id, ids))
+    rows = session.execute(
+        select(ContractRow.state, ContractRow.id, ContractRow.account_number, CustomerRow.id, CustomerRow.name)
+        .join(CustomerRow, CustomerRow.id == ContractRow.customer_id)
+        .where(ContractRow.id.in_(ids))
+    )
     return {
-        str(row[0]): Subject("contract", str(row[0]), row.account_number, "", row[1], False, *_whose(row))
+        str(row[1]): Subject("contract", str(row[1]), row.account_number, "", row.state, False, *_whose(row))
         for row in rows
     }
 
