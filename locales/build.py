@@ -38,11 +38,14 @@ STAFF_CODE = (
     "core/payments/errors",
     "core/payments/refund_model",
     "core/csv_files",
+    "core/desk/dunning_words",
     "core/imports/",
     "core/reconciliation/",
     "core/services/agencies",
     "core/services/api_tokens",
     "core/services/desk",
+    "core/services/dunning_",
+    "core/services/foresight",
     "core/services/imports/__init__",
     "core/services/imports/looking",
     "core/services/imports/takers",
@@ -52,8 +55,11 @@ STAFF_CODE = (
     "core/services/reconciliation",
     "core/services/routing",
     "core/services/staff",
+    "core/settlement/foresight",
     "core/staff/",
     "mwolo/cli",
+    "mwolo/dunning_commands",
+    "mwolo/sweeping",
 )
 STAFF_LANGUAGES = frozenset({"fr", "en"})
 # Its sentences are the msgids themselves.
