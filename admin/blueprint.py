@@ -12,6 +12,7 @@ from admin.agents import AgentParts
 from admin.cases import CaseParts
 from admin.dunning import DunningParts
 from admin.invoices import InvoiceParts
+from admin.metering import MeteringParts
 from admin.money import MoneyParts
 from admin.parts import Parts, ReceiptSource, page
 from admin.payroll import PayrollParts
@@ -40,6 +41,7 @@ from admin.views import (
     payroll_people,
     payroll_rates,
     phones,
+    prepaid_prices,
     promises,
     search,
     session,
@@ -54,11 +56,14 @@ from admin.views import dunning as dunning_pages
 from admin.views import emails as email_pages
 from admin.views import imports as import_pages
 from admin.views import invoices as invoice_pages
+from admin.views import meters as meter_pages
 from admin.views import payroll as payroll_pages
 from admin.views import (
     queues as queue_pages,
 )
+from admin.views import readings as reading_pages
 from admin.views import staff as staff_pages
+from admin.views import tariffs as tariff_pages
 from core.i18n import N_
 from core.kernel.clock import WEST, Clock
 from core.kernel.errors import NotRecorded
@@ -87,6 +92,7 @@ def admin_blueprint(
     payroll: PayrollParts,
     queues: Queues,
     invoices: InvoiceParts,
+    metering: MeteringParts,
     setup: SetupParts,
     dunning: DunningParts,
     clock: Clock,
@@ -128,6 +134,8 @@ def admin_blueprint(
     for dunning_view in (dunning_pages, dunning_one, dunning_policy):
         dunning_view.add_pages(admin, parts, dunning)
     short_code.add_pages(admin, parts, code)
+    for metering_view in (meter_pages, reading_pages, tariff_pages, prepaid_prices):
+        metering_view.add_pages(admin, parts, metering)
     for payroll_view in (payroll_pages, payroll_people, payroll_rates):
         payroll_view.add_pages(admin, parts, payroll)
     for setup_view in (agencies_pages, agencies_office, api_tokens, staff_pages):

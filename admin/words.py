@@ -7,6 +7,7 @@ from typing import Any
 
 from admin.case_words import CASE_NAMES, CASE_STATES
 from admin.invoice_words import COUNTER_NAMES, INVOICE_STATES
+from admin.metering_words import METERING_NAMES, METERING_STATES
 from admin.notice_words import NOTICES
 from admin.search_words import HOW
 from admin.short_code_words import DIAL_STATES, EVIDENCE, LANGUAGE_NAMES, NETWORK_NAMES
@@ -278,12 +279,31 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
         "site.unprotected": N_("the place is not protected any more"),
         "nonpayment": N_("not paid"),
         "paid": N_("paid"),
+        "prepaid_used": N_("prepaid credit was used"),
+        "prepaid_returned": N_("prepaid use was corrected"),
+        "token_issued": N_("tokens were made"),
+        "no_credit": N_("credit is used up"),
+        "off_not_due": N_("off is not due any more"),
+        "staff": N_("the office wanted it"),
+        "customer_request": N_("the customer asked for it"),
+        "safety": N_("for safety"),
+        "new": N_("new meter"),
+        "settlement": N_("the books"),
+        "prepaid": N_("prepaid use"),
+        "reconcile": N_("the hourly look at meters"),
+        "bridge": N_("radio"),
     },
     "task": {
         "switch": N_("switch by hand"),
         "relay_fault": N_("relay is stuck"),
         "version_ahead": N_("meter knows a newer command than we do"),
         "notice": N_("hand over a notice"),
+        "meter_rejected": N_("meter refused a command"),
+        "meter_failed": N_("meter failed at a command"),
+        "on_late": N_("light is late"),
+        "on_expired": N_("light never came back"),
+        "meter_silent": N_("meter is silent"),
+        "no_key": N_("meter has no key"),
     },
     "why": {
         "never_cut": N_("never cut by machine"),
@@ -369,14 +389,18 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
 
 def state(group: str, value: str | None) -> tuple[str, str]:
     """(msgid, tone) of a state; ('', 'quiet') when there is no word for it."""
-    return (_STATES.get(group) or CASE_STATES.get(group, {})).get(value or "", ("", "quiet"))
+    known = _STATES.get(group) or CASE_STATES.get(group) or METERING_STATES.get(group, {})
+    return known.get(value or "", ("", "quiet"))
 
 
 def name(group: str, value: str | None) -> str:
     """The msgid for a code, or the code itself."""
     if value is None:
         return ""
-    return _NAMES.get(group, {}).get(value) or CASE_NAMES.get(group, {}).get(value, value)
+    for names in (_NAMES, CASE_NAMES, METERING_NAMES):
+        if found := names.get(group, {}).get(value):
+            return found
+    return value
 
 
 def step(value: str) -> tuple[str, str]:

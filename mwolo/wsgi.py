@@ -17,6 +17,7 @@ from admin.blueprint import admin_blueprint
 from admin.cases import CaseParts
 from admin.dunning import DunningParts
 from admin.invoices import InvoiceParts
+from admin.metering import MeteringParts
 from admin.money import MoneyParts
 from admin.payroll import PayrollParts
 from admin.setup import SetupParts
@@ -35,6 +36,7 @@ from core.services.agents.desk import AgentDesk
 from core.services.hand_invoices import HandInvoices
 from core.services.invoice_desk import InvoiceDesk
 from core.services.menu_use import MenuUse
+from core.services.meter_desk import MeterDesk
 from core.services.money_desk import MoneyDesk
 from core.services.staff_office import StaffOffice
 from core.services.write_offs import WriteOffs
@@ -95,6 +97,9 @@ def create_app(wiring: Wiring | None = None) -> Flask:
             imports=wiring.imports,
             queues=wiring.queues,
             invoices=_invoice_parts(wiring),
+            metering=MeteringParts(
+                wiring.tariffs, wiring.prepaid, wiring.readings, MeterDesk(wiring.db, wiring.clock)
+            ),
             setup=SetupParts(
                 wiring.agencies,
                 wiring.places,

@@ -53,6 +53,12 @@ LINKS: tuple[SettingsLink, ...] = (
         Permission.SEE_TODAY,
     ),
     SettingsLink(
+        "/admin/tariffs",
+        N_("Tariffs and prepaid prices"),
+        N_("What is in force when, what something would cost, and new versions."),
+        Permission.SEE_TODAY,
+    ),
+    SettingsLink(
         "/admin/audit",
         N_("Audit log"),
         N_("Who did what, and whether anybody altered it afterwards."),

@@ -12,7 +12,8 @@ from core.billing import tariff_queries as queries
 from core.billing import tariffs
 from core.billing.errors import BadTariff
 from core.billing.tables import TariffRow
-from core.billing.tariffs import Tariff
+from core.billing.tariff_queries import TariffContract
+from core.billing.tariffs import Tariff, Versions
 from core.db import Database
 from core.i18n import N_
 from core.kernel.clock import WEST, Clock, local_date
@@ -74,6 +75,25 @@ class Tariffs:
             session.flush()
             log.info("tariff.added", code=code, valid_from=valid_from.isoformat(), by=by)
             return row.id
+
+    def versions(self, code: str) -> Versions | None:
+        """Every version of a code, the oldest first. None: there is no such code."""
+        with self._db.read() as session:
+            return queries.versions(session, {code}).get(code)
+
+    def uses(self) -> dict[str, int]:
+        """code → how many active contracts have it."""
+        with self._db.read() as session:
+            return queries.uses(session)
+
+    def contracts(self, code: str, *, after: int = 0, limit: int = 50) -> list[TariffContract]:
+        """Active contracts that have a code, by id, above `after`."""
+        with self._db.read() as session:
+            return queries.contracts(session, code, after=after, limit=limit)
+
+    def today(self) -> date:
+        """The day from which a new version may begin."""
+        return local_date(self._clock.now(), WEST)
 
     def all(self) -> list[Tariff]:
         """Every version, by code, the newest first. One that an older release wrote and nobody can read is left out."""

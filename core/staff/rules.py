@@ -58,6 +58,10 @@ class Permission(StrEnum):
     WORK_CASES = "work cases"
     CANCEL_PROMISES = "cancel promises"
     SEE_AUDIT = "see audit"
+    WORK_READINGS = "work readings"
+    SEE_TOKENS = "see tokens"
+    SWITCH_ON = "switch on"
+    SET_TARIFFS = "set tariffs"
     SEE_PAYROLL = "see payroll"
     RUN_PAYROLL = "run payroll"
     CLOSE_PAYROLL = "close payroll"
@@ -76,6 +80,9 @@ _ADDED: dict[Role, frozenset[Permission]] = {
     Role.OFFICE: frozenset(
         {
             Permission.GET_RECEIPTS,
+            # A reading that nobody believes, and the digits that a customer lost.
+            Permission.WORK_READINGS,
+            Permission.SEE_TOKENS,
             Permission.EXPORT_CUSTOMERS,
             Permission.SEE_MONEY,
             Permission.ASK_WALLETS,
@@ -100,6 +107,9 @@ _ADDED: dict[Role, frozenset[Permission]] = {
     Role.FINANCE: frozenset(
         {
             Permission.EXPORT_MONEY,
+            # What things cost, and light that somebody may still owe for.
+            Permission.SET_TARIFFS,
+            Permission.SWITCH_ON,
             Permission.DECIDE_REFUNDS,
             # What is owed: made so, and lowered on a paper.
             Permission.ISSUE_INVOICES,

@@ -14,6 +14,7 @@ from admin.blueprint import admin_blueprint
 from admin.cases import CaseParts
 from admin.dunning import DunningParts
 from admin.invoices import InvoiceParts
+from admin.metering import MeteringParts
 from admin.money import MoneyParts
 from admin.payroll import PayrollParts
 from admin.setup import SetupParts
@@ -30,6 +31,7 @@ from core.notices.tables import DeliveryReportRow, NoticeRow
 from core.outbox import OutboxRow
 from core.payments.tables import AttemptEventRow, AttemptRow, PaymentRow, WalletPostRow
 from core.promises.tables import PromiseRow
+from core.sealing import Sealer
 from core.services.agencies import Agencies
 from core.services.agents import Agents
 from core.services.agents.desk import AgentDesk
@@ -44,12 +46,16 @@ from core.services.foresight import Foresight
 from core.services.imports import Imports
 from core.services.links import PhoneLinks
 from core.services.menu_use import MenuUse
+from core.services.meter_desk import MeterDesk
 from core.services.payroll import Payroll
 from core.services.places import Places
+from core.services.prepaid import Prepaid
 from core.services.promises import Promises
 from core.services.queues import Nobody, Queues
+from core.services.readings import Readings
 from core.services.staff import Staff
 from core.services.staff_office import StaffOffice
+from core.services.tariffs import Tariffs
 from core.supply.tables import (
     CrewTaskRow,
     MeterDesiredRow,
@@ -58,6 +64,7 @@ from core.supply.tables import (
     RelayCommandRow,
 )
 from core.turns.tables import SessionEndRow, TurnRow
+from meters.registry import TOKEN_MAKERS
 from tests import town
 from tests.admin import invoices_town, money_town
 from workers.schedule import Schedule
@@ -142,6 +149,11 @@ def queues_of(db: Database, clock: Clock, staff: Staff, money: MoneyParts, *, wa
     )
 
 
+def metering_of(db: Database, clock: Clock) -> MeteringParts:
+    prepaid = Prepaid(db, clock, Sealer(SECRET), TOKEN_MAKERS)
+    return MeteringParts(Tariffs(db, clock), prepaid, Readings(db, clock), MeterDesk(db, clock))
+
+
 def _menu_map(language: str) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg"><style>text {{ fill: #212121 }}</style><text>{language}</text></svg>'
@@ -182,6 +194,7 @@ def app_of(
             imports=Imports(desk._db, clock, staff.audit),
             queues=queues,
             invoices=invoices,
+            metering=metering_of(desk._db, clock),
             setup=SetupParts(
                 Agencies(desk._db, clock, staff.audit),
                 Places(desk._db),

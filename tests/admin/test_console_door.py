@@ -23,6 +23,7 @@ SAMPLES = {
     "contract_id": "1", "hold_id": "1", "task_id": "1", "stop_id": "1", "draft_id": "1",
     "import_id": "1", "number": "1000019", "promise_id": "1", "agent_id": "1", "agency_id": "1", "staff_id": "1",
     "invoice_id": "1", "period": "2026-02", "order_id": "1", "kind": "customers",
+    "meter_id": "MW00000001", "reading_id": "1", "code": "BT-CDF",
 }  # fmt: skip
 
 
