@@ -24,7 +24,7 @@ Found = Mapping[str, Subject]
 # Which thing a row is about: the first of these its body names. A payment may stand beside the contract it is for.
 FIELDS = (
     "attempt_id", "refund_id", "callback_id", "notice_id", "inbound_id", "invoice_id", "payment_id", "payslip_id",
-    "run_id", "contract_id",
+    "contract_id",
 )  # fmt: skip
 
 
@@ -34,9 +34,9 @@ def subjects(session: Session, rows: Iterable[OutboxRow], *, now: datetime) -> M
     given: dict[int, Subject] = {}
     for row in rows:
         field = next((f for f in FIELDS if row.body.get(f) not in (None, "")), None)
-        if field == "run_id":
+        if row.kind == "schedule.run":
             name = "@".join(str(row.body[part]) for part in ("name", "zone") if part in row.body)
-            given[row.id] = Subject("run", str(row.body[field]), name)
+            given[row.id] = Subject("run", str(row.body.get("run_id", "")), name)
         elif field == "payslip_id":
             given[row.id] = Subject("payslip", str(row.body[field]), str(row.body[field]))
         elif field is not None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from datetime import date
 from pathlib import Path
 
 import pytest
@@ -15,12 +14,12 @@ from sqlalchemy import func, select
 from core import outbox
 from core.billing.tables import ReminderRow
 from core.db import Database
-from core.documents.payslip import PayLine, PayslipFacts
 from core.documents.tables import DocumentRow
 from core.kernel.clock import FixedClock
 from core.kernel.money import Money
 from core.ledger.model import receivable
 from core.ledger.queries import balance
+from core.ledger.tables import JournalRow
 from core.notices.ports import DeliveryReport, OutboundEmail, OutboundText, Receipt
 from core.notices.tables import NoticeRow
 from core.outbox import LEASE_CAP_S, Leased, OutboxRow, Outcome
@@ -35,6 +34,7 @@ from core.supply.tables import RelayCommandRow
 from mwolo.wiring import Wiring
 from tests import town
 from tests.core.payments.scripted import PAYER, Killed, ScriptedWallet, Sessions
+from tests.core.payroll.payday import Payday
 from workers.dispatch import Dispatcher
 from workers.executor import Handler, InLine, Runner
 from workers.schedule import Schedule
@@ -228,18 +228,22 @@ def test_2_the_receipt_as_pdf(house: House) -> None:
     assert len(house.files("receipt")) == 1
 
 
-def test_3_the_payslip_as_pdf(db: Database, clock: FixedClock, house: House) -> None:
-    slip = PayslipFacts(
-        "", "P-1", "2026-02", date(2026, 2, 27), "Ilunga", "E-1", "Agent", "Kinshasa",
-        (PayLine("Salaire", Money.units(650_000, "CDF")),), (), "CDF",
-    )  # fmt: skip
-    documents = house.wiring.documents
-    documents._payslips = lambda _session, subject: (slip, "fr") if subject == "7" else None
-    with db.begin() as session:
-        outbox.stage(session, kind="document.payslip", key="payslip:7", body={"payslip_id": "7"}, clock=clock)
-    house.killed_at("document.payslip")
-    assert house.count(DocumentRow, DocumentRow.kind == "payslip") == 1
-    assert len(house.files("payslip")) == 1
+@pytest.mark.parametrize("kind", ["payroll.close", "document.payslip", "email.send"])
+def test_3_the_payslip_as_pdf(db: Database, clock: FixedClock, house: House, kind: str) -> None:
+    """Two people closed a month's run: each is paid once, and gets one paper and one letter."""
+    payday = Payday(db, clock)
+    for name in ("Ilunga Mwamba", "Kabuya Ntumba"):
+        payday.employee(name)
+    payday.decided()
+    mails = len(house.mails.sent)
+    house.killed_at(kind)
+    assert house.count(DocumentRow, DocumentRow.kind == "payslip") == 2
+    assert len(house.files("payslip")) == 2
+    with db.read() as session:
+        paid = session.scalars(select(JournalRow.key).where(JournalRow.key.like("payslip%"))).all()
+    assert len(paid) == len(set(paid)) == 2
+    assert len(house.mails.sent) == mails + 2
+    assert all(mail.attachments for mail in house.mails.sent[mails:])
 
 
 @pytest.mark.parametrize("kind", ["notice.send", "email.send"])
