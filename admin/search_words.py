@@ -18,5 +18,6 @@ HOW: Mapping[str, str] = {
     "case": N_("case"),
     "operator": N_("operator's transaction"),
     "reference": N_("our reference"),
+    "old_reference": N_("reference of the system before"),
     "name": N_("name"),
 }

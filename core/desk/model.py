@@ -127,7 +127,7 @@ class Today:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """`how`: what the words matched: phone, account, meter, receipt, code, operator, reference, name.
+    """`how`: what the words matched: phone, account, meter, receipt, code, operator, reference, old_reference, name.
 
     `customer_id` None: money that has no customer yet.
     """

@@ -15,6 +15,7 @@ from core.billing.tables import InvoiceRow
 from core.cases.tables import CaseRow
 from core.customers.tables import ContractRow, CustomerRow, PhoneLinkRow
 from core.desk.model import Hit
+from core.imports.tables import OldReferenceRow
 from core.kernel.digits import grouped, is_account_number, is_valid, normalise
 from core.payments.tables import AttemptRow, PaymentRow
 from core.phone_numbers import parse_e164
@@ -22,7 +23,7 @@ from core.phone_numbers import parse_e164
 # Longer than anything that is printed anywhere; nobody needs a query of a megabyte.
 LONGEST = 80
 _REFERENCE = re.compile(r"[A-Za-z0-9._/-]{4,80}")
-_INVOICE = re.compile(r"A?[0-9]{4}-[A-Z0-9]{1,12}-[0-9]{5,9}")
+_INVOICE = re.compile(r"(?:A?[0-9]{4}|O[0-9]{2})-[A-Z0-9]{1,12}-[0-9]{5,9}")
 _NAME_WORDS = 4
 
 
@@ -50,6 +51,7 @@ def search(session: Session, words: str, *, wallets: Sequence[str], limit: int) 
         lambda: _by_case(session, words),
         lambda: _by_invoice(session, words),
         lambda: _by_meter(session, words),
+        lambda: _by_old_reference(session, words),
         lambda: _by_payment(session, words, wallets),
         lambda: _by_attempt(session, words, wallets),
     )
@@ -136,6 +138,17 @@ def _by_meter(session: Session, words: str) -> Iterable[_Found]:
         select(ContractRow.customer_id).where(ContractRow.meter_id == meter_id).order_by(ContractRow.id.desc()).limit(5)
     ):
         yield _Found(customer_id, "meter", meter_id)
+
+
+def _by_old_reference(session: Session, words: str) -> Iterable[_Found]:
+    """What the system before this one called her or her contract: it stands on her old papers."""
+    reference = words.upper()
+    named = select(OldReferenceRow.kind, OldReferenceRow.subject_id).where(OldReferenceRow.reference == reference)
+    for kind, subject_id in session.execute(named.where(OldReferenceRow.kind.in_(("customer", "contract")))).all():
+        customer_id = subject_id
+        if kind == "contract":
+            customer_id = session.scalar(select(ContractRow.customer_id).where(ContractRow.id == subject_id))
+        yield _Found(customer_id, "old_reference", reference)
 
 
 def _by_payment(session: Session, words: str, wallets: Sequence[str]) -> Iterable[_Found]:

@@ -18,6 +18,7 @@ from core.ledger import queries as ledger
 from core.ledger.model import Account, credit, receivable
 from core.notices.tables import NoticeRow
 from core.services.billing import Billing
+from core.services.desk import Desk
 from core.services.imports.opening import take_over
 from core.settlement.dunning import facts_of
 from tests.core.imports.world import World
@@ -80,6 +81,15 @@ def test_the_clock_of_dunning_starts_with_the_import_however_old_the_debt(world:
     assert not verdict.off_due
     assert verdict.next_date_that_matters is not None
     assert verdict.next_date_that_matters >= now.date() + timedelta(days=14)
+
+
+def test_old_papers_lead_to_the_customer(world: World) -> None:
+    """The reference of the old system, of her or of her contract, and the number of an opening invoice."""
+    world.homes(2)
+    world.bring(Kind.BALANCES, "contract,amount,currency\nK-1,900,CDF\n")
+    desk = Desk(world.db, world.clock)
+    for words in ("c-1", "K-1", "O26-KIN-000001"):
+        assert [hit.customer for hit in desk.search(words)] == ["Mbuyi 1"], words
 
 
 def test_an_opening_invoice_does_not_keep_the_month_from_being_billed(world: World) -> None:
