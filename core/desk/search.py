@@ -145,7 +145,7 @@ def _by_old_reference(session: Session, words: str) -> Iterable[_Found]:
     reference = words.upper()
     named = select(OldReferenceRow.kind, OldReferenceRow.subject_id).where(OldReferenceRow.reference == reference)
     for kind, subject_id in session.execute(named.where(OldReferenceRow.kind.in_(("customer", "contract")))).all():
-        customer_id = subject_id
+        customer_id: int | None = subject_id
         if kind == "contract":
             customer_id = session.scalar(select(ContractRow.customer_id).where(ContractRow.id == subject_id))
         yield _Found(customer_id, "old_reference", reference)
