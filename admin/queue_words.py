@@ -63,6 +63,7 @@ RUNS: Mapping[str, str] = {
     "reconcile.fetch": N_("Statements of the operators"),
     "reconcile.match": N_("Match statements again"),
     "agents.hand_overs": N_("Cash of agents that nobody counted"),
+    "prepaid.use": N_("Prepaid use at radio meters"),
 }
 
 # What a form did, with how many.

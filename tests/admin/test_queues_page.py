@@ -9,18 +9,20 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import event, select
 
+from admin import queue_words, words
 from core.db import Database
 from core.desk.queue_model import Backstage, WorkerSeen
 from core.kernel.clock import WEST, FixedClock
 from core.kernel.ids import new_uuid
 from core.notices.mailing import stage_email
 from core.notices.tables import NoticeRow
-from core.outbox import LeaseRow, OutboxActRow, OutboxRow, ScheduleRunRow
+from core.outbox import KINDS, LeaseRow, OutboxActRow, OutboxRow, ScheduleRunRow
 from core.payments.tables import AttemptRow
 from core.staff.tables import AuditRow
 from tests import town
 from tests.admin.conftest import post
 from tests.admin.console_town import OWN_REF, Console, everything_happened, queues_of
+from workers.schedule import PLANS
 
 PAGE = "/admin/queues/"
 
@@ -255,3 +257,10 @@ def test_tables_come_as_csv_and_statements_do_not_grow(
     assert len(page.lines) == 50
     assert page.older is not None
     assert len(console.queues.dead(kind="document.invoice", before=page.older).lines) == 11
+
+
+def test_everything_has_a_word() -> None:
+    assert {plan.name for plan in PLANS} <= set(queue_words.RUNS)
+    assert {policy.queue for policy in KINDS.values()} <= set(queue_words.QUEUES)
+    for kind in KINDS:
+        assert words.name("queue", kind) != kind, kind
