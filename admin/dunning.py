@@ -41,17 +41,19 @@ def said(sentence: Sentence) -> str:
 
 
 def reasons(told: Told) -> list[str]:
-    """Why supply is not cut on the day, each sentence once."""
+    """Why supply is not cut on the day, each reason once."""
     return whys((*told.why_not, *told.held), told.zone)
 
 
 def whys(found: Iterable[WhyNot | HoldReason], zone: str) -> list[str]:
-    return list(dict.fromkeys(said(sentence) for reason in found for sentence in why(reason, zone)))
+    return list(dict.fromkeys(" ".join(said(sentence) for sentence in why(reason, zone)) for reason in found))
 
 
 def step_text(step: StepDue) -> str:
     """A step that is due, in words: what, by whom, which day it names."""
-    text = say(STEPS[step.base])
+    text, again = say(STEPS[step.base]), step.step.partition(".")[2]
+    if again:
+        text = say(N_("{step}, said time {n}"), step=text, n=again)
     if step.cut_on is not None:
         text = say(N_("{step}, names {day}"), step=text, day=day(step.cut_on))
     return say(N_("{step} by crew"), step=text) if step.channel == "crew" else text
