@@ -24,7 +24,7 @@ METERING_NAMES: Mapping[str, Mapping[str, str]] = {
         "0": N_("measured"),
         "1": N_("clock doubtful"),
         "2": N_("after an outage"),
-        "3": N_("estimated"),
+        "3": N_("estimate"),
         "4": N_("edited by a person"),
     },
     "tariff_kind": {

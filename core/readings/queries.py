@@ -162,6 +162,7 @@ def held(
             earlier.meter_id == ReadingRow.meter_id,
             earlier.register == ReadingRow.register,
             earlier.state == "accepted",
+            earlier.quality != ESTIMATED,
             earlier.at < ReadingRow.at,
         )
         .order_by(earlier.at.desc())
