@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import date
 
@@ -202,3 +203,29 @@ def test_the_customers_page_leads_to_invoices_and_to_the_counter(home: town.Home
     assert f"/admin/invoices?q={home.account_number}" in html
     assert f"/admin/cash?account={home.account_number}" in html
     assert "/admin/cash" not in as_role("viewer").get(f"/admin/customers/{home.customer.id}").text
+
+
+def test_each_reason_leads_to_what_mends_it(db: Database, clock: FixedClock, as_role: As) -> None:
+    mended = {
+        "reading_held": "/admin/readings",
+        "no_reading": "/admin/meters/MW1",
+        "no_price": "/admin/tariffs",
+        "billed_later": "/admin/invoices?q=",
+        "no_tariff": "/admin/customers/",
+    }
+    with db.begin() as session:
+        run = BillingRunRow(period="2026-03", started_at=clock.now(), started_by="finance")
+        session.add(run)
+        session.flush()
+        for reason in mended:
+            home = town.home(session)
+            session.add(
+                LeftOutRow(
+                    contract_id=home.contract.id, period="2026-03", run_id=run.id, reason=reason,
+                    detail="MW1" if reason == "no_reading" else "",
+                )
+            )  # fmt: skip
+    html = english(as_role("office")).get(MARCH).text
+    for reason, address in mended.items():
+        what = LEFT_OUT[reason][1]
+        assert re.search(f'href="{re.escape(address)}[0-9]*">{what}<', html), reason
