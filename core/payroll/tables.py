@@ -10,6 +10,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from core.db.base import Base, RowId, UtcDateTime
 
+# `2026-02`.
+_MONTH = "length({0}) = 7 AND substr({0}, 1, 2) = '20' AND substr({0}, 5, 1) = '-'"
+
 
 class EmployeeRow(Base):
     """Somebody on a salary. `base_minor`: of a whole month. `pay_to`: how the money comes, as it stands on the slip."""
@@ -46,7 +49,10 @@ class PayRatesRow(Base):
     """
 
     __tablename__ = "pay_rates"
-    __table_args__ = (UniqueConstraint("currency", "version"),)
+    __table_args__ = (
+        UniqueConstraint("currency", "version"),
+        CheckConstraint(_MONTH.format("from_period"), name="month"),
+    )
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     currency: Mapped[str] = mapped_column(String(3))
@@ -69,6 +75,7 @@ class PayrollRunRow(Base):
     __tablename__ = "payroll_run"
     __table_args__ = (
         CheckConstraint("state IN ('open', 'review', 'closing', 'closed', 'cancelled')", name="state"),
+        CheckConstraint(_MONTH.format("period"), name="month"),
         Index(
             "uq_payroll_run_period",
             "currency",
@@ -159,6 +166,7 @@ class PayItemRow(Base):
         CheckConstraint("(employee_id IS NULL) <> (agent_id IS NULL)", name="payee"),
         CheckConstraint("kind IN ('bonus', 'deduction')", name="kind"),
         CheckConstraint("amount_minor > 0", name="amount"),
+        CheckConstraint(_MONTH.format("from_period"), name="month"),
         UniqueConstraint("carried_slip_id", "carried_item_id"),
         Index("ix_pay_item_employee_id", "employee_id"),
         Index("ix_pay_item_agent_id", "agent_id"),
