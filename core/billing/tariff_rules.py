@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 
 from core.billing.tariffs import MICRO, Levy, Tariff, Versions, price_text
 from core.kernel.money import Money
@@ -87,9 +88,14 @@ def block_limits(tariff: Tariff, days: int, month_days: int) -> list[int | None]
 
 def rounded(numerator: int, denominator: int, currency: str) -> int:
     """Units of the currency as minor units, half up to what can be charged: whole francs, cents."""
-    step = Money(1, currency).rounded_up().minor
-    numerator *= Money.units(1, currency).minor
-    return (2 * numerator + step * denominator) // (2 * step * denominator) * step
+    step, unit = _steps(currency)
+    return (2 * numerator * unit + step * denominator) // (2 * step * denominator) * step
+
+
+@cache
+def _steps(currency: str) -> tuple[int, int]:
+    """(the smallest amount that can be charged, one unit), in minor units."""
+    return Money(1, currency).rounded_up().minor, Money.units(1, currency).minor
 
 
 def kwh_text(wh: int) -> str:
@@ -145,7 +151,7 @@ def _levies(
         began = spans.get(levy, (tariff_id, first, after))[1]
         spans[levy] = (tariff_id, began, after)
     currency = pieces[0][0].currency if pieces else "CDF"
-    unit = Money.units(1, currency).minor
+    _, unit = _steps(currency)
     return [
         Charge(
             "levy",

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -123,6 +124,7 @@ def read(
     )
 
 
+@lru_cache(maxsize=4096)
 def price_text(micro: int) -> str:
     """Millionths as a decimal text without idle zeros: `0.0835`."""
     whole, rest = divmod(micro, MICRO)
