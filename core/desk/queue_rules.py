@@ -71,7 +71,8 @@ def run_state(
         return "late" if late else "done"
     if ended_at is None:
         return "late" if now - opened_at > LATE_AFTER else "running"
-    return "caught_up" if opened_at - due_at > CAUGHT_UP_AFTER else "done"
+    # What ended in the instant of its beginning is the mark of a first start: nothing had been missed.
+    return "caught_up" if opened_at - due_at > CAUGHT_UP_AFTER and ended_at > opened_at else "done"
 
 
 def _digits(text: str) -> str:

@@ -56,7 +56,9 @@ def test_figures_subjects_and_acts(any_db: Database, clock: FixedClock) -> None:
             row(session, "prepaid.token", now, 6, state="dead", attempts=8, body={"contract_id": home.contract.id}).id,
             row(session, "schedule.run", now, 7, state="dead", attempts=5, body={"run_id": 1, "name": "x"}).id,
         ]
-        session.add(ScheduleRunRow(name="dunning.sweep", due_at=now - timedelta(hours=5), opened_at=now, ended_at=now))
+        run = ScheduleRunRow(name="dunning.sweep", due_at=now - timedelta(hours=5), opened_at=now - timedelta(hours=1))
+        run.ended_at = now
+        session.add(run)
     queues = queues_over(any_db, clock)
     look = queues.look()
     bills = next(line for line in look.lines if line.kind == "document.invoice")
@@ -137,5 +139,6 @@ def test_how_a_run_stands(clock: FixedClock) -> None:
     assert run_state(plan, now - hour, now - hour, None, now=now) == "late"
     assert run_state(plan, now - hour, now - hour, now, now=now) == "done"
     assert run_state(plan, now - hour, now - timedelta(minutes=2), now, now=now) == "caught_up"
+    assert run_state(plan, now - hour, now, now, now=now) == "done", "a first start has missed nothing"
     fresh = Planned("x", now - timedelta(minutes=1), now + hour)
     assert run_state(fresh, None, None, None, now=now) == "never"
