@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
+SIZES  ?= small
+comma  := ,
 STAMP  := $(VENV)/.ready
 # The stamp carries the lock's hash: a second `make` does nothing, a changed lock rebuilds.
 LOCKED := $(shell cat requirements/run.lock requirements/test.lock pyproject.toml 2>/dev/null | sha256sum | cut -c1-16)
@@ -41,8 +43,12 @@ coverage: setup ## the tests that run in this process, with the lines and branch
 lint: setup ## style, types, walls
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
-bench: setup ## CPU per USSD turn beside two floors, in the same run
-	@$(BIN)/python -m benchmarks.ussd_turn $(ARGS)
+bench: setup ## every benchmark in a few minutes; SIZES=full: as docs/benchmarks.md has them, an hour or two
+	@$(BIN)/python -m benchmarks.ussd_turn $(if $(filter full,$(SIZES)),,--seconds 2 --rounds 3) $(ARGS)
+	@$(BIN)/python -m benchmarks.papers $(if $(filter full,$(SIZES)),,--rounds 3 --seconds 0.3)
+	@$(BIN)/python -m benchmarks.billing_run $(if $(filter full,$(SIZES)),--contracts 100000 --sent 10000,--contracts 4000 --sent 500)
+	@$(BIN)/python -m benchmarks.sweep --invoices $(if $(filter full,$(SIZES)),10000$(comma)100000$(comma)1000000,10000$(comma)50000)
+	@$(BIN)/python -m tests.year $(if $(filter full,$(SIZES)),,--customers 60 --days 120)
 
 lock: ## write the hashed lock files anew (names no host)
 	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet pyproject.toml -o requirements/run.lock
