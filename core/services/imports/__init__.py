@@ -38,9 +38,9 @@ RUN = "import.run"
 INLINE_LINES = 2_000
 # SQLite has one writer: a chunk grows and shrinks so that it holds it for less than this.
 WRITE_S = 0.05
-# Money is slower than names: each line is a journal, an invoice and a notice.
-_FIRST_CHUNK = {Kind.BALANCES: 2}
-_CHUNK_MIN, _CHUNK_MAX = 1, 500
+# (first, least) lines of a chunk. Money is slower than names: each line is a journal, an invoice and a notice. Of names
+# a few more cost hardly more than one, and on a busy machine chunks of one would never end.
+_CHUNK, _CHUNK_OF_MONEY, _CHUNK_MAX = (40, 20), (2, 1), 500
 _PIECE = 400_000
 # A file that nobody imported is forgotten after this; its report stays.
 KEPT = timedelta(days=30)
@@ -56,13 +56,14 @@ class _Pace:
     """How many lines are written at a time: as many as hold SQLite's one writer for less than WRITE_S."""
 
     size: int
+    least: int
 
     def next(self) -> int:
         return self.size
 
     def took(self, spent_s: float) -> None:
         if spent_s > WRITE_S * 0.8:
-            self.size = max(_CHUNK_MIN, self.size // 2)
+            self.size = max(self.least, self.size // 2)
         elif spent_s < WRITE_S * 0.4:
             self.size = min(_CHUNK_MAX, self.size + self.size // 4 + 1)
 
@@ -266,7 +267,7 @@ class Imports:
         return session.get_one(ImportRow, import_id, with_for_update={"key_share": True}, populate_existing=True)
 
     def _write(self, import_id: int, source: Source, taker: Taker, until: float, watch: Callable[[int], None]) -> bool:
-        pace = _Pace(_FIRST_CHUNK.get(source.kind, 40))
+        pace = _Pace(*(_CHUNK_OF_MONEY if source.kind is Kind.BALANCES else _CHUNK))
         with self._db.read() as session:
             done_to = session.get_one(ImportRow, import_id).applied_to
         seen = 0
