@@ -31,7 +31,7 @@ Outcome = Literal["again", "asked", "gave_up", "not_dead", "refused"]
 class Audit(Protocol):
     """`Staff.audit`: an entry in the caller's transaction."""
 
-    def __call__(self, session: Session, actor: str, act: str, subject: str, detail: str = "") -> None: ...
+    def __call__(self, session: Session, actor: str, act: str, subject: str, detail: str = "", /) -> None: ...
 
 
 class Ask(Protocol):

@@ -29,12 +29,12 @@ from core.payments.tables import PaymentRow
 from core.services.billing import Line
 from core.services.payments import Payments
 from core.settings import Settings
-from core.supply.model import MeterReport
 from core.supply.tables import RelayCommandRow
 from mwolo.wiring import Wiring
 from tests import town
 from tests.core.payments.scripted import PAYER, Killed, ScriptedWallet, Sessions
 from tests.core.payroll.payday import Payday
+from tests.core.supply.test_command_life import said
 from workers.dispatch import Dispatcher
 from workers.executor import Handler, InLine, Runner
 from workers.schedule import Schedule
@@ -302,8 +302,7 @@ def spoken(house: House) -> list[tuple[int, str]]:
             if told == "lives":
                 assert house.wiring.supply.mark_sent(command.id, command.token)
     for version, supply in done:
-        relay = "open" if supply == "off" else "closed"
-        report = MeterReport(version, supply, relay, 0 if supply == "off" else 228, 1, 100 + version)
+        report = said(version, "off" if supply == "off" else "on", at=100 + version)
         assert house.wiring.supply.take_reported(house.home.meter.id, report)
     return done
 
