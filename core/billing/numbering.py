@@ -29,6 +29,11 @@ def opening_number(session: Session, contract: ContractRow, year: int) -> str:
     return f"O{year % 100:02d}-{agency}-{next_number(session, f'opening:{year}:{agency}'):06d}"
 
 
+def is_opening(number: str) -> bool:
+    """Whether this is the number of an opening invoice."""
+    return number.startswith("O")
+
+
 def credit_note_number(session: Session, contract: ContractRow, year: int) -> str:
     """`A2026-KIN-00012`. To be called in the transaction that writes the credit note."""
     agency = _agency_of(session, contract)

@@ -192,6 +192,7 @@ def write_credit_note(
             amount=amount,
             tax=amount if levy else None,
             levy=levy or "vat",
+            of_opening=is_opening(invoice.number),
         )
         post(session, note, clock=clock)
     session.refresh(invoice)

@@ -281,7 +281,7 @@ class OperatorReversed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreditNote(Event):
-    """An invoice is corrected downwards after it was sent."""
+    """An invoice is corrected downwards after it was sent. `of_opening`: it is one of what was owed before."""
 
     kind: ClassVar[str] = "credit_note"
     invoice_id: int
@@ -289,6 +289,7 @@ class CreditNote(Event):
     amount: Money
     tax: Money | None = None
     levy: str = "vat"
+    of_opening: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

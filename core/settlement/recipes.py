@@ -270,7 +270,9 @@ def _credit_note(event: CreditNote, books: Books) -> list[Transfer]:
     balance = next((i.balance_minor for i in books.open_invoices if i.invoice_id == event.invoice_id), 0)
     currency = event.amount.currency
     transfers: list[Transfer] = []
-    for source, minor in ((Account("tax_payable", event.levy), tax_left), (REVENUE, event.amount.minor - tax_left)):
+    # What was earned elsewhere is corrected where it was taken over: revenue heard nothing of it.
+    net = OPENING if event.of_opening else REVENUE
+    for source, minor in ((Account("tax_payable", event.levy), tax_left), (net, event.amount.minor - tax_left)):
         on_invoice = min(minor, balance)
         balance -= on_invoice
         if on_invoice > 0:

@@ -83,6 +83,16 @@ def test_the_clock_of_dunning_starts_with_the_import_however_old_the_debt(world:
     assert verdict.next_date_that_matters >= now.date() + timedelta(days=14)
 
 
+def test_a_wrong_opening_invoice_is_cancelled_where_it_came_from(any_world: World) -> None:
+    w = any_world
+    w.homes(1)
+    w.bring(Kind.BALANCES, "contract,amount,currency\nK-0,900,CDF\n")
+    Billing(w.db, w.clock).cancel_invoice(1, reason="paid in the old system", by="finance")
+    held = [_minor(w, account) for account in (receivable(1), Account("opening"), Account("revenue"))]
+    assert held == [0, 0, 0]
+    assert len(w.problems(Kind.BALANCES, "contract,amount,currency\nK-0,800,CDF\n")) == 1
+
+
 def test_old_papers_lead_to_the_customer(world: World) -> None:
     """The reference of the old system, of her or of her contract, and the number of an opening invoice."""
     world.homes(2)
