@@ -77,6 +77,7 @@ RULES: Mapping[str, Rule] = {
     "admin.menu_map": Permission.SEE_TODAY,
     "admin.menu_picture": Permission.SEE_TODAY,
     "admin.audit": Permission.SEE_AUDIT,
+    "admin.export_audit": Permission.SEE_AUDIT,
     "admin.settings": Permission.SEE_TODAY,
     "admin.dunning_": Permission.SEE_CUSTOMERS,
     "admin.export_dunning": Permission.EXPORT_CUSTOMERS,

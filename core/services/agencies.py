@@ -27,7 +27,7 @@ from core.kernel.clock import WEST, Clock, local_date
 from core.services.public_holidays import holidays_between, without_hours
 
 PAGE = 50
-_EXPORT_LIMIT = 5_000
+_EXPORT_LIMIT = 2_000
 _DAYS_SHOWN = 100
 # How far ahead days that differ are looked at: `Hours.next_opening` looks no further.
 _AHEAD = timedelta(days=366)
