@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core.billing.credit_rules import divided
-from core.billing.numbering import credit_note_number
+from core.billing.numbering import credit_note_number, is_opening
 from core.billing.run_tables import CreditNoteRow
 from core.billing.tables import InvoiceLineRow, InvoiceRow
 from core.customers.tables import ContractRow, SiteRow
