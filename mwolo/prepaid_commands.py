@@ -88,6 +88,16 @@ def short() -> None:
         click.echo(f"{one.account_number}  {one.missing} missing  {one.name}")
 
 
+@prepaid.command("use")
+def use() -> None:
+    """Charge what radio meters have used, tell and cut where it is due; otherwise done every hour."""
+    done = _wiring().prepaid_use.run()
+    click.echo(
+        f"Looked at {done.looked_at} contracts: {done.charged} charged, {done.corrected} corrected, {done.told} told, "
+        f"{done.cut} cut, {done.held} held; {done.no_price} without a price."
+    )
+
+
 @prepaid.command("take-up")
 @click.argument("account")
 def take_up(account: str) -> None:

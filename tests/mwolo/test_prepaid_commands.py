@@ -11,15 +11,21 @@ from core.db import Database
 from core.kernel.clock import FixedClock
 from core.kernel.money import Money
 from core.outbox import Done
+from core.services.prepaid_use import PrepaidUse
 from mwolo import prepaid_commands
+from tests import town
 from tests.core.prepaid.shop import CODE, KEY, Shop
 
 
 @pytest.fixture
 def shop(db: Database, clock: FixedClock, monkeypatch: pytest.MonkeyPatch) -> Shop:
     shop = Shop.opened(db, clock, price=None)
-    monkeypatch.setattr(prepaid_commands, "_wiring", lambda: SimpleNamespace(prepaid=shop.prepaid, clock=clock))
+    monkeypatch.setattr(prepaid_commands, "_wiring", lambda: _wired(shop, db, clock))
     return shop
+
+
+def _wired(shop: Shop, db: Database, clock: FixedClock) -> SimpleNamespace:
+    return SimpleNamespace(prepaid=shop.prepaid, prepaid_use=PrepaidUse(db, clock), clock=clock)
 
 
 def run(*words: str, typed: str = "") -> Result:
@@ -63,3 +69,10 @@ def test_what_a_person_works_through(shop: Shop) -> None:
     shop.works()
     shop.reverses(payment)
     assert "3 000 FC missing" in run("short").output
+
+
+def test_use_is_charged_on_demand(shop: Shop) -> None:
+    with shop.db.begin() as session:
+        town.home(session, kind="prepaid", phone="+243815550888")
+    assert "Looked at 1 contracts: 0 charged" in run("use").output
+    assert "1 without a price" in run("use").output

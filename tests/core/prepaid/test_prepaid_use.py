@@ -128,7 +128,8 @@ def opened(db: Database, clock: FixedClock, *, unit: str = "kwh", price: Money =
     return House(db, clock, home)
 
 
-def test_readings_use_the_credit_up_once(house: House, clock: FixedClock) -> None:
+def test_readings_use_the_credit_up_once(any_db: Database, clock: FixedClock) -> None:
+    house = opened(any_db, clock)
     house.reads()
     house.pays(10_000)
     house.use.run()
@@ -198,7 +199,8 @@ def test_late_doubled_and_estimated_readings_charge_nothing_twice(house: House, 
 
 
 @pytest.mark.parametrize("how", ["correct", "reject"])
-def test_a_corrected_reading_gives_back_and_is_charged_anew(house: House, clock: FixedClock, how: str) -> None:
+def test_a_corrected_reading_gives_back_and_is_charged_anew(any_db: Database, clock: FixedClock, how: str) -> None:
+    house = opened(any_db, clock)
     house.reads()
     house.pays(5_000)
     house.use.run()
@@ -271,6 +273,8 @@ def test_off_needs_the_emergency_amount_a_fair_notice_and_a_permitted_hour(house
     house.reads()
     house.use.run()
     assert house.wanted() is None
+    # It is its use that is below zero, not tokens that left: nobody's work.
+    assert Prepaid(house.db, clock, Sealer("a secret key of a test"), {}).short() == []
     # Now below it: it is after two in the afternoon on Tuesday, and then it is night.
     clock.advance(hours=4)
     house.reads(4)
@@ -340,6 +344,19 @@ def test_the_off_goes_to_the_meter_and_money_brings_the_light_back(house: House,
     assert house.wanted() == ("off", "no_credit")
     house.pays(1_000)
     assert house.held == 80_000
+    assert house.wanted() == ("on", "paid")
+
+
+def test_light_that_went_off_for_a_wrong_reading_comes_back(house: House, clock: FixedClock) -> None:
+    until_used_up(house, clock)
+    clock.advance(hours=4)
+    house.reads()
+    assert house.use.run().cut == 1
+    readings = Readings(house.db, clock)
+    for wrong in readings.of_meter(house.home.meter.id)[:2]:
+        readings.reject(wrong.id, by="office", reason="another meter")
+    done = house.use.run()
+    assert (done.corrected, house.held) == (1, 150_000)
     assert house.wanted() == ("on", "paid")
 
 
