@@ -49,7 +49,7 @@ WORDS: Mapping[str, str] = {
     "not_looked": N_("First look at every payslip as it stands now, and say so below."),
     "changed": N_("Something has changed since: it would come out differently. Compute again, and look again."),
     "slip_unknown": N_("There is no such payslip."),
-    "paid_already": N_("This was paid already."),
+    "words_missing": N_("Say it in words."),
 }
 
 

@@ -38,7 +38,7 @@ RefusalCode = Literal[
     "not_looked",  # who closes has looked at it before, as it stands now
     "changed",  # it would come out differently now: compute again
     "slip_unknown",
-    "paid_already",
+    "words_missing",  # a note, a reference, who confirmed it
 ]
 REFUSAL_CODES: frozenset[str] = frozenset(get_args(RefusalCode))
 

@@ -57,7 +57,7 @@ class PayRates:
         with self._ctx.db.begin() as session:
             row = session.get(PayRatesRow, rates_id, with_for_update={"key_share": True}, populate_existing=True)
             if row is None or not words:
-                raise PayrollRefused("rates_unknown" if row is None else "item_invalid")
+                raise PayrollRefused("rates_unknown" if row is None else "words_missing")
             if row.confirmed_at is not None:
                 return
             row.confirmed_at, row.confirmed_by, row.confirmation = self._ctx.clock.now(), by[:80], words

@@ -113,7 +113,7 @@ class Runs:
     def send_back(self, run_id: int, *, by: str, note: str) -> None:
         """Something is to be corrected: back to who opened it, with what."""
         if not note.strip():
-            raise PayrollRefused("item_invalid")
+            raise PayrollRefused("words_missing")
         with self._ctx.db.begin() as session:
             run = _locked(session, run_id, "review")
             run.state = "open"
@@ -190,7 +190,7 @@ class Runs:
         """
         reference = " ".join(reference.split())[:60]
         if not reference:
-            raise PayrollRefused("item_invalid")
+            raise PayrollRefused("words_missing")
         paid = 0
         while True:
             with self._ctx.db.begin() as session:

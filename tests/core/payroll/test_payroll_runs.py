@@ -102,6 +102,8 @@ def test_it_takes_two_and_a_look(payday: Payday) -> None:
         runs.close(run_id, 1, by="paul")
     with refusal("same_person"):
         runs.close(run_id, 2, by="paul")
+    with refusal("words_missing"):
+        runs.send_back(run_id, by="paul", note=" ")
     runs.send_back(run_id, by="paul", note="the bonus")
     with refusal("run_state"):
         runs.send_back(run_id, by="paul", note="again")
