@@ -14,7 +14,7 @@ from core.payroll.errors import PayrollRefused
 from core.payroll.model import Payee
 from tests.core.payroll.payday import Payday, francs
 
-MONTHS = [f"2026-{month:02d}" for month in range(1, 8)]
+MONTHS = [f"2026-{month:02d}" for month in range(1, 6)]
 
 
 class Clerk:
@@ -47,7 +47,7 @@ def lived(payday: Payday, clerk: Clerk, chance: random.Random, agents: list[int]
     clerk.sales = sales  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_agents_get_what_a_clerk_would_have_paid(payday: Payday, seed: int) -> None:
     chance, clerk = random.Random(seed), Clerk()
     payday.clock.advance(seconds=(datetime(2026, 1, 3, tzinfo=UTC) - payday.clock.now()).total_seconds())
