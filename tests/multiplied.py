@@ -93,7 +93,7 @@ def _own_columns(table: Table) -> set[str]:
     for columns in together:
         if not own & {column.name for column in columns}:
             texts = [column for column in columns if isinstance(column.type, String)]
-            own |= {max(texts, key=lambda column: column.type.length or 0).name} if texts else set()
+            own |= {max(texts, key=lambda column: getattr(column.type, "length", 0) or 0).name} if texts else set()
     return own
 
 
