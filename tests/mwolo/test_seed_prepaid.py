@@ -50,7 +50,7 @@ def test_the_tokens_of_the_past_are_on_the_devices(
         assert differences(session) == []
         assert set(session.scalars(select(NoticeRow.state).where(NoticeRow.kind == "prepaid.token"))) == {"delivered"}
         waiting = set(session.scalars(select(OutboxRow.kind).where(OutboxRow.state == "pending")))
-        assert waiting <= {"document.invoice", "document.receipt"}
+        assert waiting <= {"document.invoice", "document.receipt", "document.payslip"}
         before = session.scalar(select(func.count()).select_from(OutboxRow))
     typed = [one for one in found if one.typed]
     assert 0 < len(typed) < len(found)
