@@ -185,14 +185,17 @@ def _read_day(typed: dict[str, str]) -> tuple[date, Spans] | Refusal:
 
 
 def _as_typed(agency: Agency) -> dict[str, str]:
-    """The form as somebody would have filled it in."""
+    """The form as somebody would have filled it in: what follows from the place is empty, so that another place brings
+    its own."""
+    in_commune = agency.commune == agency.place
+    follows = (agency.place, agency.province) if in_commune else (agency.place,)
     week = agency.hours.week if agency.hours else ((),) * 7
     return {
         "code": agency.code,
         "name": agency.name,
         "place": agency.place_code,
-        "city": agency.city,
-        "commune": agency.commune,
+        "city": "" if agency.city in follows else agency.city,
+        "commune": "" if in_commune else agency.commune,
         "address": agency.address,
         "latitude": degrees_text(agency.latitude_e6),
         "longitude": degrees_text(agency.longitude_e6),

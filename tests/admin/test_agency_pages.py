@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable
 from io import StringIO
 
@@ -64,6 +65,17 @@ def test_an_agency_is_made_changed_closed_and_opened_again(console: Console, as_
         "agency.created", "agency.changed", "agency.closed", "agency.reopened",
     ]  # fmt: skip
     assert "name: Agence Goma > Agence du Lac" in acts(console)[1][2]
+
+
+def test_another_place_brings_its_own_town(as_role: AsRole) -> None:
+    finance = english(as_role("finance"))
+    post(finance, f"{HERE}/new", **GOMA)
+    for place, told in (("KN-c-gombe", "Kinshasa · Gombe"), ("NK-v-butembo", "Butembo")):
+        form = finance.get(f"{HERE}/1/edit").text
+        kept = {name: re.search(rf'name="{name}" value="([^"]*)"', form) for name in ("city", "commune")}
+        typed = {name: found.group(1) for name, found in kept.items() if found}
+        assert post(finance, f"{HERE}/1/edit", **{**GOMA, **typed, "place": place})[0] == 303
+        assert f"<dd>{told}</dd>" in finance.get(f"{HERE}/1").text
 
 
 @pytest.mark.parametrize(
