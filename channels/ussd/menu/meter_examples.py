@@ -59,11 +59,13 @@ def radios() -> Iterator[ContractView]:
             for why in _REASONS:
                 off = replace(here, supply="off", why_off=why)
                 yield from (off, replace(off, invoices=(_BILL,)))
+    yield replace(_RADIO, kind="prepaid", credit=Money(-_MOST.minor, "CDF"))
 
 
 def prepaid_callers() -> Iterator[Snapshot]:
     """Who tops up: for the screens that everybody sees."""
-    for contract in (*keypads(), replace(_RADIO, kind="prepaid")):
+    used_up = replace(_RADIO, kind="prepaid", credit=Money(-_MOST.minor, "CDF"))
+    for contract in (*keypads(), replace(_RADIO, kind="prepaid"), used_up):
         yield Snapshot(_PHONE, _NOW, "fr", True, "orange", (contract,))
 
 

@@ -54,6 +54,11 @@ METER_WALKS: tuple[MeterWalk, ...] = (
     MeterWalk("No light, and nobody cut it: report it.", _RADIO, ("4", "1")),
     MeterWalk("Why am I off: a bill.", _CUT, ("4", "1", "1")),
     MeterWalk("Paid, and the meter has not answered yet.", replace(_CUT, supply="on", invoices=()), ("4", "1")),
+    MeterWalk(
+        "Prepaid with a radio: the credit is used up.",
+        replace(_RADIO, kind="prepaid", credit=Money.units(-450, "CDF")),
+        ("1",),
+    ),
     MeterWalk("Prepaid with a keypad: top up, and the token comes by SMS.", _KEYPAD, ("1", "15000", "1")),
     MeterWalk("The last token again.", _KEYPAD, ("4", "1")),
     MeterWalk("A large top-up comes as several tokens.", replace(_KEYPAD, prepaid=_LARGE), ("4", "1")),

@@ -88,6 +88,13 @@ def test_credit_that_became_no_token_is_named() -> None:
     assert "Credit" not in shown("meter", replace(left_over, credit=Money(0, "CDF")))[0]
 
 
+def test_home_does_not_thank_for_credit_that_is_used_up() -> None:
+    expected = {3_000: "nothing due. Credit 3 000 FC.", 0: "credit 0 FC. Top up.", -450: "credit -450 FC. Top up."}
+    for units, said in expected.items():
+        own = replace(RADIO, kind="prepaid", name="Marie", credit=Money.units(units, "CDF"))
+        assert f"Marie: {said}" in shown("home.own", own)[0], units
+
+
 @pytest.mark.parametrize(
     ("contract", "words_in_it", "choices"),
     [

@@ -192,6 +192,9 @@ def owed(contract: ContractView, ctx: Context) -> Line:
             return line(N_("{name}: {left}"), name=name, left=left(contract, ctx.snapshot.at))
         if contract.has_credit and contract.credit is not None:
             return line(N_("{name}: nothing due. Credit {amount}."), name=name, amount=contract.credit.text)
+        if contract.kind == "prepaid" and contract.credit is not None:
+            # Used up, or the small emergency amount is being used: thanks would be the wrong word.
+            return line(N_("{name}: credit {amount}. Top up."), name=name, amount=contract.credit.text)
         return line(N_("{name}: nothing due. Thank you."), name=name)
     amount = contract.due.text
     if contract.supply == "off":
