@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import date
 from itertools import pairwise
 from typing import Any
 
 from core.billing.errors import BadPolicy
 from core.billing.model import Base
-
-# The stop that ends only when a person lifts it; every other one is a day.
-BRAKE = "brake"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +69,12 @@ class DunningPolicy:
         """How many holds of a kind count per invoice and cycle, and how many hours each may last."""
         return self.hold_limits.get(kind) or self.hold_limits.get("*", (0, 0))
 
-    def stopped_by(self, names: Collection[str]) -> DunningPolicy:
-        """The same version with what stops cuts at once in its switching rules: BRAKE, or days as ISO text."""
-        if not names:
+    def stopped_by(self, days: Collection[date | None]) -> DunningPolicy:
+        """The same version with what stops cuts at once in its switching rules: days, and None for the brake."""
+        if not days:
             return self
-        days = {*self.off.get("extra_holidays", ()), *(name for name in names if name != BRAKE)}
-        off = {**self.off, "extra_holidays": sorted(days), "brake": BRAKE in names or bool(self.off.get("brake"))}
+        named = {*self.off.get("extra_holidays", ()), *(day.isoformat() for day in days if day is not None)}
+        off = {**self.off, "extra_holidays": sorted(named), "brake": None in days or bool(self.off.get("brake"))}
         return replace(self, off=off)
 
     @property

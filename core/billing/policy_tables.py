@@ -35,7 +35,7 @@ class PolicyDraftRow(Base):
 
 
 class CutStopRow(Base):
-    """No cut while it stands: the emergency brake (`name` brake), or a day declared a holiday (`name` is the day).
+    """No cut while it stands: the emergency brake, or a day declared a holiday.
 
     It needs no second person and no version, because it only keeps the light on; a version that begins meanwhile does
     not lift it.
@@ -43,9 +43,18 @@ class CutStopRow(Base):
 
     __tablename__ = "cut_stop"
     __table_args__ = (
+        CheckConstraint("kind IN ('holiday', 'brake')", name="kind"),
+        CheckConstraint("(kind = 'brake') = (day IS NULL)", name="day"),
         Index(
-            "ix_cut_stop_open",
-            "name",
+            "ix_cut_stop_brake",
+            "kind",
+            unique=True,
+            sqlite_where=text("lifted_at IS NULL AND kind = 'brake'"),
+            postgresql_where=text("lifted_at IS NULL AND kind = 'brake'"),
+        ),
+        Index(
+            "ix_cut_stop_day",
+            "day",
             unique=True,
             sqlite_where=text("lifted_at IS NULL"),
             postgresql_where=text("lifted_at IS NULL"),
@@ -53,7 +62,8 @@ class CutStopRow(Base):
     )
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
-    name: Mapped[str] = mapped_column(String(10))
+    kind: Mapped[str] = mapped_column(String(8))
+    day: Mapped[date | None]
     reason: Mapped[str] = mapped_column(Text)
     by: Mapped[str] = mapped_column(String(80))
     at: Mapped[datetime] = mapped_column(UtcDateTime)

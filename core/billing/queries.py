@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from core.billing.model import Calendar, DunnedInvoice, DunningFacts, Hold, MadeStep
-from core.billing.policy import BRAKE, DEFAULT_POLICY, DunningPolicy
+from core.billing.policy import DEFAULT_POLICY, DunningPolicy
 from core.billing.policy_tables import CutStopRow
 from core.billing.tables import (
     DunningCycleRow,
@@ -37,9 +37,11 @@ _VERSION = (
     .limit(1)
     .subquery("in_force")
 )
-_STANDS = and_(CutStopRow.lifted_at.is_(None), or_(CutStopRow.name == BRAKE, CutStopRow.name >= bindparam("first")))
-_POLICY = select(_VERSION.c.version, _VERSION.c.body, CutStopRow.name).outerjoin_from(_VERSION, CutStopRow, _STANDS)
-_STOPS = select(CutStopRow.name).where(_STANDS)
+_STANDS = and_(CutStopRow.lifted_at.is_(None), or_(CutStopRow.day.is_(None), CutStopRow.day >= bindparam("first")))
+_POLICY = select(_VERSION.c.version, _VERSION.c.body, CutStopRow.id, CutStopRow.day).outerjoin_from(
+    _VERSION, CutStopRow, _STANDS
+)
+_STOPS = select(CutStopRow.day).where(_STANDS)
 # What dunning asks of its contracts. Built once: it is asked with every payment and every invoice.
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 _DUNNED = (
@@ -102,12 +104,12 @@ def policy_on(session: Session, day: date) -> DunningPolicy:
 
     What stops cuts at once (the brake, declared holidays from the day before on) is put into its switching rules.
     """
-    about = {"day": day, "first": (day - timedelta(days=1)).isoformat()}
+    about = {"day": day, "first": day - timedelta(days=1)}
     rows = session.execute(_POLICY, about).all()
     if not rows:
         return DEFAULT_POLICY.stopped_by(session.scalars(_STOPS, about).all())
     policy = DunningPolicy.from_json(rows[0].version, rows[0].body)
-    return policy.stopped_by([row.name for row in rows if row.name is not None])
+    return policy.stopped_by([row.day for row in rows if row.id is not None])
 
 
 def next_number(session: Session, series: str) -> int:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from core.billing import queries
 from core.billing.errors import BadPolicy
-from core.billing.policy import BRAKE, DEFAULT_POLICY, DunningPolicy
+from core.billing.policy import DEFAULT_POLICY, DunningPolicy
 from core.billing.policy_tables import CutStopRow, PolicyDraftRow
 from core.billing.tables import DunningPolicyRow
 from core.db import Database
@@ -128,7 +128,7 @@ class DunningPolicies:
         with self._db.read() as session:
             rows = session.scalars(
                 select(CutStopRow)
-                .order_by(CutStopRow.lifted_at.is_not(None), CutStopRow.name != BRAKE, CutStopRow.id.desc())
+                .order_by(CutStopRow.lifted_at.is_not(None), CutStopRow.day.is_not(None), CutStopRow.id.desc())
                 .limit(_HISTORY)
             ).all()
         return tuple(_stop(row) for row in rows)
@@ -181,13 +181,13 @@ class DunningPolicies:
 
     def pull_brake(self, *, reason: str, by: str) -> None:
         """Stop all cuts, and the warnings of them, from this moment on. Raises PolicyRefused when they are stopped."""
-        self._stop(BRAKE, reason, by)
+        self._stop(None, reason, by)
 
     def declare_holiday(self, on: date, *, reason: str, by: str) -> None:
         """No cut on this day, nor on its eve where eves are kept free. Raises PolicyRefused."""
         if on < self._today():
             raise PolicyRefused(N_("{day} is over."), day=day(on))
-        self._stop(on.isoformat(), reason, by)
+        self._stop(on, reason, by)
 
     def lift(self, stop_id: int, *, reason: str, by: str) -> None:
         """End a stop. Announcements are made anew before anybody is cut. Raises PolicyRefused."""
@@ -209,8 +209,9 @@ class DunningPolicies:
     def _decide(self, row: PolicyDraftRow, state: str, by: str) -> None:
         row.state, row.decided_by, row.decided_at = state, by, self._clock.now()
 
-    def _stop(self, name: str, reason: str, by: str) -> None:
-        row = CutStopRow(name=name, reason=_reason(reason), by=by, at=self._clock.now())
+    def _stop(self, on: date | None, reason: str, by: str) -> None:
+        kind = "brake" if on is None else "holiday"
+        row = CutStopRow(kind=kind, day=on, reason=_reason(reason), by=by, at=self._clock.now())
         try:
             with self._db.begin() as session:
                 session.add(row)
@@ -270,5 +271,4 @@ def _draft(row: PolicyDraftRow, before: DunningPolicy) -> Draft:
 
 
 def _stop(row: CutStopRow) -> Stop:
-    on = None if row.name == BRAKE else date.fromisoformat(row.name)
-    return Stop(row.id, on, row.reason, row.by, row.at, row.lifted_at, row.lifted_by, row.lift_reason)
+    return Stop(row.id, row.day, row.reason, row.by, row.at, row.lifted_at, row.lifted_by, row.lift_reason)

@@ -194,12 +194,12 @@ def test_a_version_that_begins_on_the_way_counts_from_its_day(db: Database, cloc
 def test_the_brake_and_a_declared_holiday_are_seen(db: Database, clock: FixedClock) -> None:
     home = sent(db, Billing(db, clock))
     with db.begin() as session:
-        session.add(CutStopRow(name="2026-03-24", reason="mourning", by="t", at=clock.now()))
+        session.add(CutStopRow(kind="holiday", day=CUT_DAY, reason="mourning", by="t", at=clock.now()))
     told = one(db, clock, home, CUT_DAY)
     assert not told.would_cut
     assert one(db, clock, home, date(2026, 3, 25)).would_cut
     with db.begin() as session:
-        session.add(CutStopRow(name="brake", reason="flood", by="t", at=clock.now()))
+        session.add(CutStopRow(kind="brake", reason="flood", by="t", at=clock.now()))
     told = one(db, clock, home, date(2026, 3, 25))
     assert codes(told)[0] == "brake"
     assert [step.step for _, step in told.seen.before] == ["reminder"], "nobody is warned of a cut that nobody dates"
