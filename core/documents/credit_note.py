@@ -69,11 +69,8 @@ class _Note:
             (self._say(N_("Total of the bill")), facts.bill_total.text),
         ]
         self._words = self._say(N_("Taken off this bill. What was paid already stays on the account as credit."))
-        office = facts.office
-        texts = [facts.utility, facts.name, *facts.address, facts.reason, self._title, self._words, office.name]
-        texts += [office.address, office.hours, *(label for label, _ in (*self._particulars, *facts.levies))]
         self._sheet = Sheet(
-            A4, fonts(texts), title=f"{self._title} {facts.number}", author=facts.utility, mark="", language=language
+            A4, fonts(), title=f"{self._title} {facts.number}", author=facts.utility, mark="", language=language
         )
 
     def _say(self, text: str, **blanks: str) -> str:

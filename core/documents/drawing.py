@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from io import BytesIO
@@ -19,21 +18,15 @@ SOFT, LINE, PAPER, WHITE = HexColor("#5a6274"), HexColor("#e3ddcf"), HexColor("#
 
 
 @cache
-def _own_fonts() -> tuple[str, str]:
-    """Helvetica cannot show every letter of every language; ours can, and costs four times the time and the bytes."""
+def fonts() -> tuple[str, str]:
+    """(plain, bold): ours, which have every letter of every language, and go into the file as far as they are used.
+
+    A printer or a phone that puts its own letters in place of Helvetica cannot spoil a paper then.
+    """
     for name, file in (("MwoloSans", "mwolo-sans.ttf"), ("MwoloSans-Bold", "mwolo-sans-bold.ttf")):
         content = resources.files("core.documents").joinpath("fonts", file).read_bytes()
         pdfmetrics.registerFont(TTFont(name, BytesIO(content)))
     return "MwoloSans", "MwoloSans-Bold"
-
-
-def fonts(texts: Sequence[str]) -> tuple[str, str]:
-    """(plain, bold) that have every letter of these texts, the smaller ones where they do."""
-    try:
-        "".join(texts).encode("cp1252")
-    except UnicodeEncodeError:
-        return _own_fonts()
-    return "Helvetica", "Helvetica-Bold"
 
 
 def period_text(period: str) -> str:

@@ -135,21 +135,12 @@ class _Bill:
         marks = {"draft": self._say(N_("DRAFT")), "cancelled": self._say(N_("CANCELLED")), "": ""}
         self._title = self._say(N_("Electricity bill of {period}"), period=period_text(facts.period))
         self._sheet = Sheet(
-            A4, fonts(self._all_words()), title=f"{self._title} {facts.number}".strip(), author=facts.utility,
+            A4, fonts(), title=f"{self._title} {facts.number}".strip(), author=facts.utility,
             mark=marks[facts.mark], language=language,
         )  # fmt: skip
 
     def _say(self, text: str, **blanks: str) -> str:
         return translate(text, self._language, **blanks)
-
-    def _all_words(self) -> list[str]:
-        """Everything with letters of its own; our own sentences of one language come along."""
-        facts = self._facts
-        words = [facts.utility, facts.name, *facts.address, facts.office.name, facts.office.address, self._title]
-        words += [line.label for line in facts.lines] + list(facts.before.why if facts.before else ())
-        words += [self._how_to_pay(), self._say(N_("Energy used")), self._say(N_("Anybody can check this bill."))]
-        words += [label for label, _ in self._head_rows()] + [facts.office.hours, self._say(N_("Total of this bill"))]
-        return words
 
     def _how_to_pay(self) -> str:
         """Nobody is asked to pay what is no bill."""

@@ -82,18 +82,12 @@ class _Page:
         self._title = self._say(N_("Payslip of {period}"), period=period_text(facts.period))
         mark = "" if facts.closed_on else self._say(N_("DRAFT"))
         self._sheet = Sheet(
-            A4, fonts(self._all_words()), title=f"{self._title} {facts.number}", author=facts.utility, mark=mark,
+            A4, fonts(), title=f"{self._title} {facts.number}", author=facts.utility, mark=mark,
             language=language,
         )  # fmt: skip
 
     def _say(self, text: str, **blanks: str) -> str:
         return translate(text, self._language, **blanks)
-
-    def _all_words(self) -> list[str]:
-        facts = self._facts
-        words = [facts.utility, facts.name, facts.role, facts.agency, facts.paid_by, self._title]
-        words += [text for line in (*facts.earnings, *facts.deductions) for text in (line.label, line.basis)]
-        return words + [label for label, _ in self._head_rows()] + [self._say(N_("Deductions"))]
 
     def _head_rows(self) -> list[tuple[str, str]]:
         facts = self._facts

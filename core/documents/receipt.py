@@ -78,10 +78,8 @@ class _Page:
                 N_("Scan the square, or open {url} and type the code."), url=short_url(facts.verify_url, facts.code)
             ),
         ]
-        texts = [facts.utility, self._title, self._received, self._code_label, *self._check, *self._end]
-        texts += [text for row in (*self._rows, *self._table) for text in row]
         title = f"{self._title} {facts.number}"
-        self._sheet = Sheet(A5, fonts(texts), title=title, author=facts.utility, mark="", language=language)
+        self._sheet = Sheet(A5, fonts(), title=title, author=facts.utility, mark="", language=language)
 
     def _say(self, text: str, **blanks: str) -> str:
         return translate(text, self._language, **blanks)

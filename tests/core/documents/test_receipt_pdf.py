@@ -82,11 +82,10 @@ def test_many_invoices_share_the_last_line_and_the_sum_is_right() -> None:
 
 
 @pytest.mark.parametrize("name", ["Lɔtiliki ya Ɛquateur", "ŋgombe"])
-def test_letters_that_helvetica_lacks_are_shown(name: str) -> None:
+def test_letters_that_few_fonts_have_are_shown(name: str) -> None:
     pdf = render_receipt(replace(FACTS, utility=name), "en")
     assert name in text_of(pdf)
     assert len(pdf) < 60_000
-    assert len(render_receipt(FACTS, "en")) < 8_000, "and the small font serves the rest"
 
 
 def test_the_square_holds_the_address() -> None:
