@@ -69,7 +69,6 @@ def bare() -> bytes:
 PAPERS: dict[str, Callable[[], bytes]] = {
     "a bare canvas": bare,
     "receipt": lambda: render_receipt(RECEIPT, "fr"),
-    "receipt, our own font": lambda: render_receipt(replace(RECEIPT, utility="Ŋgɔtɔ"), "fr"),
     "bill": lambda: render_invoice(BILL, "fr"),
     "payslip": lambda: render_payslip(SLIP, "fr"),
 }

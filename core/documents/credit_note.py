@@ -8,7 +8,7 @@ from datetime import date
 
 from reportlab.lib.pagesizes import A4
 
-from core.documents.drawing import INK, LAMP, SOFT, WHITE, Sheet, band, fonts, period_text
+from core.documents.drawing import INK, LAMP, SOFT, WHITE, Sheet, band, period_text
 from core.documents.invoice import Office
 from core.i18n import N_, day, translate
 from core.kernel.digits import grouped
@@ -69,9 +69,7 @@ class _Note:
             (self._say(N_("Total of the bill")), facts.bill_total.text),
         ]
         self._words = self._say(N_("Taken off this bill. What was paid already stays on the account as credit."))
-        self._sheet = Sheet(
-            A4, fonts(), title=f"{self._title} {facts.number}", author=facts.utility, mark="", language=language
-        )
+        self._sheet = Sheet(A4, title=f"{self._title} {facts.number}", author=facts.utility, mark="", language=language)
 
     def _say(self, text: str, **blanks: str) -> str:
         return translate(text, self._language, **blanks)

@@ -143,7 +143,6 @@ class Sheet:
     def __init__(
         self,
         size: tuple[float, float],
-        fonts_: tuple[str, str],
         *,
         title: str,
         author: str,
@@ -152,10 +151,18 @@ class Sheet:
     ) -> None:
         self.size = size
         self.width, self.height = size
-        self.plain, self.bold = fonts_
+        self.plain, self.bold = fonts()
         self._mark = mark
         self._out = BytesIO()
-        self.canvas: Any = Canvas(self._out, pagesize=size, invariant=1, pageCompression=1, lang=language or None)
+        self.canvas: Any = Canvas(
+            self._out,
+            pagesize=size,
+            invariant=1,
+            pageCompression=1,
+            lang=language or None,
+            # Otherwise every file names Helvetica besides, and nothing in it is written with that.
+            initialFontName=self.plain,
+        )
         self.canvas.setTitle(title)
         self.canvas.setAuthor(author)
         self.canvas.setSubject(title)

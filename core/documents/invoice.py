@@ -17,7 +17,6 @@ from core.documents.drawing import (
     WHITE,
     Sheet,
     band,
-    fonts,
     period_text,
     qr,
     short_url,
@@ -135,7 +134,7 @@ class _Bill:
         marks = {"draft": self._say(N_("DRAFT")), "cancelled": self._say(N_("CANCELLED")), "": ""}
         self._title = self._say(N_("Electricity bill of {period}"), period=period_text(facts.period))
         self._sheet = Sheet(
-            A4, fonts(), title=f"{self._title} {facts.number}".strip(), author=facts.utility,
+            A4, title=f"{self._title} {facts.number}".strip(), author=facts.utility,
             mark=marks[facts.mark], language=language,
         )  # fmt: skip
 

@@ -8,7 +8,7 @@ from datetime import date
 
 from reportlab.lib.pagesizes import A4
 
-from core.documents.drawing import INK, LAMP, SOFT, WHITE, Sheet, band, fonts, period_text
+from core.documents.drawing import INK, LAMP, SOFT, WHITE, Sheet, band, period_text
 from core.i18n import N_, day, translate
 from core.kernel.money import Money
 
@@ -82,7 +82,7 @@ class _Page:
         self._title = self._say(N_("Payslip of {period}"), period=period_text(facts.period))
         mark = "" if facts.closed_on else self._say(N_("DRAFT"))
         self._sheet = Sheet(
-            A4, fonts(), title=f"{self._title} {facts.number}", author=facts.utility, mark=mark,
+            A4, title=f"{self._title} {facts.number}", author=facts.utility, mark=mark,
             language=language,
         )  # fmt: skip
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from reportlab.lib.pagesizes import A5
 
-from core.documents.drawing import INK, SOFT, Sheet, band, fonts, period_text, qr, short_url
+from core.documents.drawing import INK, SOFT, Sheet, band, period_text, qr, short_url
 from core.i18n import N_, day, translate
 from core.kernel.digits import grouped
 from core.kernel.money import Money
@@ -79,7 +79,7 @@ class _Page:
             ),
         ]
         title = f"{self._title} {facts.number}"
-        self._sheet = Sheet(A5, fonts(), title=title, author=facts.utility, mark="", language=language)
+        self._sheet = Sheet(A5, title=title, author=facts.utility, mark="", language=language)
 
     def _say(self, text: str, **blanks: str) -> str:
         return translate(text, self._language, **blanks)

@@ -215,6 +215,7 @@ def test_the_letters_are_in_the_file_cut_to_what_is_used() -> None:
     named = render_invoice(replace(BILL, name="Ŋgɔtɔ Ɛlikya"), "fr")
     assert "Ŋgɔtɔ Ɛlikya" in text_of(named)
     assert named.count(b"/FontFile2") == 2
+    assert b"Helvetica" not in named
     assert len(named) < 60_000
 
 
