@@ -44,18 +44,23 @@ def of_version(tariff: Tariff, valid_from: date) -> dict[str, str]:
     typed = {
         "code": tariff.code, "name": tariff.name, "kind": tariff.kind, "currency": tariff.currency,
         "valid_from": valid_from.isoformat(), "unit": tariff.unit or "",
-        "standing": price_text(tariff.standing_micro), "subscription": price_text(tariff.subscription_micro),
-        "flat": price_text(tariff.flat_micro),
+        "standing": _shown(tariff.standing_micro), "subscription": _shown(tariff.subscription_micro),
+        "flat": _shown(tariff.flat_micro),
     }  # fmt: skip
     for number, block in enumerate(tariff.blocks, start=1):
         typed[f"upto{number}"] = "" if block.upto_wh is None else str(block.upto_wh // 1000)
-        typed[f"price{number}"] = price_text(block.price_micro)
+        typed[f"price{number}"] = _shown(block.price_micro)
     for number, levy in enumerate(tariff.levies, start=1):
         typed[f"levy{number}"], typed[f"levyname{number}"] = levy.code, levy.name
-        typed[f"percent{number}"] = price_text(levy.basis_points * 10_000)
+        typed[f"percent{number}"] = _shown(levy.basis_points * 10_000)
         typed[f"spares{number}"] = "yes" if levy.spares_social else ""
         typed.update({f"on{number}-{base}": "yes" for base in levy.on})
     return typed
+
+
+def _shown(micro: int) -> str:
+    """Millionths as they are typed here: with a decimal comma."""
+    return price_text(micro).replace(".", ",")
 
 
 def read() -> Form | Refusal:

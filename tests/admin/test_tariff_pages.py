@@ -72,7 +72,7 @@ def test_a_new_version_is_written_and_no_older_one_changed(console: Console, db:
     client = logged_in(console, "finance")
     form = client.get("/admin/tariffs/new?code=BT-CDF").text
     assert 'value="2026-04-02"' in form
-    assert 'name="price3" value="165.5"' in form
+    assert 'name="price3" value="165,5"' in form
     status, where = post(client, "/admin/tariffs/new", **NEW)
     assert (status, where) == (303, "/admin/tariffs/of/BT-CDF?done=new")
     with db.read() as session:
