@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from core import outbox
@@ -20,6 +20,9 @@ from core.notices.texts import DEFAULT_SHORT_CODE, UnknownKind
 # What a mail server will take: one at, a dot behind it, nothing that could end a header.
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 _ADDRESS_LONGEST = 160
+_CUSTOMER = select(CustomerRow.email, CustomerRow.name, CustomerRow.language).where(
+    CustomerRow.id == bindparam("customer_id")
+)
 
 
 def is_address(text: str) -> bool:
@@ -122,7 +125,8 @@ def email_customer(
     payment_id: str | None = None,
 ) -> int | None:
     """Write to the account's holder, where there is an address. `key` as for the SMS about the same thing."""
-    customer = session.get_one(CustomerRow, contract.customer_id)
+    # Values, not the row: nearly nobody has an address, and this is asked with every payment and every notice.
+    customer = session.execute(_CUSTOMER, {"customer_id": contract.customer_id}).one()
     if not customer.email:
         return None
     return stage_email(
@@ -136,7 +140,7 @@ def email_customer(
         blanks=blanks,
         zone=zone,
         paper=paper,
-        customer_id=customer.id,
+        customer_id=contract.customer_id,
         contract_id=contract.id,
         invoice_id=invoice_id,
         payment_id=payment_id,

@@ -44,7 +44,8 @@ def settle(session: Session, contract_id: int, now: datetime) -> None:
 
     Its hold stays until the promised day is over: a payment brings no cut nearer. The caller holds the contract's row.
     """
-    session.execute(_KEEP, {"of_contract": contract_id, "now": now})
+    session.flush()
+    session.connection().execute(_KEEP, {"of_contract": contract_id, "now": now})
 
 
 def end_hold(session: Session, hold_id: int | None, now: datetime) -> None:

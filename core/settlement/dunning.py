@@ -44,6 +44,7 @@ _DAYS_AHEAD = 60
 _KINDS = {"reminder": "dunning.reminder", "warning": "dunning.warning", "announcement": "dunning.announcement"}
 
 # Asked with every payment and every invoice: built once.
+_STEP = insert(cast(Table, ReminderRow.__table__))
 _DECISION = insert(cast(Table, DunningDecisionRow.__table__))
 _LOCK = select(ContractRow.id).where(ContractRow.id == bindparam("contract_id")).with_for_update(key_share=True)
 _CUT_ALREADY = (
@@ -277,9 +278,7 @@ def _make(session: Session, clock: Clock, facts: DunningFacts, policy: DunningPo
         invoice_id=step.invoice_id,
     )
     if step.channel == "crew" or not told:
-        session.add(row)
-        session.flush()
-        _ask_crew(session, clock, contract, row)
+        _ask_crew(session, clock, contract, row, _write_step(session, row))
         return row
     notice = write_notice(
         session,
@@ -296,9 +295,16 @@ def _make(session: Session, clock: Clock, facts: DunningFacts, policy: DunningPo
     )
     if notice is not None:
         row.notice_id, row.leaves_at = notice.id, notice.leaves_at
-    session.add(row)
-    session.flush()
+    _write_step(session, row)
     return row
+
+
+def _write_step(session: Session, row: ReminderRow) -> int:
+    """Past the unit of work; the id. Raises IntegrityError for a step that was made before."""
+    names = ("invoice_id", "cycle", "step", "policy_version", "created_at", "notice_id", "leaves_at", "cut_on")
+    made = session.connection().execute(_STEP, {name: getattr(row, name) for name in names}).inserted_primary_key
+    assert made is not None
+    return int(made[0])
 
 
 def _kind(step: StepDue) -> str:
@@ -329,7 +335,7 @@ def _blanks(session: Session, contract: ContractRow, step: StepDue) -> dict[str,
     return blanks
 
 
-def _ask_crew(session: Session, clock: Clock, contract: ContractRow, row: ReminderRow) -> None:
+def _ask_crew(session: Session, clock: Clock, contract: ContractRow, row: ReminderRow, reminder_id: int) -> None:
     if contract.meter_id is None:
         return
     named = f" It names the day {row.cut_on:%d/%m/%Y}." if row.cut_on else ""
@@ -337,7 +343,7 @@ def _ask_crew(session: Session, clock: Clock, contract: ContractRow, row: Remind
         session,
         clock=clock,
         kind="notice",
-        key=f"reminder:{row.id}",
+        key=f"reminder:{reminder_id}",
         meter_id=contract.meter_id,
         contract_id=contract.id,
         detail=f"Hand over the {row.step.partition('.')[0]} notice of invoice {row.invoice_id}.{named}",
