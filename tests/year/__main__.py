@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 import time
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import structlog
@@ -29,12 +30,17 @@ def main() -> None:
         metadata.create_all(db.engine)
         wall, cpu = time.monotonic(), time.process_time()
         year = Year(db, FixedClock(datetime(2026, 1, 1, 1, tzinfo=UTC)), given.customers, given.seed, given.days)
-        year.run()
+        year.run(watch=_watch)
         db.dispose()
     wall, cpu = time.monotonic() - wall, time.process_time() - cpu
     print(f"seed {given.seed}: {given.customers} customers, {given.days} days, {wall:.1f} s, {cpu:.1f} s CPU")
     print(", ".join(f"{count} {what}" for what, count in sorted(year.counts.items())))
     print(f"{year.clerk.events} movements in the clerk's books, 0 differences")
+
+
+def _watch(today: date) -> None:
+    if today.day == 1:
+        print(f"{today:%Y-%m} ...", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

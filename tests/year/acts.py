@@ -224,7 +224,7 @@ class Acts:
         parts = {levy: part * minor // bill.total // step * step for levy, part in bill.parts.items() if levy}
         parts[None] = minor - sum(parts.values())
         self.notes.credit(number, Money(minor, bill.currency), reason="a wrong reading", by="year")
-        self.clerk.credited(number, {levy: part for levy, part in parts.items() if part})
+        self.clerk.credited(number, {levy: part for levy, part in parts.items() if part}, self.clock.now())
         self.counts["credit notes"] += 1
 
     # People.

@@ -183,8 +183,8 @@ class Clerk:
                 self.use(contract, number, -back, now)
                 missing -= back
 
-    def credited(self, number: int, parts: dict[str | None, int]) -> None:
-        """A credit note: the bill's own balance first, the rest becomes credit."""
+    def credited(self, number: int, parts: dict[str | None, int], now: datetime) -> None:
+        """A credit note: the bill's own balance first, the rest becomes credit, and pays what else is open."""
         bill = self.bills[number]
         for levy, minor in sorted(parts.items(), key=lambda item: item[0] or "net"):
             source = ("revenue", "") if levy is None else ("tax_payable", levy)
@@ -195,6 +195,14 @@ class Clerk:
             if minor > on_bill:
                 self.move(source, ("credit", str(bill.contract)), bill.currency, minor - on_bill)
                 self.credits[bill.contract] += minor - on_bill
+        for other in self.open_bills(bill.contract, now):
+            part = min(max(self.credits[bill.contract], 0), self.bills[other].left)
+            if part:
+                owner = str(bill.contract)
+                self.move(("credit", owner), ("receivable", owner), bill.currency, part)
+                self.credits[bill.contract] -= part
+                self.bills[other].paid += part
+                self.use(bill.contract, other, part, now)
 
     def given_up(self, number: int) -> None:
         bill = self.bills[number]

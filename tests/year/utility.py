@@ -81,9 +81,10 @@ class Year(Acts):
 
     # The days.
 
-    def run(self, *, check_every: int = 7) -> None:
+    def run(self, *, check_every: int = 7, watch: Callable[[date], None] = lambda _day: None) -> None:
         for number in range(self.days):
             self.today = BEGINS + timedelta(days=number)
+            watch(self.today)
             try:
                 self.day()
                 if number % check_every == check_every - 1 or number == self.days - 1:
