@@ -1,4 +1,4 @@
-"""Bills, readings, e-mail and the API
+"""Bills, readings, papers, payroll, imports, places and the API
 
 Revision: 0004, after: 0003
 """
@@ -43,6 +43,56 @@ def upgrade() -> None:
         sa.UniqueConstraint("token_hash", name=op.f("uq_api_token_token_hash")),
     )
     op.create_table(
+        "cut_stop",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("kind", sa.String(length=8), nullable=False),
+        sa.Column("day", sa.Date(), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("by", sa.String(length=80), nullable=False),
+        sa.Column("at", UtcDateTime(), nullable=False),
+        sa.Column("lifted_at", UtcDateTime(), nullable=True),
+        sa.Column("lifted_by", sa.String(length=80), nullable=True),
+        sa.Column("lift_reason", sa.Text(), nullable=False),
+        sa.CheckConstraint("(kind = 'brake') = (day IS NULL)", name=op.f("ck_cut_stop_day")),
+        sa.CheckConstraint("kind IN ('holiday', 'brake')", name=op.f("ck_cut_stop_kind")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_cut_stop")),
+    )
+    with op.batch_alter_table("cut_stop", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_cut_stop_brake",
+            ["kind"],
+            unique=True,
+            sqlite_where=sa.text("lifted_at IS NULL AND kind = 'brake'"),
+            postgresql_where=sa.text("lifted_at IS NULL AND kind = 'brake'"),
+        )
+        batch_op.create_index(
+            "ix_cut_stop_day",
+            ["day"],
+            unique=True,
+            sqlite_where=sa.text("lifted_at IS NULL"),
+            postgresql_where=sa.text("lifted_at IS NULL"),
+        )
+
+    op.create_table(
+        "dunning_policy_draft",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("valid_from", sa.Date(), nullable=False),
+        sa.Column("body", sa.JSON(), nullable=False),
+        sa.Column("based_on", sa.Integer(), nullable=False),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("asked_by", sa.String(length=80), nullable=False),
+        sa.Column("asked_at", UtcDateTime(), nullable=False),
+        sa.Column("state", sa.String(length=10), nullable=False),
+        sa.Column("decided_by", sa.String(length=80), nullable=True),
+        sa.Column("decided_at", UtcDateTime(), nullable=True),
+        sa.Column("decision_note", sa.Text(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=True),
+        sa.CheckConstraint(
+            "state IN ('waiting', 'released', 'rejected', 'withdrawn')", name=op.f("ck_dunning_policy_draft_state")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_dunning_policy_draft")),
+    )
+    op.create_table(
         "email_address",
         sa.Column("address", sa.String(length=160), nullable=False),
         sa.Column("bounced_at", UtcDateTime(), nullable=True),
@@ -50,6 +100,67 @@ def upgrade() -> None:
         sa.Column("bounce_reason", sa.String(length=200), server_default="", nullable=False),
         sa.Column("opted_out_at", UtcDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("address", name=op.f("pk_email_address")),
+    )
+    op.create_table(
+        "import_file",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("kind", sa.String(length=12), nullable=False),
+        sa.Column("filename", sa.String(length=120), nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.String(length=10), nullable=False),
+        sa.Column("lines", sa.Integer(), nullable=False),
+        sa.Column("bad", sa.Integer(), nullable=False),
+        sa.Column("problems", sa.JSON(), nullable=False),
+        sa.Column("fault", sa.JSON(), nullable=True),
+        sa.Column("uploaded_by", sa.String(length=80), nullable=False),
+        sa.Column("uploaded_at", UtcDateTime(), nullable=False),
+        sa.Column("checked_at", UtcDateTime(), nullable=True),
+        sa.Column("accepted_by", sa.String(length=80), nullable=True),
+        sa.Column("accepted_at", UtcDateTime(), nullable=True),
+        sa.Column("applied_to", sa.Integer(), nullable=False),
+        sa.Column("made", sa.Integer(), nullable=False),
+        sa.Column("left_out", sa.Integer(), nullable=False),
+        sa.Column("finished_at", UtcDateTime(), nullable=True),
+        sa.CheckConstraint(
+            "kind IN ('customers', 'contracts', 'meters', 'balances')", name=op.f("ck_import_file_kind")
+        ),
+        sa.CheckConstraint(
+            "state IN ('waiting', 'good', 'bad', 'applying', 'done')", name=op.f("ck_import_file_state")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_import_file")),
+        sa.UniqueConstraint("kind", "sha256", name=op.f("uq_import_file_kind_sha256")),
+    )
+    with op.batch_alter_table("import_file", schema=None) as batch_op:
+        batch_op.create_index("ix_import_file_uploaded_at", ["uploaded_at"], unique=False)
+
+    op.create_table(
+        "pay_rates",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("from_period", sa.String(length=7), nullable=False),
+        sa.Column("body", sa.JSON(), nullable=False),
+        sa.Column("made_at", UtcDateTime(), nullable=False),
+        sa.Column("made_by", sa.String(length=80), nullable=False),
+        sa.Column("confirmed_at", UtcDateTime(), nullable=True),
+        sa.Column("confirmed_by", sa.String(length=80), nullable=False),
+        sa.Column("confirmation", sa.String(length=200), nullable=False),
+        sa.CheckConstraint(
+            "length(from_period) = 7 AND substr(from_period, 1, 2) = '20' AND substr(from_period, 5, 1) = '-'",
+            name=op.f("ck_pay_rates_month"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_pay_rates")),
+        sa.UniqueConstraint("currency", "version", name=op.f("uq_pay_rates_currency_version")),
+    )
+    op.create_table(
+        "province",
+        sa.Column("code", sa.String(length=2), nullable=False),
+        sa.Column("name", sa.String(length=40), nullable=False),
+        sa.Column("capital", sa.String(length=40), nullable=False),
+        sa.Column("time_zone", sa.String(length=40), nullable=False),
+        sa.PrimaryKeyConstraint("code", name=op.f("pk_province")),
+        sa.UniqueConstraint("name", name=op.f("uq_province_name")),
     )
     op.create_table(
         "api_request",
@@ -72,6 +183,110 @@ def upgrade() -> None:
         batch_op.create_index("ix_api_request_created_at", ["created_at"], unique=False)
 
     op.create_table(
+        "import_piece",
+        sa.Column("import_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["import_id"], ["import_file.id"], name=op.f("fk_import_piece_import_id")),
+        sa.PrimaryKeyConstraint("import_id", "position", name=op.f("pk_import_piece")),
+    )
+    op.create_table(
+        "old_reference",
+        sa.Column("kind", sa.String(length=8), nullable=False),
+        sa.Column("reference", sa.String(length=40), nullable=False),
+        sa.Column("subject_id", sa.BigInteger(), nullable=False),
+        sa.Column("import_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.CheckConstraint("kind IN ('customer', 'contract')", name=op.f("ck_old_reference_kind")),
+        sa.ForeignKeyConstraint(["import_id"], ["import_file.id"], name=op.f("fk_old_reference_import_id")),
+        sa.PrimaryKeyConstraint("kind", "reference", name=op.f("pk_old_reference")),
+    )
+    with op.batch_alter_table("old_reference", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_old_reference_subject_id"), ["subject_id"], unique=False)
+
+    op.create_table(
+        "payroll_run",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("period", sa.String(length=7), nullable=False),
+        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("state", sa.String(length=10), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("rates_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("commission_until", UtcDateTime(), nullable=False),
+        sa.Column("opened_at", UtcDateTime(), nullable=False),
+        sa.Column("opened_by", sa.String(length=80), nullable=False),
+        sa.Column("computed_at", UtcDateTime(), nullable=False),
+        sa.Column("computed_by", sa.String(length=80), nullable=False),
+        sa.Column("closed_at", UtcDateTime(), nullable=True),
+        sa.Column("closed_by", sa.String(length=80), nullable=False),
+        sa.CheckConstraint(
+            "length(period) = 7 AND substr(period, 1, 2) = '20' AND substr(period, 5, 1) = '-'",
+            name=op.f("ck_payroll_run_month"),
+        ),
+        sa.CheckConstraint(
+            "state IN ('open', 'review', 'closing', 'closed', 'cancelled')", name=op.f("ck_payroll_run_state")
+        ),
+        sa.ForeignKeyConstraint(["rates_id"], ["pay_rates.id"], name=op.f("fk_payroll_run_rates_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_payroll_run")),
+    )
+    with op.batch_alter_table("payroll_run", schema=None) as batch_op:
+        batch_op.create_index(
+            "uq_payroll_run_open",
+            ["currency"],
+            unique=True,
+            sqlite_where=sa.text("state IN ('open', 'review', 'closing')"),
+            postgresql_where=sa.text("state IN ('open', 'review', 'closing')"),
+        )
+        batch_op.create_index(
+            "uq_payroll_run_period",
+            ["currency", "period"],
+            unique=True,
+            sqlite_where=sa.text("state <> 'cancelled'"),
+            postgresql_where=sa.text("state <> 'cancelled'"),
+        )
+
+    op.create_table(
+        "place",
+        sa.Column("code", sa.String(length=40), nullable=False),
+        sa.Column("province_code", sa.String(length=2), nullable=False),
+        sa.Column("kind", sa.String(length=9), nullable=False),
+        sa.Column("name", sa.String(length=60), nullable=False),
+        sa.CheckConstraint("kind IN ('city', 'territory', 'commune')", name=op.f("ck_place_kind")),
+        sa.ForeignKeyConstraint(["province_code"], ["province.code"], name=op.f("fk_place_province_code")),
+        sa.PrimaryKeyConstraint("code", name=op.f("pk_place")),
+        sa.UniqueConstraint("province_code", "kind", "name", name=op.f("uq_place_province_code_kind_name")),
+    )
+    op.create_table(
+        "payroll_look",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("run_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("by", sa.String(length=80), nullable=False),
+        sa.Column("at", UtcDateTime(), nullable=False),
+        sa.Column("note", sa.String(length=300), nullable=False),
+        sa.Column("sent_back", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(["run_id"], ["payroll_run.id"], name=op.f("fk_payroll_look_run_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_payroll_look")),
+    )
+    with op.batch_alter_table("payroll_look", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_payroll_look_run_id"), ["run_id"], unique=False)
+
+    op.create_table(
+        "agency_day",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("agency_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("hours", sa.JSON(), nullable=False),
+        sa.Column("reason", sa.String(length=80), nullable=False),
+        sa.Column("made_by", sa.String(length=80), nullable=False),
+        sa.Column("made_at", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["agency_id"], ["agency.id"], name=op.f("fk_agency_day_agency_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_agency_day")),
+        sa.UniqueConstraint("agency_id", "day", name=op.f("uq_agency_day_agency_id_day")),
+    )
+    with op.batch_alter_table("agency_day", schema=None) as batch_op:
+        batch_op.create_index("ix_agency_day_day", ["day"], unique=False)
+
+    op.create_table(
         "billing_run",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("period", sa.String(length=7), nullable=False),
@@ -88,6 +303,125 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_billing_run_period"), ["period"], unique=False)
 
     op.create_table(
+        "employee",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("number", sa.String(length=20), nullable=False),
+        sa.Column("name", sa.String(length=120), nullable=False),
+        sa.Column("job", sa.String(length=80), nullable=False),
+        sa.Column("agency_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("phone", sa.String(length=16), nullable=False),
+        sa.Column("email", sa.String(length=160), nullable=False),
+        sa.Column("language", sa.String(length=3), nullable=False),
+        sa.Column("pay_to", sa.String(length=60), nullable=False),
+        sa.Column("base_minor", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("dependants", sa.Integer(), nullable=False),
+        sa.Column("starts_on", sa.Date(), nullable=False),
+        sa.Column("ends_on", sa.Date(), nullable=True),
+        sa.Column("active", sa.Boolean(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.CheckConstraint("base_minor >= 0", name=op.f("ck_employee_base")),
+        sa.CheckConstraint("ends_on IS NULL OR ends_on >= starts_on", name=op.f("ck_employee_days")),
+        sa.ForeignKeyConstraint(["agency_id"], ["agency.id"], name=op.f("fk_employee_agency_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_employee")),
+        sa.UniqueConstraint("number", name=op.f("uq_employee_number")),
+    )
+    with op.batch_alter_table("employee", schema=None) as batch_op:
+        batch_op.create_index("ix_employee_currency", ["currency", "active"], unique=False)
+
+    op.create_table(
+        "billing_order",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("key", sa.String(length=36), nullable=False),
+        sa.Column("act", sa.String(length=8), nullable=False),
+        sa.Column("period", sa.String(length=7), nullable=False),
+        sa.Column("agency_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("run_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("state", sa.String(length=8), nullable=False),
+        sa.Column("of", sa.Integer(), nullable=False),
+        sa.Column("done", sa.Integer(), nullable=False),
+        sa.Column("moved", sa.Integer(), nullable=False),
+        sa.Column("after_id", sa.BigInteger(), nullable=False),
+        sa.Column("refused", sa.JSON(), nullable=False),
+        sa.Column("refused_count", sa.Integer(), nullable=False),
+        sa.Column("ordered_by", sa.String(length=80), nullable=False),
+        sa.Column("ordered_at", UtcDateTime(), nullable=False),
+        sa.Column("began_at", UtcDateTime(), nullable=True),
+        sa.Column("ended_at", UtcDateTime(), nullable=True),
+        sa.CheckConstraint("act IN ('draft', 'validate', 'send')", name=op.f("ck_billing_order_act")),
+        sa.CheckConstraint(
+            "state IN ('waiting', 'running', 'stopping', 'stopped', 'done')", name=op.f("ck_billing_order_state")
+        ),
+        sa.ForeignKeyConstraint(["agency_id"], ["agency.id"], name=op.f("fk_billing_order_agency_id")),
+        sa.ForeignKeyConstraint(["run_id"], ["billing_run.id"], name=op.f("fk_billing_order_run_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_billing_order")),
+        sa.UniqueConstraint("key", name=op.f("uq_billing_order_key")),
+    )
+    with op.batch_alter_table("billing_order", schema=None) as batch_op:
+        batch_op.create_index("ix_billing_order_period", ["period", "id"], unique=False)
+
+    op.create_table(
+        "payslip",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("run_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("employee_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("agent_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("number", sa.String(length=20), nullable=True),
+        sa.Column("name", sa.String(length=120), nullable=False),
+        sa.Column("staff_number", sa.String(length=20), nullable=False),
+        sa.Column("job", sa.String(length=80), nullable=False),
+        sa.Column("agency", sa.String(length=120), nullable=False),
+        sa.Column("language", sa.String(length=3), nullable=False),
+        sa.Column("email", sa.String(length=160), nullable=False),
+        sa.Column("pay_to", sa.String(length=60), nullable=False),
+        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("gross_minor", sa.BigInteger(), nullable=False),
+        sa.Column("deducted_minor", sa.BigInteger(), nullable=False),
+        sa.Column("net_minor", sa.BigInteger(), nullable=False),
+        sa.Column("employer_minor", sa.BigInteger(), nullable=False),
+        sa.Column("paid_at", UtcDateTime(), nullable=True),
+        sa.Column("paid_by", sa.String(length=80), nullable=False),
+        sa.Column("paid_reference", sa.String(length=60), nullable=False),
+        sa.CheckConstraint("(employee_id IS NULL) <> (agent_id IS NULL)", name=op.f("ck_payslip_payee")),
+        sa.CheckConstraint("net_minor >= 0 AND net_minor = gross_minor - deducted_minor", name=op.f("ck_payslip_net")),
+        sa.ForeignKeyConstraint(["agent_id"], ["agent.id"], name=op.f("fk_payslip_agent_id")),
+        sa.ForeignKeyConstraint(["employee_id"], ["employee.id"], name=op.f("fk_payslip_employee_id")),
+        sa.ForeignKeyConstraint(["run_id"], ["payroll_run.id"], name=op.f("fk_payslip_run_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_payslip")),
+        sa.UniqueConstraint("number", name=op.f("uq_payslip_number")),
+        sa.UniqueConstraint("run_id", "agent_id", name=op.f("uq_payslip_run_id_agent_id")),
+        sa.UniqueConstraint("run_id", "employee_id", name=op.f("uq_payslip_run_id_employee_id")),
+    )
+    with op.batch_alter_table("payslip", schema=None) as batch_op:
+        batch_op.create_index("ix_payslip_agent_id", ["agent_id"], unique=False)
+        batch_op.create_index("ix_payslip_employee_id", ["employee_id"], unique=False)
+
+    op.create_table(
+        "site_protection",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("site_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("paper", sa.String(length=120), nullable=False),
+        sa.Column("until", sa.Date(), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("by", sa.String(length=80), nullable=False),
+        sa.Column("at", UtcDateTime(), nullable=False),
+        sa.Column("ended_at", UtcDateTime(), nullable=True),
+        sa.Column("ended_by", sa.String(length=80), nullable=True),
+        sa.Column("end_reason", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["site_id"], ["site.id"], name=op.f("fk_site_protection_site_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_site_protection")),
+    )
+    with op.batch_alter_table("site_protection", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_site_protection_open",
+            ["site_id"],
+            unique=True,
+            sqlite_where=sa.text("ended_at IS NULL"),
+            postgresql_where=sa.text("ended_at IS NULL"),
+        )
+
+    op.create_table(
         "meter_register",
         sa.Column("meter_id", sa.String(length=20), nullable=False),
         sa.Column("register", sa.String(length=12), nullable=False),
@@ -96,6 +430,49 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["meter_id"], ["meter.id"], name=op.f("fk_meter_register_meter_id")),
         sa.PrimaryKeyConstraint("meter_id", "register", name=op.f("pk_meter_register")),
     )
+    op.create_table(
+        "pay_item",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("employee_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("agent_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("kind", sa.String(length=10), nullable=False),
+        sa.Column("words", sa.String(length=80), nullable=False),
+        sa.Column("amount_minor", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("taxable", sa.Boolean(), nullable=False),
+        sa.Column("once", sa.Boolean(), nullable=False),
+        sa.Column("from_period", sa.String(length=7), nullable=False),
+        sa.Column("until_period", sa.String(length=7), nullable=False),
+        sa.Column("slip_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("carried_from", sa.String(length=7), nullable=False),
+        sa.Column("carried_slip_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("carried_item_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("made_at", UtcDateTime(), nullable=False),
+        sa.Column("made_by", sa.String(length=80), nullable=False),
+        sa.Column("ended_at", UtcDateTime(), nullable=True),
+        sa.Column("ended_by", sa.String(length=80), nullable=False),
+        sa.CheckConstraint("kind IN ('bonus', 'deduction')", name=op.f("ck_pay_item_kind")),
+        sa.CheckConstraint(
+            "length(from_period) = 7 AND substr(from_period, 1, 2) = '20' AND substr(from_period, 5, 1) = '-'",
+            name=op.f("ck_pay_item_month"),
+        ),
+        sa.CheckConstraint("(employee_id IS NULL) <> (agent_id IS NULL)", name=op.f("ck_pay_item_payee")),
+        sa.CheckConstraint("amount_minor > 0", name=op.f("ck_pay_item_amount")),
+        sa.ForeignKeyConstraint(["agent_id"], ["agent.id"], name=op.f("fk_pay_item_agent_id")),
+        sa.ForeignKeyConstraint(["carried_item_id"], ["pay_item.id"], name=op.f("fk_pay_item_carried_item_id")),
+        sa.ForeignKeyConstraint(["carried_slip_id"], ["payslip.id"], name=op.f("fk_pay_item_carried_slip_id")),
+        sa.ForeignKeyConstraint(["employee_id"], ["employee.id"], name=op.f("fk_pay_item_employee_id")),
+        sa.ForeignKeyConstraint(["slip_id"], ["payslip.id"], name=op.f("fk_pay_item_slip_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_pay_item")),
+        sa.UniqueConstraint(
+            "carried_slip_id", "carried_item_id", name=op.f("uq_pay_item_carried_slip_id_carried_item_id")
+        ),
+    )
+    with op.batch_alter_table("pay_item", schema=None) as batch_op:
+        batch_op.create_index("ix_pay_item_agent_id", ["agent_id"], unique=False)
+        batch_op.create_index("ix_pay_item_currency", ["currency", "from_period"], unique=False)
+        batch_op.create_index("ix_pay_item_employee_id", ["employee_id"], unique=False)
+
     op.create_table(
         "reading",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -176,6 +553,104 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "outbox_act",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("outbox_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("act", sa.String(length=8), nullable=False),
+        sa.Column("stands", sa.Boolean(), nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("contract_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("by", sa.String(length=40), nullable=False),
+        sa.Column("at", UtcDateTime(), nullable=False),
+        sa.Column("reason", sa.String(length=200), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("error", sa.Text(), nullable=False),
+        sa.CheckConstraint("act IN ('again', 'asked', 'gave_up')", name=op.f("ck_outbox_act_act")),
+        sa.ForeignKeyConstraint(["contract_id"], ["contract.id"], name=op.f("fk_outbox_act_contract_id")),
+        sa.ForeignKeyConstraint(["outbox_id"], ["outbox.id"], name=op.f("fk_outbox_act_outbox_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox_act")),
+    )
+    with op.batch_alter_table("outbox_act", schema=None) as batch_op:
+        batch_op.create_index("ix_outbox_act_contract_id", ["contract_id"], unique=False)
+        batch_op.create_index("ix_outbox_act_outbox_id", ["outbox_id"], unique=False)
+
+    op.create_table(
+        "payslip_line",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("slip_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("side", sa.String(length=10), nullable=False),
+        sa.Column("kind", sa.String(length=20), nullable=False),
+        sa.Column("label", sa.String(length=80), nullable=False),
+        sa.Column("levy", sa.String(length=24), nullable=False),
+        sa.Column("amount_minor", sa.BigInteger(), nullable=False),
+        sa.Column("asked_minor", sa.BigInteger(), nullable=False),
+        sa.Column("item_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("basis", sa.JSON(), nullable=False),
+        sa.CheckConstraint("side IN ('earning', 'deduction', 'employer')", name=op.f("ck_payslip_line_side")),
+        sa.CheckConstraint("amount_minor >= 0 AND asked_minor >= amount_minor", name=op.f("ck_payslip_line_amounts")),
+        sa.ForeignKeyConstraint(["item_id"], ["pay_item.id"], name=op.f("fk_payslip_line_item_id")),
+        sa.ForeignKeyConstraint(["slip_id"], ["payslip.id"], name=op.f("fk_payslip_line_slip_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_payslip_line")),
+        sa.UniqueConstraint("slip_id", "position", name=op.f("uq_payslip_line_slip_id_position")),
+    )
+    op.create_table(
+        "prepaid_mark",
+        sa.Column(
+            "contract_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
+        sa.Column("meter_id", sa.String(length=20), nullable=False),
+        sa.Column("unit", sa.String(length=3), nullable=False),
+        sa.Column("until_at", UtcDateTime(), nullable=False),
+        sa.Column("until_wh", sa.BigInteger(), nullable=False),
+        sa.Column("carry", sa.BigInteger(), nullable=False),
+        sa.Column("last_seq", sa.Integer(), nullable=False),
+        sa.Column("told", sa.Integer(), nullable=False),
+        sa.Column("told_at", UtcDateTime(), nullable=True),
+        sa.CheckConstraint("unit IN ('day', 'kwh')", name=op.f("ck_prepaid_mark_unit")),
+        sa.CheckConstraint("told BETWEEN 0 AND 2", name=op.f("ck_prepaid_mark_told")),
+        sa.ForeignKeyConstraint(["contract_id"], ["contract.id"], name=op.f("fk_prepaid_mark_contract_id")),
+        sa.ForeignKeyConstraint(["meter_id"], ["meter.id"], name=op.f("fk_prepaid_mark_meter_id")),
+        sa.PrimaryKeyConstraint("contract_id", name=op.f("pk_prepaid_mark")),
+    )
+    op.create_table(
+        "prepaid_use",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("contract_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("meter_id", sa.String(length=20), nullable=False),
+        sa.Column("reading_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("price_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("unit", sa.String(length=3), nullable=False),
+        sa.Column("from_at", UtcDateTime(), nullable=False),
+        sa.Column("until_at", UtcDateTime(), nullable=False),
+        sa.Column("from_wh", sa.BigInteger(), nullable=False),
+        sa.Column("until_wh", sa.BigInteger(), nullable=False),
+        sa.Column("reading_wh", sa.BigInteger(), nullable=False),
+        sa.Column("days", sa.Integer(), nullable=False),
+        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("amount_minor", sa.BigInteger(), nullable=False),
+        sa.Column("tax_minor", sa.BigInteger(), nullable=False),
+        sa.Column("carry_before", sa.BigInteger(), nullable=False),
+        sa.Column("carry_after", sa.BigInteger(), nullable=False),
+        sa.Column("charged_at", UtcDateTime(), nullable=False),
+        sa.Column("undone_at", UtcDateTime(), nullable=True),
+        sa.CheckConstraint("unit IN ('day', 'kwh')", name=op.f("ck_prepaid_use_unit")),
+        sa.CheckConstraint(
+            "amount_minor >= 0 AND tax_minor >= 0 AND tax_minor <= amount_minor", name=op.f("ck_prepaid_use_amounts")
+        ),
+        sa.CheckConstraint("until_wh >= from_wh AND until_at > from_at", name=op.f("ck_prepaid_use_span")),
+        sa.ForeignKeyConstraint(["contract_id"], ["contract.id"], name=op.f("fk_prepaid_use_contract_id")),
+        sa.ForeignKeyConstraint(["meter_id"], ["meter.id"], name=op.f("fk_prepaid_use_meter_id")),
+        sa.ForeignKeyConstraint(["price_id"], ["prepaid_price.id"], name=op.f("fk_prepaid_use_price_id")),
+        sa.ForeignKeyConstraint(["reading_id"], ["reading.id"], name=op.f("fk_prepaid_use_reading_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_prepaid_use")),
+        sa.UniqueConstraint("contract_id", "seq", name=op.f("uq_prepaid_use_contract_id_seq")),
+    )
+    with op.batch_alter_table("prepaid_use", schema=None) as batch_op:
+        batch_op.create_index("ix_prepaid_use_reading_id", ["reading_id"], unique=False)
+
+    op.create_table(
         "credit_note",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("number", sa.String(length=24), nullable=False),
@@ -214,12 +689,29 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["meter_id"], ["meter.id"], name=op.f("fk_invoice_measure_meter_id")),
         sa.PrimaryKeyConstraint("invoice_id", name=op.f("pk_invoice_measure")),
     )
+    with op.batch_alter_table("agency", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("province_code", sa.String(length=2), nullable=True))
+        batch_op.add_column(sa.Column("place_code", sa.String(length=40), nullable=True))
+        batch_op.add_column(sa.Column("commune", sa.String(length=60), nullable=True))
+        batch_op.add_column(sa.Column("phones", sa.JSON(none_as_null=True), nullable=True))
+        batch_op.add_column(sa.Column("week", sa.JSON(none_as_null=True), nullable=True))
+        batch_op.add_column(sa.Column("latitude_e6", sa.Integer(), nullable=True))
+        batch_op.add_column(sa.Column("longitude_e6", sa.Integer(), nullable=True))
+        batch_op.add_column(sa.Column("closed_at", UtcDateTime(), nullable=True))
+        batch_op.create_index("ix_agency_province_code", ["province_code"], unique=False)
+        batch_op.create_foreign_key(batch_op.f("fk_agency_province_code"), "province", ["province_code"], ["code"])
+        batch_op.create_foreign_key(batch_op.f("fk_agency_place_code"), "place", ["place_code"], ["code"])
+
+    with op.batch_alter_table("audit_log", schema=None) as batch_op:
+        batch_op.create_index("ix_audit_log_subject", ["subject"], unique=False)
+
     with op.batch_alter_table("document", schema=None) as batch_op:
         batch_op.add_column(sa.Column("code", sa.String(length=10), nullable=True))
         batch_op.create_unique_constraint(batch_op.f("uq_document_code"), ["code"])
 
     with op.batch_alter_table("invoice", schema=None) as batch_op:
         batch_op.add_column(sa.Column("run_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True))
+        batch_op.add_column(sa.Column("besides", sa.Boolean(), server_default=sa.false(), nullable=False))
         batch_op.add_column(sa.Column("from_on", sa.Date(), nullable=True))
         batch_op.add_column(sa.Column("until_on", sa.Date(), nullable=True))
         batch_op.add_column(sa.Column("explained", sa.JSON(), nullable=True))
@@ -230,6 +722,7 @@ def upgrade() -> None:
             sqlite_where=sa.text("run_id IS NOT NULL AND state <> 'cancelled'"),
             postgresql_where=sa.text("run_id IS NOT NULL AND state <> 'cancelled'"),
         )
+        batch_op.create_index("ix_invoice_period", ["period", "state"], unique=False)
         batch_op.create_index("ix_invoice_run_id", ["run_id"], unique=False)
         batch_op.create_foreign_key(batch_op.f("fk_invoice_run_id"), "billing_run", ["run_id"], ["id"])
 
@@ -246,11 +739,43 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("subject", sa.String(length=160), server_default="", nullable=False))
         batch_op.add_column(sa.Column("attachment", sa.String(length=80), nullable=True))
 
+    with op.batch_alter_table("outbox", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_outbox_dead",
+            ["kind", "id"],
+            unique=False,
+            sqlite_where=sa.text("state = 'dead'"),
+            postgresql_where=sa.text("state = 'dead'"),
+        )
+
+    with op.batch_alter_table("site", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("province_code", sa.String(length=2), nullable=True))
+        batch_op.add_column(sa.Column("place_code", sa.String(length=40), nullable=True))
+        batch_op.create_foreign_key(batch_op.f("fk_site_place_code"), "place", ["place_code"], ["code"])
+        batch_op.create_foreign_key(batch_op.f("fk_site_province_code"), "province", ["province_code"], ["code"])
+
+    with op.batch_alter_table("staff_user", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("one_time_until", UtcDateTime(), nullable=True))
+
     # ### end Alembic commands ###
 
 
 def downgrade() -> None:
     # ### commands auto generated by Alembic - please adjust! ###
+    with op.batch_alter_table("staff_user", schema=None) as batch_op:
+        batch_op.drop_column("one_time_until")
+
+    with op.batch_alter_table("site", schema=None) as batch_op:
+        batch_op.drop_constraint(batch_op.f("fk_site_province_code"), type_="foreignkey")
+        batch_op.drop_constraint(batch_op.f("fk_site_place_code"), type_="foreignkey")
+        batch_op.drop_column("place_code")
+        batch_op.drop_column("province_code")
+
+    with op.batch_alter_table("outbox", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_outbox_dead", sqlite_where=sa.text("state = 'dead'"), postgresql_where=sa.text("state = 'dead'")
+        )
+
     with op.batch_alter_table("notice", schema=None) as batch_op:
         batch_op.drop_column("attachment")
         batch_op.drop_column("subject")
@@ -267,6 +792,7 @@ def downgrade() -> None:
     with op.batch_alter_table("invoice", schema=None) as batch_op:
         batch_op.drop_constraint(batch_op.f("fk_invoice_run_id"), type_="foreignkey")
         batch_op.drop_index("ix_invoice_run_id")
+        batch_op.drop_index("ix_invoice_period")
         batch_op.drop_index(
             "ix_invoice_billed_period",
             sqlite_where=sa.text("run_id IS NOT NULL AND state <> 'cancelled'"),
@@ -275,17 +801,45 @@ def downgrade() -> None:
         batch_op.drop_column("explained")
         batch_op.drop_column("until_on")
         batch_op.drop_column("from_on")
+        batch_op.drop_column("besides")
         batch_op.drop_column("run_id")
 
     with op.batch_alter_table("document", schema=None) as batch_op:
         batch_op.drop_constraint(batch_op.f("uq_document_code"), type_="unique")
         batch_op.drop_column("code")
 
+    with op.batch_alter_table("audit_log", schema=None) as batch_op:
+        batch_op.drop_index("ix_audit_log_subject")
+
+    with op.batch_alter_table("agency", schema=None) as batch_op:
+        batch_op.drop_constraint(batch_op.f("fk_agency_place_code"), type_="foreignkey")
+        batch_op.drop_constraint(batch_op.f("fk_agency_province_code"), type_="foreignkey")
+        batch_op.drop_index("ix_agency_province_code")
+        batch_op.drop_column("closed_at")
+        batch_op.drop_column("longitude_e6")
+        batch_op.drop_column("latitude_e6")
+        batch_op.drop_column("week")
+        batch_op.drop_column("phones")
+        batch_op.drop_column("commune")
+        batch_op.drop_column("place_code")
+        batch_op.drop_column("province_code")
+
     op.drop_table("invoice_measure")
     with op.batch_alter_table("credit_note", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_credit_note_invoice_id"))
 
     op.drop_table("credit_note")
+    with op.batch_alter_table("prepaid_use", schema=None) as batch_op:
+        batch_op.drop_index("ix_prepaid_use_reading_id")
+
+    op.drop_table("prepaid_use")
+    op.drop_table("prepaid_mark")
+    op.drop_table("payslip_line")
+    with op.batch_alter_table("outbox_act", schema=None) as batch_op:
+        batch_op.drop_index("ix_outbox_act_outbox_id")
+        batch_op.drop_index("ix_outbox_act_contract_id")
+
+    op.drop_table("outbox_act")
     with op.batch_alter_table("declared_payment", schema=None) as batch_op:
         batch_op.drop_index(
             "ix_declared_payment_open",
@@ -304,16 +858,88 @@ def downgrade() -> None:
         )
 
     op.drop_table("reading")
+    with op.batch_alter_table("pay_item", schema=None) as batch_op:
+        batch_op.drop_index("ix_pay_item_employee_id")
+        batch_op.drop_index("ix_pay_item_currency")
+        batch_op.drop_index("ix_pay_item_agent_id")
+
+    op.drop_table("pay_item")
     op.drop_table("meter_register")
+    with op.batch_alter_table("site_protection", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_site_protection_open",
+            sqlite_where=sa.text("ended_at IS NULL"),
+            postgresql_where=sa.text("ended_at IS NULL"),
+        )
+
+    op.drop_table("site_protection")
+    with op.batch_alter_table("payslip", schema=None) as batch_op:
+        batch_op.drop_index("ix_payslip_employee_id")
+        batch_op.drop_index("ix_payslip_agent_id")
+
+    op.drop_table("payslip")
+    with op.batch_alter_table("billing_order", schema=None) as batch_op:
+        batch_op.drop_index("ix_billing_order_period")
+
+    op.drop_table("billing_order")
+    with op.batch_alter_table("employee", schema=None) as batch_op:
+        batch_op.drop_index("ix_employee_currency")
+
+    op.drop_table("employee")
     with op.batch_alter_table("billing_run", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_billing_run_period"))
 
     op.drop_table("billing_run")
+    with op.batch_alter_table("agency_day", schema=None) as batch_op:
+        batch_op.drop_index("ix_agency_day_day")
+
+    op.drop_table("agency_day")
+    with op.batch_alter_table("payroll_look", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_payroll_look_run_id"))
+
+    op.drop_table("payroll_look")
+    op.drop_table("place")
+    with op.batch_alter_table("payroll_run", schema=None) as batch_op:
+        batch_op.drop_index(
+            "uq_payroll_run_period",
+            sqlite_where=sa.text("state <> 'cancelled'"),
+            postgresql_where=sa.text("state <> 'cancelled'"),
+        )
+        batch_op.drop_index(
+            "uq_payroll_run_open",
+            sqlite_where=sa.text("state IN ('open', 'review', 'closing')"),
+            postgresql_where=sa.text("state IN ('open', 'review', 'closing')"),
+        )
+
+    op.drop_table("payroll_run")
+    with op.batch_alter_table("old_reference", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_old_reference_subject_id"))
+
+    op.drop_table("old_reference")
+    op.drop_table("import_piece")
     with op.batch_alter_table("api_request", schema=None) as batch_op:
         batch_op.drop_index("ix_api_request_created_at")
 
     op.drop_table("api_request")
+    op.drop_table("province")
+    op.drop_table("pay_rates")
+    with op.batch_alter_table("import_file", schema=None) as batch_op:
+        batch_op.drop_index("ix_import_file_uploaded_at")
+
+    op.drop_table("import_file")
     op.drop_table("email_address")
+    op.drop_table("dunning_policy_draft")
+    with op.batch_alter_table("cut_stop", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_cut_stop_day", sqlite_where=sa.text("lifted_at IS NULL"), postgresql_where=sa.text("lifted_at IS NULL")
+        )
+        batch_op.drop_index(
+            "ix_cut_stop_brake",
+            sqlite_where=sa.text("lifted_at IS NULL AND kind = 'brake'"),
+            postgresql_where=sa.text("lifted_at IS NULL AND kind = 'brake'"),
+        )
+
+    op.drop_table("cut_stop")
     op.drop_table("api_token")
     op.drop_table("api_made")
     # ### end Alembic commands ###
