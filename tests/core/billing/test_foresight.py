@@ -66,27 +66,28 @@ def test_the_hours_are_those_of_the_schedule() -> None:
     assert hours["supply.cut", WEST] == hours["supply.cut", EAST] == CUT_HOURS
 
 
-def test_a_month_is_foreseen_as_it_comes(any_db: Database, clock: FixedClock, billing: Billing) -> None:
+def test_a_month_is_foreseen_as_it_comes(db: Database, clock: FixedClock) -> None:
     """Asked on the first day about each day: what the sweeps and batches of those days then do is the same."""
-    home = sent(any_db, billing)
+    billing = Billing(db, clock)
+    home = sent(db, billing)
     asked = {CUT_DAY - timedelta(days=n) for n in range(14)} | {CUT_DAY + timedelta(days=1)}
-    foreseen = {day: one(any_db, clock, home, day) for day in asked}
+    foreseen = {day: one(db, clock, home, day) for day in asked}
     clock.advance(hours=-5)
     came: dict[date, tuple[list[str], bool]] = {}
     for _ in range(15):
         clock.advance(days=1)
         today = clock.now().date()
-        before = _count(any_db)
+        before = _count(db)
         billing.sweep()
-        arrive(any_db)
+        arrive(db)
         cut = False
         for hours in range(5, 10):
             clock.advance(hours=hours)
-            with any_db.begin() as session:
+            with db.begin() as session:
                 town.heard(session, home.meter, at=clock.real_now())
             cut = bool(billing.cut_batch(WEST).cut) or cut
             clock.advance(hours=-hours)
-        came[today] = (_steps(any_db)[before:], cut)
+        came[today] = (_steps(db)[before:], cut)
     for day, told in foreseen.items():
         if day > date(2026, 3, 10):
             assert ([step.step for step in told.steps], told.would_cut) == came[day], day

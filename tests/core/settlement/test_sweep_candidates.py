@@ -77,15 +77,15 @@ def due(db: Database, clock: FixedClock) -> set[int]:
 
 
 def test_nobody_with_a_step_due_is_left_out(db: Database, clock: FixedClock) -> None:
-    """Forty nights of a street: lost notices, holds, small sums, protected places, missed sweeps, cuts."""
+    """Thirty nights of a street: lost notices, holds, small sums, protected places, missed sweeps, cuts."""
     billing, chance = Billing(db, clock), random.Random(CHANCE)
     kinds: list[dict[str, str]] = [{}, {"protected": "health"}, {"control_kind": "none"}, {"zone": EAST}]
     homes = [
         sent(db, billing, total=Money.units(chance.choice([3_000, 28_500]), "CDF"), **chance.choice(kinds))
-        for _ in range(24)
+        for _ in range(14)
     ]
     clock.advance(hours=-5)
-    for night in range(40):
+    for night in range(30):
         clock.advance(days=1)
         if night == 8:
             with db.begin() as session:
@@ -154,7 +154,7 @@ def test_the_statements_of_a_sweep_do_not_follow_those_with_nothing_due(
     with statements() as few:
         assert billing.sweep().looked_at == 0
         before = few()
-    for _ in range(40):
+    for _ in range(20):
         sent(any_db, billing)
     clock.advance(days=1)
     with statements() as many:
