@@ -170,8 +170,8 @@ class ActView:
 class InvoiceView:
     """One invoice with all that is known of it. `explained`: parts that `core.billing.explained` says in words.
 
-    `left`: what no credit note has given back. `before`: (id, number) of the invoice of the month before. `sent_by`: as
-    the books have it, also where a run sent it.
+    `left`: what no credit note has given back and nobody gave up. `before`: (id, number) of the invoice of the month
+    before. `sent_by`: as the books have it, also where a run sent it.
     """
 
     entry: InvoiceEntry

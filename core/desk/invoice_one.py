@@ -6,9 +6,10 @@ from dataclasses import replace
 from datetime import date, datetime
 from itertools import groupby
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from core.billing.credit_queries import left_to_credit
 from core.billing.run_tables import CreditNoteRow, InvoiceMeasureRow
 from core.billing.tables import InvoiceLineRow, InvoiceRow, ReminderRow, TariffRow
 from core.cases.tables import CaseRow
@@ -57,7 +58,7 @@ def invoice(session: Session, invoice_id: int, *, now: datetime, today: date, ov
         zone=site.time_zone,
         tax=Money(row.tax_minor, row.currency),
         paid=Money(row.paid_minor, row.currency),
-        left=_left(session, row),
+        left=left_to_credit(session, row),
         cycle=row.cycle,
         besides=row.besides,
         by_hand=row.run_id is None,
@@ -81,11 +82,6 @@ def invoice(session: Session, invoice_id: int, *, now: datetime, today: date, ov
 def subject_of(invoice_id: int) -> str:
     """What acts on an invoice are called by in the audit log: a draft has no number yet."""
     return f"invoice {invoice_id}"
-
-
-def _left(session: Session, row: InvoiceRow) -> Money:
-    given = select(func.coalesce(func.sum(CreditNoteRow.amount_minor), 0)).where(CreditNoteRow.invoice_id == row.id)
-    return Money(row.total_minor - int(session.scalar(given) or 0), row.currency)
 
 
 def _before(session: Session, row: InvoiceRow) -> tuple[int, str] | None:

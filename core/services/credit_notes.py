@@ -7,6 +7,7 @@ from collections.abc import Collection
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from core.billing.credit_queries import left_to_credit
 from core.billing.credit_rules import divided
 from core.billing.numbering import credit_note_number, is_opening
 from core.billing.run_tables import CreditNoteRow
@@ -18,6 +19,7 @@ from core.kernel.errors import StateConflict
 from core.kernel.money import Money
 from core.ledger.tables import JournalRow, TransferRow
 from core.settlement import post
+from core.settlement.credit_use import use_credit
 from core.settlement.dunning import lock_contract
 from core.settlement.events import CreditNote
 
@@ -35,10 +37,11 @@ class CreditNotes:
     def credit(self, invoice_id: int, amount: Money, *, reason: str, by: str, seen_left: Money | None = None) -> str:
         """Lower a sent invoice by `amount` (taxes in it); the credit note's number.
 
-        Each levy gets back its share. The open balance comes first; what was paid already becomes credit of the
-        contract. `seen_left`: what could be credited when the person decided; anything else by now is refused, so that
-        a form sent twice writes one note. Raises StateConflict when the invoice is not sent, the amount cannot be
-        charged, or all credit notes together would be more than the invoice.
+        Each levy gets back its share. The open balance comes first; what was paid already is put on other open invoices
+        of the contract, and becomes credit where there is none. `seen_left`: what could be credited when the person
+        decided; anything else by now is refused, so that a form sent twice writes one note. Raises StateConflict when
+        the invoice is not sent, the amount cannot be charged, or all credit notes together, and what was given up of
+        it, would be more than the invoice.
         """
         with self._db.begin() as session:
             invoice, contract = self._creditable(session, invoice_id, reason)
@@ -83,14 +86,6 @@ class CreditNotes:
             return list(rows)
 
 
-def left_to_credit(session: Session, invoice: InvoiceRow) -> Money:
-    """What no credit note has given back yet."""
-    before = session.scalar(
-        select(func.coalesce(func.sum(CreditNoteRow.amount_minor), 0)).where(CreditNoteRow.invoice_id == invoice.id)
-    )
-    return Money(invoice.total_minor - int(before or 0), invoice.currency)
-
-
 def line_parts(session: Session, invoice: InvoiceRow, positions: Collection[int]) -> list[tuple[str | None, int]]:
     """(levy or None for the rest, minor units) of whole lines. Raises StateConflict where that cannot be given back."""
     lines = select(InvoiceLineRow).where(InvoiceLineRow.invoice_id == invoice.id)
@@ -105,6 +100,8 @@ def line_parts(session: Session, invoice: InvoiceRow, positions: Collection[int]
     for name, minor in parts.items():
         if minor > whole.get(name, 0) - _given(session, numbers, name):
             raise StateConflict(f"some of these lines of invoice {invoice.number} was given back before")
+    if sum(parts.values()) > left_to_credit(session, invoice).minor:
+        raise StateConflict(f"some of invoice {invoice.number} was given up: these lines are more than what is left")
     return [(None if name == _NET else name, minor) for name, minor in sorted(parts.items())]
 
 
@@ -195,6 +192,7 @@ def write_credit_note(
             of_opening=is_opening(invoice.number),
         )
         post(session, note, clock=clock)
+    use_credit(session, contract.id, key=f"credit:{number}:used", actor=by, memo=reason, clock=clock)
     session.refresh(invoice)
     return number
 

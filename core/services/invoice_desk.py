@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 
 from sqlalchemy import select
 
+from core.billing.credit_queries import left_to_credit
 from core.billing.queries import policy_on
 from core.billing.tables import InvoiceRow
 from core.db import Database
@@ -26,7 +27,7 @@ from core.kernel.money import Money
 from core.ledger import queries as ledger
 from core.ledger.model import credit
 from core.payments.tables import PaymentRow
-from core.services.credit_notes import left_to_credit, line_parts
+from core.services.credit_notes import line_parts
 
 PAGE = 50
 # So many of a selection are added up: more would take a person's patience, and a month's work has a page of its own.

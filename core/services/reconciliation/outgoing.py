@@ -12,6 +12,7 @@ from core.reconciliation.tables import StatementLineRow
 from core.services.reconciliation.context import Context
 from core.services.reconciliation.marks import differs
 from core.settlement import post
+from core.settlement.credit_use import use_credit
 from core.settlement.events import OperatorPaidOut, OperatorReversed
 
 
@@ -48,6 +49,11 @@ def post_reversal(ctx: Context, session: Session, line: StatementLineRow, paymen
         contract_id=payment.contract_id,
     )
     post(session, event, clock=ctx.clock)
+    if payment.contract_id is not None:
+        # Its invoices are open again: what the account has in credit from elsewhere pays them first.
+        use_credit(
+            session, payment.contract_id, key=f"{event.key}:credit", actor=actor, memo=event.memo, clock=ctx.clock
+        )
 
 
 def _of_own_ids(session: Session, line: StatementLineRow) -> PaymentRow | None:
