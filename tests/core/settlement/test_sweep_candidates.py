@@ -1,4 +1,4 @@
-"""The sweep looks at whom a step may concern, at all of them, and at nobody else; and its cost does not follow the rest."""
+"""The sweep looks at whom a step may concern, at all of them and nobody else; its cost does not follow the rest."""
 
 from __future__ import annotations
 
@@ -77,15 +77,15 @@ def due(db: Database, clock: FixedClock) -> set[int]:
 
 
 def test_nobody_with_a_step_due_is_left_out(db: Database, clock: FixedClock) -> None:
-    """Thirty nights of a street: lost notices, holds, small sums, protected places, missed sweeps, cuts."""
+    """Nights of a street: lost notices, holds, small sums, protected places, missed sweeps, cuts."""
     billing, chance = Billing(db, clock), random.Random(CHANCE)
     kinds: list[dict[str, str]] = [{}, {"protected": "health"}, {"control_kind": "none"}, {"zone": EAST}]
     homes = [
         sent(db, billing, total=Money.units(chance.choice([3_000, 28_500]), "CDF"), **chance.choice(kinds))
-        for _ in range(14)
+        for _ in range(10)
     ]
     clock.advance(hours=-5)
-    for night in range(30):
+    for night in range(24):
         clock.advance(days=1)
         if night == 8:
             with db.begin() as session:
