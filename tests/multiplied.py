@@ -92,8 +92,10 @@ def _own_columns(table: Table) -> set[str]:
     together += [list(i.columns) for i in table.indexes if isinstance(i, Index) and i.unique]
     for columns in together:
         if not own & {column.name for column in columns}:
+            counted = [column.name for column in columns if isinstance(column.type, Integer)]
             texts = [column for column in columns if isinstance(column.type, String)]
-            own |= {max(texts, key=lambda column: getattr(column.type, "length", 0) or 0).name} if texts else set()
+            texts.sort(key=lambda column: getattr(column.type, "length", 0) or 0)
+            own |= {(counted + [column.name for column in reversed(texts)] + [columns[0].name])[0]}
     return own
 
 
