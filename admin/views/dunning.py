@@ -12,7 +12,7 @@ from admin.csv_export import as_csv
 from admin.dunning import DunningParts, read_day, reasons, said, step_text
 from admin.money import Refusal
 from admin.parts import Parts, clock_time, page, say
-from core.desk.dunning_words import code_words
+from core.desk.dunning_words import PROTECTED, code_words
 from core.i18n import N_, day
 from core.kernel.clock import local_date
 from core.kernel.digits import grouped
@@ -69,7 +69,7 @@ def add_pages(admin: Blueprint, parts: Parts, dunning: DunningParts) -> None:
             sieves=SIEVES, found=found, refusal=refusal, first=after in ("", "0"), reasons=reasons,
             step_text=step_text, held=[(key, said(code_words(key)), n) for key, n in found.tally.held.most_common()],
             why_text=said(code_words(why)) if why else "", day=day, supposed=SUPPOSED, what=what,
-            brake=dunning.policies.brake(),
+            brake=dunning.policies.brake(), papers=dunning.desk.papers_ending(), protected_names=PROTECTED,
         )  # fmt: skip
         return make_response(body, refusal.status if refusal else 200)
 

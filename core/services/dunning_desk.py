@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import structlog
@@ -13,7 +14,7 @@ from core.billing.model import DunningFacts
 from core.billing.policy import DunningPolicy
 from core.billing.tables import HoldRow
 from core.customers.protection_tables import SiteProtectionRow
-from core.customers.tables import ContractRow, SiteRow
+from core.customers.tables import ContractRow, CustomerRow, SiteRow
 from core.db import Database
 from core.desk.dunning_file import BY_HAND, ContractFile, hold_limits, read
 from core.desk.dunning_words import PROTECTED
@@ -24,7 +25,17 @@ from core.settlement.dunning import facts_of, lock_contract, reevaluate
 
 log = structlog.get_logger(__name__)
 
-_REASON_MAX, _PAPER_MAX = 200, 120
+_REASON_MAX, _PAPER_MAX, _ENDING_MAX = 200, 120, 50
+# How long before its last day a paper is asked for anew.
+PAPERS_SOON_DAYS = 7
+
+
+@dataclass(frozen=True, slots=True)
+class EndingPaper:
+    contract_id: int
+    customer: str
+    kind: str
+    until: date
 
 
 class DunningRefused(CustomerError):
@@ -117,6 +128,22 @@ class DunningDesk:
             site.protected = None
             session.flush()
             self._site_changed(session, site.id, "site.unprotected")
+
+    def papers_ending(self, *, days: int = PAPERS_SOON_DAYS) -> tuple[EndingPaper, ...]:
+        """Protections whose paper ends within so many days, the first first: somebody should ask for a new one."""
+        with self._db.read() as session:
+            rows = session.execute(
+                select(ContractRow.id, CustomerRow.name, SiteProtectionRow.kind, SiteProtectionRow.until)
+                .join(SiteProtectionRow, SiteProtectionRow.site_id == ContractRow.site_id)
+                .join(CustomerRow, CustomerRow.id == ContractRow.customer_id)
+                .where(
+                    SiteProtectionRow.ended_at.is_(None),
+                    SiteProtectionRow.until <= self._clock.now().date() + timedelta(days=days),
+                )
+                .order_by(SiteProtectionRow.until, ContractRow.id)
+                .limit(_ENDING_MAX)
+            )
+            return tuple(EndingPaper(row[0], row[1], row[2], row[3]) for row in rows if row[3] is not None)
 
     def end_papers(self) -> int:
         """End the protections whose last day is over, at their sites; how many. Running it twice ends nothing twice."""

@@ -229,8 +229,11 @@ def test_a_medical_need_rests_on_a_paper_and_ends_with_it(
     assert file is not None
     assert file.protected == "medical"
     assert [why.code for why in file.verdict.why_not] == ["never_cut"]
+    assert desk.papers_ending() == ()
     clock.advance(days=20)
     assert desk.end_papers() == 0
+    assert [paper.contract_id for paper in desk.papers_ending()] == [home.contract.id]
+    assert "30/03/2026" in as_role("viewer").get("/admin/dunning/").text
     clock.advance(days=1)
     assert desk.end_papers() == 1
     assert desk.end_papers() == 0
