@@ -37,7 +37,7 @@ def bill(period: str, agency: str | None, account: str | None, dry_run: bool, va
         raise click.UsageError("--dry-run changes nothing: leave --validate and --send out.")
     wiring = _wiring()
     number = normalise(account) if account else None
-    runs, scope = wiring.billing_run, {"agency": agency, "account": number}
+    runs = wiring.billing_run
     with _bar("Drafting") as watch:
         ran = runs.run(period, dry_run=dry_run, by=getpass.getuser(), watch=watch, agency=agency, account=number)
     _say(ran)
@@ -46,10 +46,10 @@ def bill(period: str, agency: str | None, account: str | None, dry_run: bool, va
             click.echo(f"  left out: {number_}  {name:<28.28}  {contract.reason}  {contract.detail}".rstrip())
     if validate or send:
         with _bar("Validating") as watch:
-            _moved("validated", runs.validate_all(period, watch=watch, **scope))
+            _moved("validated", runs.validate_all(period, watch=watch, agency=agency, account=number))
     if send:
         with _bar("Sending") as watch:
-            _moved("sent", runs.send_all(period, by=getpass.getuser(), watch=watch, **scope))
+            _moved("sent", runs.send_all(period, by=getpass.getuser(), watch=watch, agency=agency, account=number))
 
 
 @click.group()

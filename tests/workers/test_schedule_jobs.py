@@ -78,7 +78,17 @@ def work(billing: FakeBilling) -> dict[str, Any]:
     agents = cast("Agents", FakeAgents())
     promises, use = cast("Promises", FakePromises()), cast("PrepaidUse", FakeUse())
     return dict(
-        runs(cast("Billing", billing), supply, reports, agents, promises, lambda: "balances agree", lambda: 5, use, lambda: 0)
+        runs(
+            cast("Billing", billing),
+            supply,
+            reports,
+            agents,
+            promises,
+            lambda: "balances agree",
+            lambda: 5,
+            use,
+            lambda: 0,
+        )
     )
 
 
