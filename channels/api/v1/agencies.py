@@ -46,7 +46,8 @@ class DayHours(BaseModel):
 
 class Agency(BaseModel):
     """A counter of the utility. `hours`: as people say them, in French; `week`: the same for programs, null where only
-    `hours` are known. `days`: from today on; public holidays of the country, on which nobody is there, are not among them.
+    `hours` are known. `days`: from today on; public holidays of the country, on which nobody is there, are not among
+    them.
     `open_until`: null while it is closed, `opens_next`: when it opens after now; both null where `week` is.
     `place`: a city, territory or commune of `/provinces`; its province decides `time_zone`."""
 
