@@ -111,7 +111,8 @@ class Registers:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A contract that is to be billed. `billed_from`: where the first invoice of a later month begins to measure."""
+    """A contract that is to be billed. `billed_from`: where the first invoice of a later month begins to measure.
+    `by_hand`: the month before, where a person wrote its invoice instead of a run."""
 
     contract_id: int
     account_number: str
@@ -125,6 +126,7 @@ class Subject:
     previous: Previous | None = None
     registers: Registers = field(default_factory=Registers)
     billed_from: datetime | None = None
+    by_hand: Month | None = None
 
 
 @dataclass(frozen=True, slots=True)

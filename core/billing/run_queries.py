@@ -6,10 +6,11 @@ from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Select, Table, and_, delete, exists, false, func, insert, select
+from sqlalchemy import ColumnElement, Select, Table, and_, delete, exists, false, func, insert, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from core.billing.labels import label_of
+from core.billing.queries import next_number
 from core.billing.run_model import LeftOut, Measure, Month, Planned, Previous, Subject
 from core.billing.run_tables import InvoiceMeasureRow, LeftOutRow
 from core.billing.tables import InvoiceLineRow, InvoiceRow, TariffRow
@@ -69,19 +70,20 @@ def page(session: Session, wanted: ColumnElement[bool], *, after: int, limit: in
     return [Subject(*row) for row in rows]
 
 
-def previous(session: Session, contract_ids: Collection[int], month: Month) -> dict[int, Previous]:
-    """contract → its newest invoice of a month before, as a run made it and nobody cancelled it."""
+def previous(session: Session, contract_ids: Collection[int], month: Month) -> dict[int, Previous | Month]:
+    """contract → its newest invoice of a month before that nobody cancelled: as a run made it; its month alone where a
+    person wrote it instead."""
     one = aliased(InvoiceRow)
     newest = (
         select(one.id)
         .where(
             one.contract_id == ContractRow.id,
             one.period < month.text,
-            one.run_id.is_not(None),
             one.state != "cancelled",
-            one.from_on.is_not(None),
+            one.besides == false(),
+            or_(one.run_id.is_(None), one.from_on.is_not(None)),
         )
-        .order_by(one.period.desc())
+        .order_by(one.period.desc(), one.id.desc())
         .limit(1)
         .correlate(ContractRow)
         .scalar_subquery()
@@ -91,7 +93,10 @@ def previous(session: Session, contract_ids: Collection[int], month: Month) -> d
         .outerjoin(InvoiceMeasureRow, InvoiceMeasureRow.invoice_id == InvoiceRow.id)
         .where(InvoiceRow.id.in_(select(newest).select_from(ContractRow).where(ContractRow.id.in_(contract_ids))))
     )
-    return {invoice.contract_id: _previous(invoice, measure) for invoice, measure in rows}
+    return {
+        invoice.contract_id: Month.read(invoice.period) if invoice.run_id is None else _previous(invoice, measure)
+        for invoice, measure in rows
+    }
 
 
 def billed_from(session: Session, contract_ids: Collection[int], month: Month) -> dict[int, datetime]:
@@ -118,6 +123,34 @@ def billed_already(session: Session, contract_ids: Collection[int], month: Month
         )
     )
     return set(rows)
+
+
+def lock_months(session: Session) -> None:
+    """One at a time writes invoices for months, of whatever month, until the caller's transaction ends: where one month
+    ends is where the next one begins to measure, and a person may write one instead of a run."""
+    next_number(session, "billing")
+
+
+def overtaken(session: Session, planned: Sequence[Planned]) -> set[int]:
+    """Contracts whose energy another month's run, or one that a person wrote, has billed since these were planned: they
+    are planned anew by the next run."""
+    measured = {one.subject.contract_id: one.measure for one in planned if one.measure is not None}
+    if not measured:
+        return set()
+    rows = session.execute(
+        select(InvoiceRow.contract_id, InvoiceMeasureRow.from_at, InvoiceMeasureRow.until_at)
+        .join(InvoiceMeasureRow, InvoiceMeasureRow.invoice_id == InvoiceRow.id)
+        .where(
+            InvoiceRow.contract_id.in_(list(measured)),
+            InvoiceRow.state != "cancelled",
+            InvoiceMeasureRow.until_at > min(measure.from_at for measure in measured.values()),
+        )
+    )
+    return {
+        contract_id
+        for contract_id, from_at, until_at in rows
+        if from_at < measured[contract_id].until_at and until_at > measured[contract_id].from_at
+    }
 
 
 def write(session: Session, planned: Sequence[Planned], month: Month, *, run_id: int, issued_on: date) -> None:

@@ -102,8 +102,11 @@ def _measure(subject: Subject, month: Month, *, over: bool) -> Measure | LeftOut
 
 
 def _first(subject: Subject) -> Known | None:
-    """Where the first invoice of a contract begins: what was used before it was opened is not its holder's."""
+    """Where the first invoice of a contract begins: what was used before it was opened is not its holder's. After an
+    invoice that a person wrote instead of a run, the next begins at the last register of that month."""
     mine = midnight(subject.opened_on, subject.zone) - _DAY
+    if subject.by_hand is not None:
+        mine = max(mine, midnight(subject.by_hand.first, subject.zone) + _DAY)
     opening = subject.registers.opening
     return opening if opening is not None and opening.at >= mine else subject.registers.first
 

@@ -15,8 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.billing import run_queries as queries
-from core.billing.queries import next_number
-from core.billing.run_model import BadPeriod, LeftOut, Month, Planned, Registers, Subject, midnight
+from core.billing.run_model import BadPeriod, LeftOut, Month, Planned, Previous, Registers, Subject, midnight
 from core.billing.run_rules import plan
 from core.billing.tables import BillingRunRow
 from core.billing.tariff_queries import versions
@@ -259,11 +258,13 @@ class BillingRun:
         return [
             replace(
                 one,
-                previous=past.get(one.contract_id),
+                previous=before if isinstance(before, Previous) else None,
+                by_hand=before if isinstance(before, Month) else None,
                 registers=registers.get(one.meter_id or "", Registers()),
                 billed_from=later.get(one.contract_id),
             )
             for one in found
+            for before in (past.get(one.contract_id),)
         ]
 
     def _begin(self, scope: _Scope, by: str) -> int:
@@ -300,11 +301,13 @@ class BillingRun:
         """One transaction: (what nobody else had done meanwhile, for how many seconds the writer was held)."""
         issued_on = local_date(self._clock.now(), WEST)
         with self._db.begin() as session:
-            # One run at a time writes this month; what the other wrote meanwhile is seen below.
-            next_number(session, f"billing:{month.text}")
+            # One at a time writes months; what the other wrote meanwhile is seen below.
+            queries.lock_months(session)
             held_from = time.monotonic()
             already = queries.billed_already(session, [_contract_of(one) for one in results], month)
             fresh = [one for one in results if _contract_of(one) not in already]
+            overtaken = queries.overtaken(session, [one for one in fresh if isinstance(one, Planned)])
+            fresh = [one for one in fresh if _contract_of(one) not in overtaken]
             planned = [one for one in fresh if isinstance(one, Planned)]
             queries.write(session, planned, month, run_id=run_id, issued_on=issued_on)
             queries.note_left_out(

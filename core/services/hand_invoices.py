@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from core.billing.labels import LABEL_MAX
 from core.billing.run_model import Month
+from core.billing.run_queries import lock_months
 from core.billing.tables import InvoiceLineRow, InvoiceRow, TariffRow
 from core.billing.tariff_queries import versions
 from core.billing.tariff_rules import rounded
@@ -107,6 +108,9 @@ class HandInvoices:
         besides: bool,
     ) -> int:
         planned = self._planned(session, contract_id, lines)
+        if not besides:
+            # A run that writes this month at this moment ends first, and is seen below.
+            lock_months(session)
         contract = session.get_one(ContractRow, contract_id, with_for_update={"key_share": True})
         month = Month.read(period).text
         if not besides and self._is_billed(session, contract_id, month):
