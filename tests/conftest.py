@@ -14,7 +14,10 @@ import pytest
 from core.db import Database
 from core.db.tables import metadata
 from core.kernel.clock import FixedClock
+from tests.kept import keep
 from tests.realparts import PostgresServer, postgres_server
+
+keep()
 
 # No test may depend on speed: an example that takes long on a busy machine is no failure. CI draws the same examples
 # every time, so that a red run means a change; elsewhere each run draws new ones.
