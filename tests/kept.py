@@ -1,6 +1,6 @@
 """Kept from one test to the next: what Flask makes anew for each app though it is always the same.
 
-Hundreds of tests build the app for themselves; compiling the same pages and addresses each time was a third of their CPU.
+Hundreds of tests build the app; compiling the same pages and addresses each time was a third of their CPU.
 Nothing of what is kept knows an app, a request or a database.
 """
 
