@@ -31,10 +31,19 @@ class TokenBuckets:
         """Whether `key` may go on now. A refused call costs nothing more."""
         now = self._clock.real_now()
         with self._lock:
-            left, since = self._buckets.pop(key, (self._burst, now))
-            left = min(self._burst, left + max(0.0, (now - since).total_seconds()) * self._per_second)
+            left = self._left(key, now)
+            self._buckets.pop(key, None)
             allowed = left >= 1
             self._buckets[key] = (left - 1 if allowed else left, now)
             while len(self._buckets) > self._keep:
                 self._buckets.popitem(last=False)
         return allowed
+
+    def has_left(self, key: str) -> bool:
+        """Whether the next call of `key` may go on. Asking costs nothing, and nothing is remembered of it."""
+        with self._lock:
+            return self._left(key, self._clock.real_now()) >= 1
+
+    def _left(self, key: str, now: datetime) -> float:
+        left, since = self._buckets.get(key, (self._burst, now))
+        return min(self._burst, left + max(0.0, (now - since).total_seconds()) * self._per_second)

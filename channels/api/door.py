@@ -72,18 +72,19 @@ def api_blueprint(parts: ApiParts, *, version: str) -> Blueprint:
             return error
         if isinstance(error, MethodNotAllowed):
             allowed = {"Allow": ", ".join(sorted(error.valid_methods or ()))}
-            return _respond(_refused(Refusal(problems.METHOD_NOT_ALLOWED, headers=allowed)))
-        return _respond(_refused(Refusal(problems.NOT_FOUND)))
+            return _dressed(_respond(_refused(Refusal(problems.METHOD_NOT_ALLOWED, headers=allowed))))
+        return _dressed(_respond(_refused(Refusal(problems.NOT_FOUND))))
 
-    @api.after_request
-    def dress(response: Response) -> Response:
-        response.headers.setdefault("Cache-Control", "no-store")
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Referrer-Policy"] = "no-referrer"
-        response.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-        return response
-
+    api.after_request(_dressed)
     return api
+
+
+def _dressed(response: Response) -> Response:
+    response.headers.setdefault("Cache-Control", "no-store")
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+    return response
 
 
 class _Door:
@@ -92,6 +93,8 @@ class _Door:
         pace = parts.pace
         self._programs = TokenBuckets(parts.clock, burst=pace.burst, per_minute=pace.per_minute)
         self._addresses = TokenBuckets(parts.clock, burst=pace.burst, per_minute=pace.per_minute)
+        # Apart: a website that reads what is public is no guesser.
+        self._guesses = TokenBuckets(parts.clock, burst=pace.burst, per_minute=pace.per_minute)
 
     def answer(self, operation: AnyOperation, **ids: str) -> Response:
         try:
@@ -111,21 +114,23 @@ class _Door:
         content = _content(operation)
         call = _call(operation, ids, who, content)
         if operation.method == "POST" and who is not None and call.key is not None:
-            return self._once(operation, call, who, call.key, content)
+            return self._once(operation, call, who, call.key)
         return _carried_out(operation, call)
 
     def _known(self, operation: AnyOperation) -> Program | None:
-        """Who asks. Whoever guesses tokens is slowed down by address before a token is looked up."""
+        """Who asks. Once an address has guessed too often, no token from it is looked up for a while."""
         address = request.remote_addr or ""
         if operation.scope is None:
             self._slow_down(self._addresses, address)
             return None
         scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
         who = None
+        if not self._guesses.has_left(address):
+            raise _too_fast()
         if scheme.lower() == "bearer" and secret.startswith(PREFIX) and len(secret) <= 100:
             who = self._tokens.who(secret)
         if who is None:
-            self._slow_down(self._addresses, address)
+            self._slow_down(self._guesses, address)
             raise Refusal(problems.NOT_AUTHENTICATED, headers={"WWW-Authenticate": 'Bearer realm="mwolo"'})
         self._slow_down(self._programs, str(who.token_id))
         if not who.may(operation.scope):
@@ -135,14 +140,12 @@ class _Door:
     @staticmethod
     def _slow_down(buckets: TokenBuckets, key: str) -> None:
         if not buckets.take(key):
-            raise Refusal(problems.TOO_MANY_REQUESTS, headers={"Retry-After": _RETRY_AFTER_S})
+            raise _too_fast()
 
-    def _once(
-        self, operation: AnyOperation, call: Call[Any, Any, Any], who: Program, key: str, content: bytes
-    ) -> Reply:
+    def _once(self, operation: AnyOperation, call: Call[Any, Any, Any], who: Program, key: str) -> Reply:
         """The first answer to a key, however often it comes. A request that could not be recorded leaves no trace."""
         try:
-            before = self._tokens.take_key(who, key, _digest(content))
+            before = self._tokens.take_key(who, key, call.digest)
         except KeyReused:
             raise Refusal(problems.KEY_REUSED) from None
         except KeyInHand:
@@ -186,6 +189,10 @@ def _carried_out(operation: AnyOperation, call: Call[Any, Any, Any]) -> Reply:
     return Reply(operation.status, _JSON, made.model_dump_json(by_alias=True).encode(), {})
 
 
+def _too_fast() -> Refusal:
+    return Refusal(problems.TOO_MANY_REQUESTS, headers={"Retry-After": _RETRY_AFTER_S})
+
+
 def _busy() -> Refusal:
     return Refusal(problems.NOT_RECORDED, headers={"Retry-After": _RETRY_AFTER_S})
 
@@ -223,7 +230,7 @@ def _call(operation: AnyOperation, ids: Mapping[str, str], who: Program | None, 
         if operation.has_body
         else operation.body()
     )
-    return Call(path, asked, body, who, key)
+    return Call(path, asked, body, who, key, _digest(content) if key is not None else "")
 
 
 def _query() -> dict[str, str]:
@@ -254,7 +261,8 @@ def _digest(content: bytes) -> str:
     """Of what is asked: the same JSON written in another order is the same content."""
     try:
         same = json.dumps(json.loads(content), sort_keys=True, separators=(",", ":")).encode() if content else b""
-    except ValueError:
+    except (ValueError, RecursionError):
+        # Where no content is read, it may be anything.
         same = content
     said = b"\n".join((request.method.encode(), request.full_path.encode(), same))
     return hashlib.sha256(said).hexdigest()

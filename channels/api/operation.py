@@ -35,13 +35,15 @@ class Pdf:
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[P, Q, B]):
-    """One request whose parts are checked. `who` is None where anybody may ask."""
+    """One request whose parts are checked. `who` is None where anybody may ask; `digest`: of what a request with a key
+    asks for."""
 
     path: P
     query: Q
     body: B
     who: Program | None
     key: str | None
+    digest: str = ""
 
     @property
     def actor(self) -> str:
@@ -49,10 +51,13 @@ class Call(Generic[P, Q, B]):
         return self.who.actor
 
     def new_id(self) -> str:
-        """An id for what this request makes: the same again for the same token and idempotency key."""
+        """An id for what this request makes: the same again for the same token, idempotency key and content.
+
+        With the content: a key may come again for another thing once its answer is forgotten, and that is a new thing.
+        """
         if self.key is None or self.who is None:
             return str(uuid.uuid4())
-        return str(uuid.uuid5(_KEYED_IDS, f"{self.who.token_id}:{self.key}"))
+        return str(uuid.uuid5(_KEYED_IDS, f"{self.who.token_id}:{self.key}:{self.digest}"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

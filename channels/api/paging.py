@@ -43,7 +43,7 @@ def _read(cursor: str, of: str, key: tuple[type, ...]) -> Key:
         said = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         name, *parts = said
         values = tuple(_part(part) for part in parts)
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, TypeError, RecursionError, OverflowError):
         raise refusal from None
     if name != of or len(values) != len(key) or not all(map(_fits, values, key)):
         raise refusal
@@ -55,7 +55,8 @@ def _part(part: object) -> object:
         moment = datetime.fromisoformat(part[1:])
         if moment.tzinfo is None:
             raise ValueError("a moment without its zone")
-        return moment
+        # As the databases take it; what lies outside the calendar there is no moment.
+        return moment.astimezone(UTC)
     return part
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -119,6 +121,27 @@ def test_each_token_has_its_own_pace_and_guessing_is_slowed_down(db: Database, c
     assert api.get("/customers").status_code == 200
 
 
+def test_once_an_address_has_guessed_too_often_no_token_from_it_is_looked_up(
+    db: Database, clock: FixedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = api_town.build(db, clock, pace=Pace(burst=3, per_minute=60))
+    looked_up: list[str] = []
+    who = api.tokens.who
+
+    def counted(secret: str) -> object:
+        looked_up.append(secret)
+        return who(secret)
+
+    monkeypatch.setattr(api.tokens, "who", counted)
+    assert [api.get("/agencies").status_code for _ in range(4)] == [200, 200, 200, 429], "public pages are apart"
+    for number in range(10):
+        api.get("/customers", secret=f"mwolo_guess{number}")
+    assert len(looked_up) == 3
+    assert problem(api.get("/customers")) == (429, "too-many-requests")
+    clock.advance(seconds=2)
+    assert api.get("/customers").status_code == 200
+
+
 def test_what_is_too_large_not_json_or_not_declared_is_refused(api: Api) -> None:
     client, headers = api.app.test_client(), {"Authorization": f"Bearer {api.secret}", "Idempotency-Key": "k"}
 
@@ -150,6 +173,8 @@ def test_paths_and_methods_that_are_none_are_problems_too(api: Api) -> None:
     answer = api.app.test_client().delete("/api/v1/customers")
     assert problem(answer) == (405, "method-not-allowed")
     assert "GET" in answer.headers["Allow"]
+    for none in (answer, api.get("/nothing")):
+        assert (none.headers["X-Content-Type-Options"], none.headers["Cache-Control"]) == ("nosniff", "no-store")
     outside = api.app.test_client().get("/elsewhere")
     assert outside.content_type != "application/problem+json"
 
@@ -247,6 +272,42 @@ def test_answers_are_forgotten_after_two_days(api: Api, db: Database, clock: Fix
     api.post("/invoices/2/validate", key="two")
     with db.read() as session:
         assert list(session.scalars(select(ApiRequestRow.key))) == ["two"]
+
+
+def test_a_key_that_comes_again_after_that_with_another_content_makes_another_thing(
+    api: Api, db: Database, clock: FixedClock
+) -> None:
+    """The first answer is forgotten: money that is declared then is not swallowed by what was declared before."""
+    (home,) = api_town.homes(db, 1)
+    body = {**CASH, "account_number": home.account_number}
+    first = api.post("/payments", body, key="k").get_json()
+    clock.advance(days=3)
+    assert api.post("/payments", body, key="k").get_json() == first, "the same again is still the same"
+    clock.advance(days=3)
+    other = api.post("/payments", {**body, "amount": {"minor": 700_000, "currency": "CDF"}}, key="k").get_json()
+    assert (other["id"] != first["id"], other["amount"]["minor"]) == (True, 700_000)
+    made = [
+        api.post("/customers", {"name": name}, key="c").get_json()["name"] for name in ("Awa", "Bibi") if _later(clock)
+    ]
+    assert made == ["Awa", "Bibi"]
+
+
+def _later(clock: FixedClock) -> bool:
+    clock.advance(days=3)
+    return True
+
+
+def test_content_that_nobody_reads_may_be_anything(api: Api, db: Database) -> None:
+    api_town.homes(db, 1)
+    headers = {"Authorization": f"Bearer {api.secret}", "Idempotency-Key": "k"}
+    answer = api.app.test_client().post("/api/v1/invoices/1/validate", data=b"[" * 60_000, headers=headers)
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("moment", ["@9999-12-31T23:59:59-23:00", "@0001-01-01T00:00:00+14:00"])
+def test_a_cursor_outside_the_calendar_is_none(api: Api, moment: str) -> None:
+    cursor = base64.urlsafe_b64encode(json.dumps(["payments", moment, "x"]).encode()).rstrip(b"=").decode()
+    assert problem(api.get("/payments", after=cursor)) == (404, "not-found")
 
 
 def test_one_request_sent_many_times_at_once_is_carried_out_once(any_db: Database, clock: FixedClock) -> None:
