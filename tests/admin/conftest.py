@@ -43,6 +43,6 @@ def as_role(console: Console) -> Callable[[str], FlaskClient]:
 
 def post(client: FlaskClient, address: str, /, **data: str) -> tuple[int, str]:
     """Send a form as the page would: the status, and the page (or where it leads)."""
-    token = token_in(client.get("/admin/account").text)
+    token = token_in(client.get("/admin/search", follow_redirects=True).text)
     answer = client.post(address, data={"csrf_token": token, **data})
     return answer.status_code, answer.location if answer.status_code == 303 else answer.text
