@@ -13,7 +13,7 @@ from urllib.parse import quote
 from flask import Blueprint, Flask, Response, g, make_response, redirect, request, url_for
 from flask.blueprints import BlueprintSetupState
 from flask_wtf.csrf import CSRFProtect
-from werkzeug.exceptions import Forbidden
+from werkzeug.exceptions import BadRequest, Forbidden, NotFound
 
 from admin.money import FORM_MAX_BYTES
 from admin.parts import Parts
@@ -266,6 +266,9 @@ CSP = (
     "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
     "script-src 'self'; style-src 'self'; img-src 'self'"
 )
+# The largest id of both databases, and the questions of addresses that name one.
+_ID_MAX = 2**63 - 1
+_ROWS_ASKED = ("before", "after", "below", "contract", "customer")
 # Two years, as browsers' preload lists ask for.
 _HSTS = "max-age=63072000; includeSubDomains"
 _STATIC_AGE_S = 31_536_000
@@ -317,6 +320,8 @@ def guard(admin: Blueprint, parts: Parts) -> None:
             request.max_content_length = request.max_form_memory_size = most
         # Here and not by the extension itself: callbacks of operators are writes without a form.
         csrf.protect()
+        if _says_nul():
+            raise BadRequest
         if rule is ANYBODY:
             return None
         if g.who is None:
@@ -326,11 +331,30 @@ def guard(admin: Blueprint, parts: Parts) -> None:
         # A password that somebody else knows opens the page where it is changed, and nothing else.
         if g.who.must_change and request.endpoint not in _WITH_ONE_TIME:
             return make_response(redirect(url_for("admin.account"), 303))
+        if _beyond_all_ids():
+            raise NotFound
         return None
 
     @admin.after_request
     def dress(response: Response) -> Response:
         return add_headers(response, secure=parts.secure, keep=request.endpoint == "admin.static")
+
+
+def _says_nul() -> bool:
+    """A character that nobody types, and that one of the databases refuses to be asked about."""
+    said = [str(value) for value in (request.view_args or {}).values()]
+    for several in (request.args, request.form):
+        said += [text for _, texts in several.lists() for text in texts]
+    return any("\x00" in text for text in said)
+
+
+def _beyond_all_ids() -> bool:
+    """Whether an address asks for a row no database could hold: that is a page that is not there, no fault of ours."""
+    ids = [value for value in (request.view_args or {}).values() if isinstance(value, int)]
+    texts = [request.values.get(name, "").lstrip("-") for name in _ROWS_ASKED]
+    return any(value > _ID_MAX for value in ids) or any(
+        len(text) >= len(str(_ID_MAX)) and text.isdecimal() for text in texts
+    )
 
 
 def _to_login() -> Response:

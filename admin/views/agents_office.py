@@ -190,7 +190,8 @@ def _read_rule(agents: AgentParts, typed: dict[str, str]) -> _Rule | Refusal:
     currency = typed["whose"]
     if currency not in CURRENCIES:
         try:
-            agent = agents.line(int(typed["whose"])).agent
+            # No agent has a longer number, and SQLite cannot be asked for one.
+            agent = agents.line(int(typed["whose"][:18])).agent
         except (ValueError, NotFound):
             return Refusal(say(N_("Say for whom the rule is.")), 400)
         currency = agent.currency

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -186,7 +185,7 @@ def _upload() -> Upload | Refusal:
         return Refusal(say(N_("Choose a file.")), 400)
     try:
         data = zlib.decompressobj().decompress(base64.b64decode(kept, validate=True), MAX_BYTES + 1)
-    except (binascii.Error, zlib.error):
+    except (ValueError, zlib.error):
         return Refusal(say(N_("Choose the file once more.")), 400)
     if len(data) > MAX_BYTES:
         return Refusal(say(N_("The file is larger than {n} MB."), n=MAX_BYTES // 1_000_000), 413)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import zlib
 from dataclasses import dataclass
 
@@ -192,7 +191,7 @@ def _upload() -> Upload | Refusal:
         return Refusal(say(N_("Choose a file.")), 400)
     try:
         data = zlib.decompressobj().decompress(base64.b64decode(kept, validate=True), MAX_BYTES + 1)
-    except (binascii.Error, zlib.error):
+    except (ValueError, zlib.error):
         return Refusal(say(N_("Choose the file once more.")), 400)
     if len(data) > MAX_BYTES:
         return too_large
