@@ -83,6 +83,7 @@ def _add_run(admin: Blueprint, parts: Parts, pay: PayrollParts) -> Show:
 
     @admin.get("/payroll/<int:run_id>")
     def payroll_run(run_id: int) -> Response:
+        parts.staff.note(by(), "payroll.seen", _name(pay.found(lambda: pay.payroll.runs.one(run_id))))
         return show(run_id)
 
     @admin.get("/payroll/<int:run_id>.csv")
@@ -189,6 +190,7 @@ def _add_slips(admin: Blueprint, parts: Parts, pay: PayrollParts) -> None:
     @admin.get("/payroll/slips/<int:slip_id>")
     def payslip(slip_id: int) -> str:
         slip, lines = pay.found(lambda: pay.payroll.runs.slip(slip_id))
+        _note_seen(parts, slip)
         run = pay.payroll.runs.one(slip.run_id)
         shown = [
             (x.side, label_of(x, language()), basis_of(x, slip.net.currency, language()),
@@ -203,8 +205,7 @@ def _add_slips(admin: Blueprint, parts: Parts, pay: PayrollParts) -> None:
     @admin.get("/payroll/slips/<int:slip_id>.pdf")
     def payslip_paper(slip_id: int) -> Response:
         slip, _ = pay.found(lambda: pay.payroll.runs.slip(slip_id))
-        # Written down before it is shown: what somebody earns is seen by nobody unseen.
-        parts.staff.note(by(), "payslip.seen", slip.number or f"draft {slip.id}", f"{slip.staff_number}, {slip.period}")
+        _note_seen(parts, slip)
         content = pay.paper(str(slip_id))
         if content is None:
             raise NotFound
@@ -212,3 +213,8 @@ def _add_slips(admin: Blueprint, parts: Parts, pay: PayrollParts) -> None:
         name = (slip.number or f"draft-{slip.id}").lower()
         response.headers["Content-Disposition"] = f'attachment; filename="payslip-{name}.pdf"'
         return response
+
+
+def _note_seen(parts: Parts, slip: SlipView) -> None:
+    """Written down before it is shown: what somebody earns is seen by nobody unseen."""
+    parts.staff.note(by(), "payslip.seen", slip.number or f"draft {slip.id}", f"{slip.staff_number}, {slip.period}")

@@ -43,6 +43,7 @@ def _add_list(admin: Blueprint, parts: Parts, pay: PayrollParts) -> None:
     def employees() -> str:
         after, gone = request.args.get("after", "")[:20], request.args.get("view") == "left"
         found = pay.payroll.people.all(after=after, limit=_LIMIT + 1, active=not gone)
+        parts.staff.note(by(), "employees.seen", "left" if gone else "all", f"{len(found[:_LIMIT])} rows")
         return page(
             "employees.html", parts, people=found[:_LIMIT], gone=gone, agents=pay.payroll.people.agents(),
             more=found[_LIMIT - 1].number if len(found) > _LIMIT else "", after=after,
@@ -165,6 +166,8 @@ def _add_employees(admin: Blueprint, pages: _Pages) -> None:
 
     @admin.get("/payroll/employees/<int:employee_id>")
     def employee(employee_id: int) -> Response:
+        one = pages.pay.found(lambda: people.one(employee_id))
+        parts.staff.note(by(), "employee.seen", one.number)
         return pages.employee(employee_id)
 
     @admin.post("/payroll/employees/<int:employee_id>")
@@ -181,6 +184,8 @@ def _add_employees(admin: Blueprint, pages: _Pages) -> None:
 
     @admin.get("/payroll/agents/<int:agent_id>")
     def payroll_agent(agent_id: int) -> Response:
+        _, code, _, _ = pages.pay.found(lambda: people.agent(agent_id))
+        parts.staff.note(by(), "employee.seen", code)
         return pages.agent(agent_id)
 
 

@@ -72,7 +72,10 @@ def test_a_month_is_opened_by_one_and_closed_by_another(console: Console, payrol
     status, where = post(second, f"{run}/close", version="1")
     assert status == 303
     assert "Numbers, papers and e-mails follow" in second.get(where).text
-    assert acts(console)[0] == ("finance2", "payroll.closed", "2026-02 CDF")
+    assert acts(console)[:2] == [
+        ("finance2", "payroll.seen", "2026-02 CDF"),
+        ("finance2", "payroll.closed", "2026-02 CDF"),
+    ]
     status, html = post(second, f"{run}/close", version="1")
     assert (status, "not in a state" in html) == (409, True)
     payroll.runs.finish(1)
@@ -96,6 +99,12 @@ def test_each_look_at_a_payslip_is_written_down(console: Console, payroll: Payro
     paper = client.get(f"{HOME}/slips/1.pdf")
     assert (paper.data, paper.content_type) == (b"%PDF-1.4 1", "application/pdf")
     assert acts(console)[0] == ("finance2", "payslip.seen", "draft 1")
+    assert [act for _, act, _ in acts(console)[:2]] == ["payslip.seen"] * 2, "the page shows what the paper does"
+    for page, noted in (("/1", ("payroll.seen", "2026-02 CDF")), ("/employees", ("employees.seen", "all"))):
+        client.get(HOME + page)
+        assert acts(console)[0] == ("finance2", *noted)
+    client.get(f"{HOME}/employees/1")
+    assert acts(console)[0][:2] == ("finance2", "employee.seen")
     assert client.get(f"{HOME}/slips/2.pdf").status_code == 404
     assert client.get(f"{HOME}/slips/2").status_code == 404
 
