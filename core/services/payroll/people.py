@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -22,6 +24,8 @@ from core.phone_numbers import parse_e164
 from core.services.payroll.context import Context
 
 _DEPENDANTS_MOST = 20
+# What comes again within this time, word for word, is one form that was sent twice.
+_SAME_FORM = timedelta(minutes=5)
 # Far more than anybody is paid, far less than a column holds.
 _MOST_MINOR = 10**14
 _SHOWN = ("name", "job", "base", "starts_on", "ends_on", "active", "pay_to", "dependants", "agency_id")
@@ -34,12 +38,16 @@ class People:
         self._ctx = context
 
     def add(self, facts: EmployeeFacts, *, by: str) -> EmployeeView:
-        """A new employee. Raises PayrollRefused."""
+        """A new employee; who was written down in the same words a moment ago is the same. Raises PayrollRefused."""
         facts = _checked(facts)
         try:
             with self._ctx.db.begin() as session:
                 _check_agency(session, facts.agency_id)
+                # Whoever waits for the series behind a twin of this form sees below what that one made.
                 number = facts.number or _next_number(session)
+                twin = None if facts.number else self._twin(session, facts)
+                if twin is not None:
+                    return twin
                 row = EmployeeRow(number=number, created_at=self._ctx.clock.now())
                 _write(row, facts)
                 session.add(row)
@@ -49,6 +57,15 @@ class People:
                 return _one(session, row.id)
         except IntegrityError as error:
             raise PayrollRefused("number_taken") from error
+
+    def _twin(self, session: Session, facts: EmployeeFacts) -> EmployeeView | None:
+        """Who was made in the same words just now: a form was sent twice, and nobody is to be paid twice."""
+        since = self._ctx.clock.now() - _SAME_FORM
+        made = session.scalars(
+            select(EmployeeRow.id).where(EmployeeRow.created_at >= since, EmployeeRow.name == facts.name)
+        )
+        found = (_one(session, employee_id) for employee_id in made.all())
+        return next((one for one in found if replace(one.facts, number="") == facts), None)
 
     def change(self, employee_id: int, facts: EmployeeFacts, *, by: str) -> EmployeeView:
         """From the next computation on; what was closed stays. Number and currency stay. Raises PayrollRefused."""
@@ -131,7 +148,8 @@ class People:
         until_period: str = "",
         taxable: bool = False,
     ) -> int:
-        """A bonus or a deduction: once, in the first run of `from_period` or later, or every month. Raises
+        """A bonus or a deduction: once, in the first run of `from_period` or later, or every month. The same once more
+        from the same hand a moment later is a form that was sent twice: its id, nothing is written. Raises
         PayrollRefused: words, an amount that can be paid, in the payee's currency, months in order."""
         words = " ".join(words.split())
         rules.first_and_last(from_period)
@@ -147,23 +165,28 @@ class People:
         if (once and until_period) or (until_period and until_period < from_period):
             raise PayrollRefused("item_invalid")
         with self._ctx.db.begin() as session:
-            number, currency = _payee(session, payee)
+            number, currency = _payee(session, payee, lock=True)
             if amount.currency != currency:
                 raise PayrollRefused("item_invalid")
-            row = PayItemRow(
-                employee_id=payee.id if payee.kind == "employee" else None,
-                agent_id=payee.id if payee.kind == "agent" else None,
-                kind=kind,
-                words=words,
-                amount_minor=amount.minor,
-                currency=currency,
-                taxable=taxable and kind == "bonus",
-                once=once,
-                from_period=from_period,
-                until_period=until_period,
-                made_at=self._ctx.clock.now(),
-                made_by=by[:80],
-            )
+            said: dict[str, Any] = {
+                "employee_id": payee.id if payee.kind == "employee" else None,
+                "agent_id": payee.id if payee.kind == "agent" else None,
+                "kind": kind,
+                "words": words,
+                "amount_minor": amount.minor,
+                "currency": currency,
+                "taxable": taxable and kind == "bonus",
+                "once": once,
+                "from_period": from_period,
+                "until_period": until_period,
+                "made_by": by[:80],
+            }
+            now = self._ctx.clock.now()
+            same = select(PayItemRow.id).filter_by(**said, ended_at=None).where(PayItemRow.made_at >= now - _SAME_FORM)
+            known = session.scalar(same.limit(1))
+            if known is not None:
+                return known
+            row = PayItemRow(**said, made_at=now)
             session.add(row)
             session.flush()
             how = "once" if once else f"monthly until {until_period or 'it is ended'}"
@@ -233,14 +256,15 @@ def _one(session: Session, employee_id: int) -> EmployeeView:
     return found[0]
 
 
-def _payee(session: Session, payee: Payee) -> tuple[str, str]:
+def _payee(session: Session, payee: Payee, *, lock: bool = False) -> tuple[str, str]:
     """(number or code, currency). Raises PayrollRefused employee_unknown."""
+    for_update = {"key_share": True} if lock else None
     if payee.kind == "employee":
-        employee = session.get(EmployeeRow, payee.id)
+        employee = session.get(EmployeeRow, payee.id, with_for_update=for_update)
         if employee is not None:
             return employee.number, employee.currency
     else:
-        agent = session.get(AgentRow, payee.id)
+        agent = session.get(AgentRow, payee.id, with_for_update=for_update)
         if agent is not None:
             return agent.code, agent.currency
     raise PayrollRefused("employee_unknown")
