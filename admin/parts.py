@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from importlib import resources
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from flask import g, render_template, request
 from markupsafe import Markup
 
-from admin import words
+from admin import plain_words, words
 from core.i18n import N_, day, translate
 from core.kernel.clock import WEST, Clock
 from core.kernel.digits import grouped
@@ -158,6 +158,8 @@ def page(name: str, parts: Parts, **values: Any) -> str:
         utility=parts.utility,
         who=g.get("who"),
         words=words,
+        outcome_said=partial(plain_words.outcome_said, say),
+        task_said=partial(plain_words.task_said, say),
         here=_here(),
         chip=_chip,
         **values,

@@ -114,12 +114,13 @@ class Schedule:
                 if known is not None:
                     return 0
                 first = session.scalar(select(func.count()).where(ScheduleRunRow.name == plan.key)) == 0
-                run = ScheduleRunRow(name=plan.key, due_at=at, opened_at=self._clock.now())
+                now = self._clock.now()
+                run = ScheduleRunRow(name=plan.key, due_at=at, opened_at=now)
                 session.add(run)
                 session.flush()
                 if first:
-                    # A new installation has missed nothing.
-                    run.ended_at, run.outcome = self._clock.now(), "first start: nothing was missed"
+                    # A new installation has missed nothing; ended in the instant it began says so (`run_state`).
+                    run.ended_at, run.outcome = now, "first start: nothing was missed"
                     return 0
                 outbox.stage(
                     session,

@@ -11,6 +11,7 @@ from admin import queue_words, words
 from admin.csv_export import as_csv
 from admin.money import Refusal, by, tried
 from admin.parts import Parts, day_time, page, say
+from admin.plain_words import outcome_said
 from core.desk.queue_model import DeadLine, QueueLook, Subject
 from core.i18n import N_
 from core.outbox import KINDS
@@ -152,7 +153,7 @@ def _runs(look: QueueLook, zone: str) -> Table:
     return head, [
         [
             run.name, day_time(run.ran_for or run.due_at, zone), day_time(run.opened_at, zone),
-            day_time(run.ended_at, zone), say(queue_words.RUN_STATES[run.state][0]), run.outcome,
+            day_time(run.ended_at, zone), say(queue_words.RUN_STATES[run.state][0]), outcome_said(say, run.outcome),
             day_time(run.next_due, zone),
         ]
         for run in look.runs
