@@ -62,7 +62,14 @@ AccountNumber = Annotated[
     str, Field(pattern=r"^[0-9]{10}$", description="What customers type: nine digits and a check digit.")
 ]
 MeterId = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,20}$")]
-Email = Annotated[str, Field(pattern=r"^[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,80}\.[A-Za-z]{2,10}$")]
+# Words parted by single dots: nothing else can be written into the head of a letter.
+Email = Annotated[
+    str,
+    Field(
+        max_length=120,
+        pattern=r"^[A-Za-z0-9_%+-]{1,60}(\.[A-Za-z0-9_%+-]{1,60}){0,4}@([A-Za-z0-9-]{1,60}\.){1,4}[A-Za-z]{2,10}$",
+    ),
+]
 Uuid = Annotated[
     str, Field(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$", description="A UUID.")
 ]

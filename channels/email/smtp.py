@@ -10,6 +10,7 @@ import smtplib
 import ssl
 from contextlib import suppress
 from dataclasses import dataclass, field
+from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP as WIRE
@@ -64,7 +65,11 @@ class Smtp:
 
     def send(self, email: OutboundEmail) -> Receipt:
         """Hand one e-mail over. A receipt means "taken on", never "read"."""
-        letter = self._letter(email)
+        try:
+            letter = self._letter(email)
+        except (ValueError, MessageError) as error:
+            # Not our server's affair: a letter that cannot be written has certainly not left.
+            raise PartnerRefused(self.name, type(error).__name__, str(error)[:120]) from error
         try:
             server = self._connect()
         except smtplib.SMTPResponseException as error:

@@ -12,6 +12,7 @@ from core.imports.errors import Wrong
 from core.kernel.clock import EAST, WEST
 from core.kernel.digits import is_account_number, normalise
 from core.kernel.money import CURRENCIES, Money
+from core.notices.mailing import is_address
 from core.phone_numbers import parse_e164
 
 CUSTOMER_KINDS = {
@@ -50,7 +51,6 @@ _ZONES = {
 _YES = {"yes", "oui", "1", "true", "vrai", "x"}
 _NO = {"no", "non", "0", "false", "faux", ""}
 # One mark, a dot inside the domain, no blanks: what a mail server would take. The server has the last word.
-_EMAIL = re.compile(r"[^@\s,;<>()]{1,64}@[^@\s,;<>()]{1,80}\.[^@\s,;<>().]{2,24}")
 _METER = re.compile(r"[A-Z0-9][A-Z0-9-]{2,19}")
 _REFERENCE_MAX = 40
 _PHONES_MAX = 5
@@ -115,7 +115,7 @@ def email(cell: str) -> str | None:
     said = text(cell, 160, needed=False)
     if not said:
         return None
-    if not _EMAIL.fullmatch(said):
+    if not is_address(said):
         raise Wrong(N_("It is no e-mail address."))
     return said
 

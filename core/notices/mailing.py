@@ -17,8 +17,9 @@ from core.notices.emails import ATTACHED, EMAILS, GREETING, WHY_YOU, EmailKind, 
 from core.notices.tables import EmailAddressRow, NoticeRow
 from core.notices.texts import DEFAULT_SHORT_CODE, UnknownKind
 
-# What a mail server will take: one at, a dot behind it, nothing that could end a header.
-_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
+# What a mail server will take: words parted by single dots, one at, a dot behind it, nothing that could end a header.
+_WORD = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_ADDRESS = re.compile(rf"(?=[^@]{{1,64}}@){_WORD}(\.{_WORD})*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 _ADDRESS_LONGEST = 160
 _CUSTOMER = select(CustomerRow.email, CustomerRow.name, CustomerRow.language).where(
     CustomerRow.id == bindparam("customer_id")

@@ -6,6 +6,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -137,6 +138,15 @@ def test_each_refusal(
         smtp(server).send(EMAIL)
     assert type(refusal.value) is error
     assert refusal.value.code == code
+
+
+@pytest.mark.parametrize("to", ["a..b@example.cd", ".a@example.cd", "a@b@c.cd", "é@example.cd", "a b@example.cd"])
+def test_a_letter_that_cannot_be_written_is_refused_and_leaves_no_doubt(server: int, mailbox: Mailbox, to: str) -> None:
+    """Kept from before such addresses were refused: the worker died of it, and the e-mail counted as one in doubt."""
+    with pytest.raises(PartnerRefused) as refused:
+        smtp(server).send(replace(EMAIL, to=to))
+    assert not isinstance(refused.value, PartnerDown)
+    assert mailbox.letters == []
 
 
 def test_nobody_there_has_certainly_sent_nothing() -> None:

@@ -173,3 +173,10 @@ def test_a_balance_on_either_side() -> None:
     assert (debit.amount, credit.amount) == (francs(50_000), francs(-7_000))
     for line in ("K1;5;7;FC", "K1;;;FC", "K1;-5;;FC", ";5;;FC"):
         assert isinstance(_balance("contrat;doit;avoir;devise", line), list), line
+
+
+@pytest.mark.parametrize("cell", ["a..b@example.cd", ".a@example.cd", "é@example.cd", '"a"@example.cd', "a@example"])
+def test_an_address_that_no_letter_can_be_written_to_is_none(cell: str) -> None:
+    with pytest.raises(Wrong):
+        cells.email(cell)
+    assert cells.email("marie.k@example.cd") == "marie.k@example.cd"

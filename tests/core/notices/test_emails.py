@@ -310,7 +310,8 @@ def test_html_says_nothing_that_was_not_written() -> None:
 @pytest.mark.parametrize(
     ("text", "good"),
     [("a@b.cd", True), ("a b@c.cd", False), ("a@b", False), ("a@b.cd\r\nBcc: x@y.z", False), ("", False),
-     ("x" * 65 + "@b.cd", False)],
+     ("x" * 65 + "@b.cd", False), ("a.b.c@d-e.cd", True), ("a..b@c.cd", False), (".a@b.cd", False), ("a.@b.cd", False),
+     ("x" * 63 + ".y@b.cd", False)],
 )  # fmt: skip
 def test_addresses(text: str, good: bool) -> None:
     assert is_address(text) == good
