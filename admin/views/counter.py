@@ -21,7 +21,7 @@ from core.desk.money_model import ContractBrief
 from core.i18n import N_, day
 from core.kernel.digits import normalise
 from core.kernel.errors import CustomerError, StateConflict
-from core.services.counter import Declaration, NoSuchAccount, NoSuchPayment
+from core.services.counter import Declaration, NoSuchAccount, NoSuchPayment, OtherContent
 
 _ID = re.compile(r"[0-9a-f-]{36}")
 _HEAD = [
@@ -119,11 +119,11 @@ def _book(invoices: InvoiceParts, key: str, said: Declaration) -> str:
         raise CustomerError(N_("Money at the bank has the reference of its statement."))
     try:
         invoices.counter.declare(key, said, by=by())
+    except OtherContent as error:
+        raise CustomerError(_OTHER) from error
     except (NoSuchAccount, StateConflict) as error:
         raise CustomerError(_REFUSED) from error
     (made,) = invoices.desk.declared(key)
-    if (made.way, made.account, made.amount) != (said.way, said.account_number, said.amount):
-        raise CustomerError(_OTHER)
     return key if said.way == "bank" or made.state == "confirmed" else _confirmed(invoices, key)
 
 

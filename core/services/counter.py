@@ -34,6 +34,10 @@ class NoSuchAccount(ServiceError):
     """No active contract has this account number."""
 
 
+class OtherContent(StateConflict):
+    """This id was declared already, by somebody else or for other money."""
+
+
 class NoSuchPayment(ServiceError):
     """Nothing with this id, declared or booked."""
 
@@ -49,6 +53,12 @@ class Declaration:
     paid_on: date | None = None
 
 
+_KNOWN = select(
+    DeclaredPaymentRow.declared_by, ContractRow.account_number, DeclaredPaymentRow.way, DeclaredPaymentRow.currency,
+    DeclaredPaymentRow.amount_minor, DeclaredPaymentRow.reference,
+).join(ContractRow, ContractRow.id == DeclaredPaymentRow.contract_id)  # fmt: skip
+
+
 class Counter:
     """`audit`: `Staff.audit`, which writes into the caller's transaction. `by`: who asks; it stands in the journal."""
 
@@ -60,18 +70,29 @@ class Counter:
     def declare(self, payment_id: str, said: Declaration, *, by: str) -> str:
         """Write down money that waits for its confirmation; gives its id. The same id again changes nothing.
 
-        Raises NoSuchAccount; StateConflict for another currency than the contract's, an amount that cannot be charged,
-        bank money without its reference, a day to come.
+        Raises NoSuchAccount; OtherContent for an id that stands for other money; StateConflict for another currency
+        than the contract's, an amount that cannot be charged, bank money without its reference, a day to come.
         """
+        try:
+            return self._declare(payment_id, said, by)
+        except IntegrityError:
+            # Sent twice in the same instant (PostgreSQL lets two look first): the other one stands.
+            return self._declare(payment_id, said, by)
+
+    def _declare(self, payment_id: str, said: Declaration, by: str) -> str:
         now = self._clock.now()
         if not said.amount.is_chargeable:
             raise StateConflict(f"{said.amount} cannot be charged")
-        if said.way == "bank" and not said.reference:
+        if said.way == "bank" and not _statement_number(said.reference):
             raise StateConflict("bank money has the reference of its statement")
         if said.paid_on is not None and said.paid_on > local_date(now, WEST):
             raise StateConflict("the day of the payment is still to come")
         with self._db.begin() as session:
-            if session.scalar(select(DeclaredPaymentRow.seq).where(DeclaredPaymentRow.id == payment_id)) is not None:
+            known = session.execute(_KNOWN.where(DeclaredPaymentRow.id == payment_id)).first()
+            if known is not None:
+                amount = said.amount
+                if known != (by, said.account_number, said.way, amount.currency, amount.minor, said.reference):
+                    raise OtherContent(f"{payment_id} was declared already, for other money or by somebody else")
                 return payment_id
             contract = session.scalar(
                 select(ContractRow).where(
@@ -138,8 +159,9 @@ class Counter:
 
     @staticmethod
     def _reference_known(session: Session, reference: str | None) -> bool:
-        booked = select(PaymentRow.id).where(PaymentRow.wallet == "bank", PaymentRow.provider_txn_id == reference)
-        return session.scalar(booked) is not None
+        same = (reference, _statement_number(reference))
+        booked = select(PaymentRow.id).where(PaymentRow.wallet == "bank", PaymentRow.provider_txn_id.in_(same))
+        return session.scalar(booked.limit(1)) is not None
 
     def _payment(self, session: Session, said: DeclaredPaymentRow, now: datetime) -> PaymentRow:
         # Noon is the same day in both of the country's zones.
@@ -147,7 +169,7 @@ class Counter:
         return PaymentRow(
             id=said.id,
             wallet=said.way,
-            provider_txn_id=said.reference if said.way == "bank" else None,
+            provider_txn_id=_statement_number(said.reference) if said.way == "bank" else None,
             contract_id=said.contract_id,
             currency=said.currency,
             amount_minor=said.amount_minor,
@@ -159,6 +181,11 @@ class Counter:
             verification_code=verification_code(),
             reference=said.reference,
         )
+
+
+def _statement_number(reference: str | None) -> str:
+    """A bank's reference as it counts: whoever types it in small letters or with another blank means the same money."""
+    return " ".join((reference or "").split()).upper()
 
 
 def _amount(said: DeclaredPaymentRow) -> Money:
