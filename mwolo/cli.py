@@ -163,11 +163,13 @@ def seed(customers: int) -> None:
     """Fill an empty database with a small, believable utility. A second run changes nothing."""
     from mwolo.seed import seed as fill
     from mwolo.seed_prepaid import seed_prepaid
+    from mwolo.seed_work import seed_work
     from mwolo.wiring import Wiring
 
     wiring = Wiring.from_environment()
     report = fill(wiring.db, wiring.clock, size=customers)
     seed_prepaid(wiring.db, wiring.clock, wiring.sealer, wiring.settings.key)
+    seed_work(wiring.db, wiring.clock, wiring.sealer)
     click.echo(f"{len(report.customers)} customers, {len(report.agents)} agents, {len(report.meters)} meters.")
 
 

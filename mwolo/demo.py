@@ -234,6 +234,7 @@ def _prepare_database(plan: Plan, wiring: Wiring) -> tuple[SeedReport, dict[str,
     from mwolo.seed import seed
     from mwolo.seed_abroad import seed_abroad
     from mwolo.seed_prepaid import seed_prepaid
+    from mwolo.seed_work import seed_work
 
     upgrade(wiring.db)
     wiring.places.load()
@@ -244,6 +245,9 @@ def _prepare_database(plan: Plan, wiring: Wiring) -> tuple[SeedReport, dict[str,
     report = replace(report, customers=(*report.customers, seed_abroad(wiring.db, wiring.clock)))
     keypads = seed_prepaid(wiring.db, wiring.clock, wiring.sealer, wiring.settings.key)
     report = replace(report, keypads=keypads)
+    if plan.scenario is None:
+        # A story's town has nothing in it but the story.
+        seed_work(wiring.db, wiring.clock, wiring.sealer)
     if not wiring.staff.has_users():
         wiring.staff.create_user("admin", plan.kept["admin_password"], name="Demo", role="admin")
         # Money that goes back, or is placed by hand, needs a second person.

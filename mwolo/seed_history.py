@@ -45,7 +45,7 @@ _PAPERS_KEPT = 10
 
 
 @dataclass
-class _Then:
+class Then:
     """A clock whose business time is set to moments of the past."""
 
     real: Clock
@@ -69,7 +69,7 @@ class _Act:
 
 def live(db: Database, clock: Clock, town: list[Person]) -> None:
     """Play the last weeks in order of time: bills, money, sweeps and batches, each by its own service."""
-    then = _Then(clock, clock.now())
+    then = Then(clock, clock.now())
     past = _Past(db, then, Billing(db, then))
     end = clock.now()
     acts = [act for person in town for act in past.of(person, end)]
@@ -82,17 +82,17 @@ def live(db: Database, clock: Clock, town: list[Person]) -> None:
         acts.extend(_Act(_moment(end, back, 9, zone), 9, _bound(past.cut, zone)) for zone in (WEST, EAST))
     for act in sorted(act for act in acts if act.at < end):
         then.at = act.at
-        past.settle_notices(act.at)
+        let_arrive(db, then, act.at)
         act.do()
     then.at = end
-    past.settle_notices(end)
+    let_arrive(db, then, end)
     past.forget_old_papers()
 
 
 class _Past:
     """The acts of the past. Each may be done again: what was done before is left as it is."""
 
-    def __init__(self, db: Database, then: _Then, billing: Billing) -> None:
+    def __init__(self, db: Database, then: Then, billing: Billing) -> None:
         self._db = db
         self._then = then
         self._billing = billing
@@ -220,35 +220,6 @@ class _Past:
                     report = MeterReport(row.version, "off", "open", 0, 0, 0)
                     reports.take_report(session, clock=self._then, meter_id=row.meter_id, report=report)
 
-    def settle_notices(self, at: datetime) -> None:
-        """Every notice that was to leave by now has left and arrived. No gateway, no mail server hears of it."""
-        with self._db.begin() as session:
-            due = select(NoticeRow.id).where(NoticeRow.state == "queued", NoticeRow.not_before <= at)
-            ids = list(session.scalars(due))
-            if not ids:
-                return
-            session.execute(
-                update(NoticeRow)
-                .where(NoticeRow.id.in_(ids))
-                .values(
-                    # Of an e-mail nobody hears more than that it was taken on.
-                    state=case((NoticeRow.channel == "email", "sent"), else_="delivered"),
-                    gateway="seed",
-                    sent_at=NoticeRow.not_before,
-                    delivered_at=case((NoticeRow.channel == "sms", NoticeRow.not_before)),
-                )
-            )
-            session.execute(
-                update(OutboxRow)
-                .where(OutboxRow.key.in_([key for i in ids for key in (errand_key(i), email_key(i))]))
-                .values(state="done", done_at=self._then.real_now(), last_error="seeded")
-            )
-            session.execute(
-                update(ReminderRow)
-                .where(ReminderRow.notice_id.in_(ids), ReminderRow.delivered_at.is_(None))
-                .values(delivered_at=ReminderRow.leaves_at, evidence="report")
-            )
-
     def forget_old_papers(self) -> None:
         with self._db.begin() as session:
             papers = ("document.receipt", "document.invoice")
@@ -266,6 +237,38 @@ class _Past:
         with self._db.begin() as session:
             invoice = session.get_one(InvoiceRow, invoice_id)
             invoice.disputed, invoice.estimated = person.fate == "disputed", person.fate == "estimated"
+
+
+def let_arrive(db: Database, then: Then, at: datetime, *, contract_id: int | None = None) -> None:
+    """Every notice (of one contract) that was to leave by `at` has left and arrived; no gateway hears of it."""
+    with db.begin() as session:
+        due = select(NoticeRow.id).where(NoticeRow.state == "queued", NoticeRow.not_before <= at)
+        if contract_id is not None:
+            due = due.where(NoticeRow.contract_id == contract_id)
+        ids = list(session.scalars(due))
+        if not ids:
+            return
+        session.execute(
+            update(NoticeRow)
+            .where(NoticeRow.id.in_(ids))
+            .values(
+                # Of an e-mail nobody hears more than that it was taken on.
+                state=case((NoticeRow.channel == "email", "sent"), else_="delivered"),
+                gateway="seed",
+                sent_at=NoticeRow.not_before,
+                delivered_at=case((NoticeRow.channel == "sms", NoticeRow.not_before)),
+            )
+        )
+        session.execute(
+            update(OutboxRow)
+            .where(OutboxRow.key.in_([key for i in ids for key in (errand_key(i), email_key(i))]))
+            .values(state="done", done_at=then.real_now(), last_error="seeded")
+        )
+        session.execute(
+            update(ReminderRow)
+            .where(ReminderRow.notice_id.in_(ids), ReminderRow.delivered_at.is_(None))
+            .values(delivered_at=ReminderRow.leaves_at, evidence="report")
+        )
 
 
 def _bound(act: Callable[[str], None], zone: str) -> Callable[[], None]:

@@ -21,10 +21,15 @@ _REGISTER_BELOW_WH = 9_000_000
 _MONTHS = 3
 
 
+def register_now(person: Person) -> int:
+    """Wh at which the simulated meter of a town begins."""
+    return zlib.crc32(person.meter.encode()) % _REGISTER_BELOW_WH
+
+
 def write_readings(session: Session, person: Person, now: datetime) -> None:
     """The ends of the last months, and yesterday."""
     chance = random.Random(f"mwolo:readings:{person.number}")  # noqa: S311 (a town, not a secret)
-    register = zlib.crc32(person.meter.encode()) % _REGISTER_BELOW_WH
+    register = register_now(person)
     a_day = min(chance.randrange(1_200, 9_000), register // (31 * (_MONTHS + 2)))
     today = local_date(now, person.city.zone)
     for day in sorted({*_ends(today), today - timedelta(days=1)}):
