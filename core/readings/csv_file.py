@@ -13,6 +13,7 @@ from core.i18n import N_
 from core.kernel.digits import is_account_number, normalise
 from core.readings.errors import BadFile
 from core.readings.model import CLAIMED, MEASURED, TOTAL, BadLine
+from core.readings.rules import MOMENTS
 
 LINES_MAX = 500_000
 _WHO = ("meter", "account")
@@ -91,10 +92,13 @@ def _line(number: int, columns: list[str], cells: list[str]) -> FileLine | BadLi
 def _moment(text: str) -> datetime | None:
     try:
         if len(text) == len("2026-11-30"):
-            return datetime.combine(date.fromisoformat(text) + timedelta(days=1), time())
-        return datetime.fromisoformat(text)
+            at = datetime.combine(date.fromisoformat(text) + timedelta(days=1), time())
+        else:
+            at = datetime.fromisoformat(text)
     except (ValueError, OverflowError):
         return None
+    # A day within what `Readings.take` believes of a clock, in whatever zone.
+    return at if MOMENTS[0].year < at.year < MOMENTS[1].year else None
 
 
 def _energy(row: Mapping[str, str]) -> int | None:

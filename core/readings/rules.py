@@ -21,6 +21,8 @@ FIRST_MAX_WH_A_DAY = 1_656_000
 CLOCK_OFF = timedelta(minutes=10)
 # A clock that lost its battery begins again decades ago.
 CLOCK_BEGINS = datetime(2020, 1, 1, tzinfo=UTC)
+# What any clock can say that counts from 1970. Beyond, days before and after a reading leave the calendar.
+MOMENTS = (datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC))
 _DAY = timedelta(days=1)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -21,6 +21,10 @@ from core.db import Database
 from core.kernel.clock import WEST, Clock, local_date
 from core.kernel.digits import with_check
 from core.kernel.errors import ServiceError, StateConflict
+
+# Older than any contract or meter that still runs.
+_FIRST_DAY = date(1950, 1, 1)
+_AHEAD = timedelta(days=366)
 
 
 class Unknown(ServiceError):
@@ -112,9 +116,11 @@ class Enrolment:
         return self._once("site", request_id, by, make)
 
     def add_meter(self, request_id: str, new: NewMeter, *, by: str) -> str:
-        """A meter at a site; its key is provisioned apart. Raises Unknown, StateConflict for an id that is taken."""
+        """A meter at a site; its key is provisioned apart. Raises Unknown, StateConflict for an id that is taken, a day
+        that cannot be."""
 
-        def make(session: Session, _now: datetime) -> str:
+        def make(session: Session, now: datetime) -> str:
+            _check_day(new.installed_on, now)
             _there(session.get(SiteRow, new.site_id), "site")
             if session.get(MeterRow, new.id) is not None:
                 raise StateConflict(f"there is a meter {new.id} already")
@@ -128,9 +134,12 @@ class Enrolment:
 
     def add_contract(self, request_id: str, new: NewContract, *, by: str) -> str:
         """An active contract with an account number nobody has; gives its id. Raises Unknown; StateConflict for a
-        meter that stands elsewhere or serves another contract, a tariff of another kind or currency."""
+        meter that stands elsewhere or serves another contract, a tariff of another kind or currency, a day that
+        cannot be."""
 
         def make(session: Session, now: datetime) -> str:
+            if new.opened_on is not None:
+                _check_day(new.opened_on, now)
             _there(session.get(CustomerRow, new.customer_id), "customer")
             site = session.get(SiteRow, new.site_id)
             _there(site, "site")
@@ -194,6 +203,12 @@ class Enrolment:
 def _there(row: object | None, what: str) -> None:
     if row is None:
         raise Unknown(f"There is no such {what}.")
+
+
+def _check_day(day: date, now: datetime) -> None:
+    """Bills follow from these days, and every sum of days stays in the calendar."""
+    if not _FIRST_DAY <= day <= now.date() + _AHEAD:
+        raise StateConflict(f"a day from {_FIRST_DAY:%Y} on, at most a year ahead")
 
 
 def _province_of(session: Session, place: str, time_zone: str) -> str:

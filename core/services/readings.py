@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from core.db import Database
 from core.i18n import N_
 from core.kernel.clock import Clock
+from core.kernel.errors import StateConflict
 from core.readings import csv_file, queries, rules
 from core.readings.errors import UnknownReading
 from core.readings.model import (
@@ -56,8 +57,11 @@ class Readings:
     ) -> Taken:
         """Write down what a register said, in one transaction. The same points again change nothing.
 
-        What cannot be believed is kept and held for a person (`held`), and is neither billed nor cut for.
+        What cannot be believed is kept and held for a person (`held`), and is neither billed nor cut for. Raises
+        StateConflict for a moment that no clock says (before 1970, after 2199): nothing is taken.
         """
+        if not all(rules.MOMENTS[0] <= point.at < rules.MOMENTS[1] for point in points):
+            raise StateConflict("no reading is of before 1970 or after 2199")
         with self._db.begin() as session:
             return self._take(session, meter_id, register, points, source=source, by=by)
 

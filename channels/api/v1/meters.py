@@ -71,7 +71,8 @@ class ReadingsAsked(PageAsked):
 
 
 class NewReading(Asked):
-    """`wh`: what the register showed, cumulative, in whole watt-hours. `at`: when, by the meter's own time."""
+    """`wh`: what the register showed, cumulative, in whole watt-hours. `at`: when, by the meter's own time; before 1970
+    and after 2199 the whole request is refused."""
 
     at: Moment
     wh: Annotated[int, Field(ge=0, le=10**15), JSON_INTEGER]
@@ -224,4 +225,5 @@ def _new_readings(readings: Readings) -> AnyOperation:
         body=NewReadings,
         answer=TakenReadings,
         carry_out=take,
+        problems=(STATE_CONFLICT,),
     )

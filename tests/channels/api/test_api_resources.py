@@ -376,3 +376,23 @@ def test_a_process_that_dies_after_enrolling_enrols_nobody_twice(
     clock.advance(minutes=3)
     assert api.post("/customers", {"name": "Ngalula"}, key="c").json["id"] == 1
     assert len(walk(api, "/customers")) == 1
+
+
+@pytest.mark.parametrize("at", ["9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z", "1969-12-31T23:59:59Z"])
+def test_a_reading_of_no_time_at_all_is_not_taken(api: Api, db: Database, at: str) -> None:
+    """One of the year 9999 was held for a person, and the console's page of held readings failed on it for good."""
+    (home,) = api_town.homes(db, 1)
+    good = {"at": "2026-03-01T00:00:00Z", "wh": 5}
+    answer = api.post(f"/meters/{home.meter.id}/readings", {"readings": [good, {"at": at, "wh": 1}]})
+    assert answer.status_code == 409
+    assert api.get(f"/meters/{home.meter.id}/readings").get_json()["items"] == []
+
+
+@pytest.mark.parametrize("day", ["9999-12-31", "0001-01-01", "2027-06-01"])
+def test_a_contract_and_a_meter_begin_on_a_day_that_can_be(api: Api, db: Database, day: str) -> None:
+    api_town.homes(db, 1)
+    contract = {"customer_id": 1, "site_id": 1, "kind": "flat", "currency": "CDF", "opened_on": day}
+    meter = {"id": "MX1", "site_id": 1, "control_kind": "none", "installed_on": day}
+    assert api.post("/contracts", contract, key="c").status_code == 409
+    assert api.post("/meters", meter, key="m").status_code == 409
+    assert api.post("/meters", {**meter, "installed_on": "1987-05-01"}, key="n").status_code == 201

@@ -176,3 +176,13 @@ def test_a_guess_is_no_measure_of_what_comes() -> None:
     assert seen.doubt is None
     more = Point(month_later.at, month_later.wh + 1)
     assert judge(more, arrived_at=more.at, before=after_a_month, after=None, highest_day_wh=10_000).doubt == "jump"
+
+
+@pytest.mark.parametrize("at", ["9999-12-31T23:59:59Z", "0001-01-01", "1968-01-01T00:00"])
+def test_a_line_of_no_time_at_all_is_a_bad_line(db: Database, clock: FixedClock, at: str) -> None:
+    """The whole file failed on it, or the page of held readings did from then on."""
+    with db.begin() as session:
+        meter = town.home(session, kind="consumption").meter.id
+    text = f"meter,at,kwh\n{meter},2026-02-01T06:00,5\n{meter},{at},6\n"
+    done = Readings(db, clock).import_csv(text, by="jeanne")
+    assert (done.result, [line.number for line in done.bad_lines]) == (Taken(taken=1), [3])
