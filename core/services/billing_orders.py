@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Literal, cast
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from core import outbox
@@ -97,7 +98,13 @@ class BillingOrders:
         Raises BadPeriod for no month or one that has not begun, OrderRefused where the same is under way.
         """
         self._runs.check(period)
-        month = Month.read(period)
+        try:
+            return self._order(key, act, Month.read(period), agency, by)
+        except IntegrityError:
+            # Pressed twice in the same instant (PostgreSQL lets two look first): the other one is the order.
+            return self._order(key, act, Month.read(period), agency, by)
+
+    def _order(self, key: str, act: Act, month: Month, agency: str | None, by: str) -> int:
         with self._db.begin() as session:
             known = session.scalar(select(BillingOrderRow.id).where(BillingOrderRow.key == key))
             if known is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import suppress
 from datetime import date
 
 import pytest
@@ -101,6 +103,26 @@ def test_one_order_a_form_and_one_at_a_time(office: Office) -> None:
         office.order("validate", "k2", agency="NOWHERE")
     with pytest.raises(BadPeriod):
         office.orders.order("k3", "draft", "2031-01", agency=None, by="finance")
+
+
+def test_a_form_pressed_twice_in_the_same_instant_is_one_order(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both look before either writes; SQLite lets one in after the other."""
+    both, made = threading.Barrier(2), list[int]()
+    under_way = BillingOrders._under_way
+
+    def looked(session: Session, act: Act, period: str) -> bool:
+        with suppress(threading.BrokenBarrierError):
+            both.wait(0.3)
+        return under_way(session, act, period)
+
+    monkeypatch.setattr(office.orders, "_under_way", looked)
+    threads = [threading.Thread(target=lambda: made.append(office.order("draft"))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 2
+    assert made[0] == made[1]
 
 
 def test_what_a_crash_cut_off_is_taken_up_by_the_next_hand(
