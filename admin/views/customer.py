@@ -13,6 +13,7 @@ from admin.parts import Parts, day_time, page
 from admin.told import row_of
 from core.desk.model import KINDS, CustomerHead
 from core.i18n import N_
+from core.staff.rules import Permission
 
 _EXPORT_LIMIT = 2_000
 _PAYMENT_ID = re.compile(r"[0-9a-f-]{1,36}")
@@ -32,7 +33,9 @@ def add_pages(admin: Blueprint, parts: Parts) -> None:
     @admin.get("/customers/<int:customer_id>")
     def customer(customer_id: int) -> Response:
         head, chosen = found(customer_id), _chosen()
-        story = parts.desk.story(customer_id, kinds=chosen or KINDS, before=_before())
+        story = parts.desk.story(
+            customer_id, kinds=chosen or KINDS, before=_before(), with_tokens=g.who.may(Permission.SEE_TOKENS)
+        )
         older = story.older.isoformat() if story.older else None
         return make_response(
             page(
@@ -43,6 +46,7 @@ def add_pages(admin: Blueprint, parts: Parts) -> None:
     @admin.get("/customers/<int:customer_id>/story.csv")
     def export_story(customer_id: int) -> Response:
         head = found(customer_id)
+        # Without tokens: whoever reads the table needs no key to somebody's light.
         story = parts.desk.story(customer_id, kinds=_chosen() or KINDS, before=_before(), limit=_EXPORT_LIMIT)
         parts.staff.note(g.who.login, "export.story", f"customer {customer_id}", f"{len(story.entries)} rows")
         rows = [[day_time(entry.at, head.zone), *row_of(entry, head.zone)] for entry in story.entries]

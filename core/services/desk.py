@@ -11,6 +11,7 @@ from core.db import Database
 from core.desk import head, search, today
 from core.desk import story as stories
 from core.desk.model import KINDS, CustomerHead, Hit, Story, Today
+from core.desk.story_tokens import without_tokens
 from core.kernel.clock import WEST, Clock, local_date
 
 # Every name under which an operator's transaction may be kept; the index begins with it.
@@ -77,9 +78,12 @@ class Desk:
         kinds: Sequence[str] = KINDS,
         before: datetime | None = None,
         limit: int = STORY_LIMIT,
+        with_tokens: bool = False,
     ) -> Story:
-        """What happened, newest first. Kinds that do not exist are passed over."""
+        """What happened, newest first. Kinds that do not exist are passed over. `with_tokens`: the reader may see the
+        digits of keypad tokens; else only the last three of each, wherever they stand."""
         wanted = [kind for kind in KINDS if kind in kinds]
         with self._db.read() as session:
             scope = stories.scope_of(session, customer_id, ahead=self._ahead(), limit=CONTRACTS_LIMIT)
-            return stories.story(session, scope, kinds=wanted, before=before, limit=limit)
+            told = stories.story(session, scope, kinds=wanted, before=before, limit=limit)
+        return told if with_tokens else without_tokens(told)
