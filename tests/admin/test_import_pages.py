@@ -122,6 +122,8 @@ def test_lists_templates_and_what_is_not_there(as_role: As, console: Console) ->
     upload(client, GOOD)
     exported = client.get("/admin/imports.csv").text
     assert "clients.csv" in exported
+    noted = console.staff.newest_audit(limit=1)[0]
+    assert (noted.actor, noted.act, noted.detail) == ("finance", "export.imports", "1 rows")
     for kind in ("customers", "contracts", "meters", "balances"):
         answer = client.get(f"/admin/imports/templates/{kind}.csv")
         assert len(answer.text.splitlines()) == 2, "a first line and an example"
