@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from admin import words
 from core.i18n import N_
 
-# What runs count, in `workers/jobs/schedule.py`: "looked at 5, charged 2", "0 settled".
+# What runs count, in `workers/jobs/schedule.py`: "looked at 5, charged 2", "0 settled", "vodacom 12 new".
 COUNTED: Mapping[str, str] = {
     "looked at": N_("looked at: {n}"),
     "steps": N_("notices: {n}"),
@@ -30,6 +30,7 @@ COUNTED: Mapping[str, str] = {
     "expired": N_("expired: {n}"),
     "sent again": N_("sent again: {n}"),
     "tickets": N_("tasks for crews: {n}"),
+    "differences": N_("differences in the books: {n}"),
     "deeds of turns forgotten": N_("old turns forgotten: {n}"),
 }
 WHOLE: Mapping[str, str] = {
@@ -39,6 +40,7 @@ WHOLE: Mapping[str, str] = {
 Say = Callable[..., str]
 _COUNT_LAST = re.compile(r"([a-z ]+) (\d+)")
 _COUNT_FIRST = re.compile(r"(\d+) ([a-z ]+)")
+_FETCHED = re.compile(r"(\w+) (\d+) new")
 
 # What `core/supply` and `core/settlement/dunning.py` ask a crew to do.
 _SWITCH = re.compile(r"Switch supply (on|off) \((\w+)\)\.")
@@ -58,6 +60,8 @@ def outcome_said(say: Say, outcome: str) -> str:
 
 
 def _counted(say: Say, part: str) -> str:
+    if found := _FETCHED.fullmatch(part):
+        return say(N_("{wallet}: new lines {n}"), wallet=found[1], n=found[2])
     if found := _COUNT_LAST.fullmatch(part):
         name, number = found.groups()
     elif found := _COUNT_FIRST.fullmatch(part):

@@ -24,7 +24,9 @@ def _say(text: str, /, **blanks: Any) -> str:
         ("looked at 5, steps 1, given back 0; promises reminded 1, broken 2, kept 0; papers ended 1",
          "«looked at: 5», «notices: 1», «lit again: 0», «promises reminded of: 1», «broken: 2», «kept: 0», "
          "«protections ended: 1»"),
-        ("vodacom 12 new", "vodacom 12 new"),
+        ("vodacom 12 new, orange 0 new", "«vodacom: new lines 12», «orange: new lines 0»"),
+        ("0 differences", "«differences in the books: 0»"),
+        ("what nobody counts", "what nobody counts"),
     ],
 )  # fmt: skip
 def test_an_outcome_is_said(outcome: str, said: str) -> None:
