@@ -61,7 +61,7 @@ def outcome_said(say: Say, outcome: str) -> str:
 
 def _counted(say: Say, part: str) -> str:
     if found := _FETCHED.fullmatch(part):
-        return say(N_("{wallet}: new lines {n}"), wallet=found[1], n=found[2])
+        return say(N_("{wallet}: new lines {n}"), wallet=say(words.name("wallet", found[1])), n=found[2])
     if found := _COUNT_LAST.fullmatch(part):
         name, number = found.groups()
     elif found := _COUNT_FIRST.fullmatch(part):

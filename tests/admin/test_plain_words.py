@@ -24,7 +24,7 @@ def _say(text: str, /, **blanks: Any) -> str:
         ("looked at 5, steps 1, given back 0; promises reminded 1, broken 2, kept 0; papers ended 1",
          "«looked at: 5», «notices: 1», «lit again: 0», «promises reminded of: 1», «broken: 2», «kept: 0», "
          "«protections ended: 1»"),
-        ("vodacom 12 new, orange 0 new", "«vodacom: new lines 12», «orange: new lines 0»"),
+        ("vodacom 12 new, orange 0 new", "««Vodacom M-Pesa»: new lines 12», ««Orange Money»: new lines 0»"),
         ("0 differences", "«differences in the books: 0»"),
         ("what nobody counts", "what nobody counts"),
     ],
