@@ -127,6 +127,22 @@ def first_since(session: Session, meter_id: str, at: datetime) -> Register | Non
     return Register(*row) if row else None
 
 
+def began_wrong(session: Session, mark: PrepaidMarkRow) -> bool:
+    """Whether a mark from which nothing was charged yet stands on a register that says something else by now."""
+    live = select(PrepaidUseRow.id).where(
+        PrepaidUseRow.contract_id == mark.contract_id,
+        PrepaidUseRow.undone_at.is_(None),
+        PrepaidUseRow.meter_id == mark.meter_id,
+        PrepaidUseRow.unit == mark.unit,
+    )
+    if session.scalar(live.limit(1)) is not None:
+        return False
+    said = select(ReadingRow.total_wh).where(
+        ReadingRow.meter_id == mark.meter_id, ReadingRow.at == mark.until_at, *_MEASURED
+    )
+    return session.scalar(said.limit(1)) != mark.until_wh
+
+
 def corrected(session: Session, contract_ids: Collection[int]) -> dict[int, int]:
     """contract → the first use of it whose reading says something else by now."""
     rows = session.execute(

@@ -225,13 +225,16 @@ class PrepaidUse:
         return UseRun(charged=charged, corrected=corrected, told=told, cut=cut, held=held)
 
     def _mark(self, session: Session, subject: Subject, unit: Unit) -> PrepaidMarkRow | None:
-        """Where charging stands; begun anew where there is none, or for another meter or unit. None: nothing was
-        measured yet."""
+        """Where charging stands; begun anew where there is none, for another meter or unit, or where the register it
+        began at was corrected. None: nothing was measured yet."""
         row = session.get(PrepaidMarkRow, subject.contract_id, populate_existing=True)
         if row is not None and (row.unit, row.meter_id) == (unit, subject.meter_id):
-            return row
-        now = self._clock.now()
-        since = max(subject.opened_at, now - LOOK_BACK, row.until_at if row is not None else subject.opened_at)
+            if unit == "day" or not queries.began_wrong(session, row):
+                return row
+            since = row.until_at
+        else:
+            before = row.until_at if row is not None else subject.opened_at
+            since = max(subject.opened_at, self._clock.now() - LOOK_BACK, before)
         at, wh = since, 0
         if unit == "kwh":
             first = queries.first_since(session, subject.meter_id, since)

@@ -20,6 +20,7 @@ from core.ledger.tables import AccountRow, TransferRow
 from core.notices.tables import NoticeRow
 from core.prepaid.tables import PrepaidMarkRow, PrepaidUseRow
 from core.readings.model import ESTIMATED, TOTAL, Point
+from core.readings.tables import ReadingRow
 from core.sealing import Sealer
 from core.services.prepaid import Prepaid
 from core.services.prepaid_use import PrepaidUse, UseSettings
@@ -226,6 +227,33 @@ def test_a_corrected_reading_gives_back_and_is_charged_anew(any_db: Database, cl
     house.use.charge(house.id)
     assert house.charged() == expected
     assert [row.undone_at is not None for row in house.uses()][:2] == [False, True]
+
+
+@pytest.mark.parametrize("wrong_kwh", [-900, 800])
+@pytest.mark.parametrize("how", ["correct", "reject"])
+def test_a_first_reading_that_was_wrong_charges_nobody(
+    house: House, clock: FixedClock, how: str, wrong_kwh: int
+) -> None:
+    """Charging began at a register that a person put right: too low, and a customer would pay for years of another;
+    too high, and energy would be free until the register had caught up."""
+    house.reads(wrong_kwh)
+    house.pays(10_000)
+    house.use.run()
+    clock.advance(hours=1)
+    house.wh -= wrong_kwh * 1_000
+    readings = Readings(house.db, clock)
+    with house.db.read() as session:
+        (wrong,) = session.scalars(select(ReadingRow)).all()
+    if how == "correct":
+        readings.correct(wrong.id, house.wh, by="office", reason="a digit forgotten")
+    else:
+        readings.reject(wrong.id, by="office", reason="a digit forgotten")
+        house.reads()
+        house.use.charge(house.id)
+    clock.advance(hours=1)
+    house.reads(3)
+    house.use.charge(house.id)
+    assert (house.held, house.charged()) == (1_000_000 - 3 * KWH.minor, 3 * KWH.minor)
 
 
 def test_low_and_used_up_are_said_once_until_there_is_a_top_up(house: House, clock: FixedClock) -> None:
