@@ -155,6 +155,12 @@ class ApiTokens:
             # Who only looks must not be refused for that; the next request notes it.
             return
 
+    def note(self, actor: str, act: str, subject: str, detail: str = "") -> None:
+        """Write into the audit log what a program is about to do, where the service behind keeps no log of its own.
+        Raises NotRecorded: then it must not be done."""
+        with self._db.begin() as session:
+            self._audit(session, actor, act, subject, detail)
+
     # -- one answer per key ------------------------------------------------------------------------------------------
 
     def take_key(self, program: Program, key: str, digest: str) -> Kept | None:

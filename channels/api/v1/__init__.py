@@ -16,7 +16,7 @@ def operations(parts: ApiParts) -> list[AnyOperation]:
         *sites.operations(parts.register, parts.enrolment),
         *meters.operations(parts.register, parts.readings, parts.enrolment),
         *contracts.operations(parts.register, parts.enrolment),
-        *invoices.operations(parts.register, parts.billing, parts.papers),
+        *invoices.operations(parts.register, parts.billing, parts.papers, parts.tokens.note),
         *payments.operations(parts.register, parts.counter, parts.receipts),
         *agents.operations(parts.register),
         *jobs.operations(parts.register),

@@ -14,11 +14,14 @@ from channels.api.operation import AnyOperation, Call, Operation, Pdf
 from channels.api.problems import DOCUMENT_MISSING, NOT_FOUND, STATE_CONFLICT, Refusal
 from channels.api.v1 import jobs
 from core.api_access.rules import Scope
+from core.kernel.errors import StateConflict
 from core.services.billing import Billing
 from core.services.invoice_papers import InvoicePapers
 from core.services.register import Record, Register
 
 _TAG = "Invoices"
+# Actor, act, subject, detail.
+Note = Callable[[str, str, str, str], None]
 State = Literal["draft", "validated", "sent", "partially_paid", "paid", "cancelled"]
 
 
@@ -97,8 +100,9 @@ def _found(register: Register, invoice_id: int) -> Record:
     return found
 
 
-def operations(register: Register, billing: Billing, papers: InvoicePapers) -> list[AnyOperation]:
-    return [*_reading(register), *_papers(register, papers), *_issuing(register, billing)]
+def operations(register: Register, billing: Billing, papers: InvoicePapers, note: Note) -> list[AnyOperation]:
+    """`note`: actor, act, subject, detail, for the audit log."""
+    return [*_reading(register), *_papers(register, papers), *_issuing(register, billing, note)]
 
 
 def _reading(register: Register) -> list[AnyOperation]:
@@ -192,17 +196,24 @@ def _papers(register: Register, papers: InvoicePapers) -> list[AnyOperation]:
     ]
 
 
-def _issuing(register: Register, billing: Billing) -> list[AnyOperation]:
-    def step(do: Callable[[int, str], object]) -> Callable[[Call[ById, Nothing, Nothing]], InvoiceWithLines]:
+def _issuing(register: Register, billing: Billing, note: Note) -> list[AnyOperation]:
+    def step(act: str, do: Callable[[int, str], object]) -> Callable[[Call[ById, Nothing, Nothing]], InvoiceWithLines]:
         def carry_out(call: Call[ById, Nothing, Nothing]) -> InvoiceWithLines:
-            _found(register, call.path.id)
-            do(call.path.id, call.actor)
+            found = _found(register, call.path.id)
+            subject, total = f"invoice {call.path.id}", Amount.of(found["total_minor"], found["currency"]).text
+            # As in the console: written down before it is done, and a refusal after it.
+            note(call.actor, act, subject, total)
+            try:
+                do(call.path.id, call.actor)
+            except StateConflict as error:
+                note(call.actor, f"{act}.refused", subject, str(error))
+                raise
             return _shown_whole(_found(register, call.path.id))
 
         return carry_out
 
     def declared(
-        name: str, summary: str, description: str, do: Callable[[int, str], object]
+        name: str, act: str, summary: str, description: str, do: Callable[[int, str], object]
     ) -> Operation[ById, Nothing, Nothing]:
         return Operation(
             id=f"{name}Invoice",
@@ -216,19 +227,21 @@ def _issuing(register: Register, billing: Billing) -> list[AnyOperation]:
             query=Nothing,
             body=Nothing,
             answer=InvoiceWithLines,
-            carry_out=step(do),
+            carry_out=step(act, do),
             problems=(STATE_CONFLICT,),
         )
 
     return [
         declared(
             "validate",
+            "invoice.validated",
             "Validate a draft",
             "It gets its number and is never edited afterwards.",
             lambda invoice_id, _by: billing.validate_invoice(invoice_id),
         ),
         declared(
             "send",
+            "invoice.sent",
             "Send a validated invoice",
             "It is owed from now on: credit is used on it, reminders count from today, the customer is told.",
             lambda invoice_id, by: billing.send_invoice(invoice_id, by=by),

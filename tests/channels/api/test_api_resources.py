@@ -396,3 +396,19 @@ def test_a_contract_and_a_meter_begin_on_a_day_that_can_be(api: Api, db: Databas
     assert api.post("/contracts", contract, key="c").status_code == 409
     assert api.post("/meters", meter, key="m").status_code == 409
     assert api.post("/meters", {**meter, "installed_on": "1987-05-01"}, key="n").status_code == 201
+
+
+def test_the_audit_log_says_which_program_validated_and_sent(api: Api, db: Database) -> None:
+    api_town.homes(db, 1)
+    issuer = api.token("website", "invoices:issue")
+    for step, status in (("validate", 200), ("validate", 409), ("send", 200)):
+        assert api.post(f"/invoices/1/{step}", secret=issuer).status_code == status
+    assert api.post("/invoices/9/validate", secret=issuer).status_code == 404
+    entries = [e for e in reversed(api.staff.newest_audit(limit=9)) if e.actor == "api:website"]
+    assert [(e.act, e.subject) for e in entries] == [
+        ("invoice.validated", "invoice 1"),
+        ("invoice.validated", "invoice 1"),
+        ("invoice.validated.refused", "invoice 1"),
+        ("invoice.sent", "invoice 1"),
+    ]
+    assert entries[0].detail == "28 500 FC"
