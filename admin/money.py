@@ -139,6 +139,7 @@ def place_read(text: str) -> Place | None:
     moment, _, key = text.partition("~")
     try:
         at = datetime.fromisoformat(moment[:40])
-    except ValueError:
+        at = at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         raise NotFound from None
-    return Place(at if at.tzinfo else at.replace(tzinfo=UTC), key[:40])
+    return Place(at, key[:40])

@@ -110,6 +110,12 @@ def test_an_id_beyond_all_ids_is_a_page_that_is_not_there(
         assert admin.get(address + beyond).status_code == 404, address
 
 
+def test_a_moment_outside_the_calendar_is_no_place_to_go_on_from(as_role: Callable[[str], FlaskClient]) -> None:
+    client = as_role("finance")
+    for moment in ("9999-12-31T23:59:59-23:00", "0001-01-01T00:00:00%2B14:00"):
+        assert client.get(f"/admin/money/attempts?after={moment}~x").status_code == 404, moment
+
+
 def test_a_character_that_nobody_types_is_refused(any_db: Database, clock: FixedClock) -> None:
     """PostgreSQL cannot be asked about it: that was a fault of ours on some pages, and a strange login on SQLite."""
     client = console_town.build(any_db, clock).app.test_client()
