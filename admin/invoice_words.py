@@ -11,8 +11,9 @@ INVOICE_STATES: Mapping[str, tuple[str, str]] = {
     "validated": (N_("validated"), "quiet"),
     "sent": (N_("open"), "wait"),
     "partially_paid": (N_("partly paid"), "wait"),
-    "paid": (N_("paid"), "good"),
-    "cancelled": (N_("cancelled"), "quiet"),
+    # Its balance is nothing: by money, credit notes, or because the rest was given up.
+    "paid": (N_("settled"), "good"),
+    "cancelled": (N_("void"), "quiet"),
     "overdue": (N_("overdue"), "bad"),
     "disputed": (N_("disputed"), "wait"),
 }

@@ -108,7 +108,10 @@ def readings_import(file: Path, dry_run: bool) -> None:
 @readings.command("held")
 def readings_held() -> None:
     """Those that wait for a person: jumps, registers that went back, clocks that are ahead."""
-    for one in _wiring().readings.held():
+    held = _wiring().readings.held()
+    if not held:
+        click.echo("No reading waits for a person.")
+    for one in held:
         seen, before = one.reading, f"{one.before_wh / 1000:g} kWh" if one.before_wh is not None else "nothing"
         click.echo(
             f"{seen.id:>8}  {seen.meter_id}  {one.account_number}  {one.customer:<24.24}  {seen.at:%Y-%m-%d %H:%M}"

@@ -14,11 +14,12 @@ from core.i18n import N_
 
 if TYPE_CHECKING:
     from core.billing.policy import DunningPolicy
+    from core.services.dunning_policies import Version
     from mwolo.wiring import Wiring
 
 _LANGUAGES = click.Choice(["en", "fr"])
 _VERSION = N_("Version {n}, since {day}")
-_BUILT_IN = N_("built in")
+_BUILT_IN = N_("Before the first version: built in")
 _WAITS = N_("waits for a second person")
 _STOPPED = N_("All cuts are stopped.")
 
@@ -45,8 +46,7 @@ def policy_show(language: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(version.policy.as_json(), indent=2, default=str))
         return
-    since = day(version.valid_from) if version.valid_from else translate(_BUILT_IN, language)
-    click.echo(translate(_VERSION, language, n=str(version.number), day=since))
+    click.echo(_named(version, language))
     _sentences(version.policy, language)
     for stop in policies.stops():
         if stop.lifted_at is None:
@@ -69,10 +69,9 @@ def policy_history(language: str) -> None:
             _changes(changed(draft.before, draft.policy), language)
     versions = policies.versions()
     for number, version in enumerate(versions):
-        since = day(version.valid_from) if version.valid_from else translate(_BUILT_IN, language)
         hands = " → ".join(hand for hand in (version.asked_by, version.released_by) if hand)
         about = f" ({hands}: {version.note})" if hands else ""
-        click.echo(translate(_VERSION, language, n=str(version.number), day=since) + about)
+        click.echo(_named(version, language) + about)
         if number + 1 < len(versions):
             _changes(changed(versions[number + 1].policy, version.policy), language)
 
@@ -101,6 +100,14 @@ def policy_new(file: Path, valid_from: str, note: str, language: str) -> None:
     number = wiring.dunning_policies.ask(body, valid_from=first, note=note, by=by)
     _changes(changed(before, after), language)
     click.echo(f"Draft {number} waits for a second person: /admin/dunning/policy.")
+
+
+def _named(version: Version, language: str) -> str:
+    from core.i18n import day, translate
+
+    if version.valid_from is None:
+        return translate(_BUILT_IN, language)
+    return translate(_VERSION, language, n=str(version.number), day=day(version.valid_from))
 
 
 def _sentences(policy: DunningPolicy, language: str) -> None:

@@ -56,7 +56,10 @@ def template(kind: str) -> None:
 @imports.command(name="list")
 def list_() -> None:
     """What was brought and what became of it, the newest first."""
-    for one in _service().all():
+    brought = _service().all()
+    if not brought:
+        click.echo("Nothing was brought yet.")
+    for one in brought:
         click.echo(
             f"{one.id:>6}  {one.kind:<10} {one.state:<9} {one.report.good:>7} good {one.report.bad:>6} bad "
             f"{one.made:>7} in  {one.uploaded_at:%Y-%m-%d %H:%M}  {one.uploaded_by}  {one.filename}"

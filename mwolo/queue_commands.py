@@ -77,7 +77,7 @@ _WORDS = {
 def _say(acted: list[Acted]) -> None:
     for one in acted:
         why = f" ({one.why.replace('_', ' ')})" if one.why else ""
-        click.echo(f"{one.id} {one.kind}: {_WORDS[one.outcome]}{why}.")
+        click.echo(f"{f'{one.id} {one.kind}'.strip()}: {_WORDS[one.outcome]}{why}.")
     if any(one.outcome in ("not_dead", "refused") for one in acted):
         raise SystemExit(1)
 

@@ -20,7 +20,7 @@ from core.kernel.money import Money
 from core.services.invoice_desk import CreditPreview
 
 _NO_AMOUNT = N_("This is no amount.")
-_CANNOT_CREDIT = N_("This cannot be given back: it was before, or there is nothing to give back.")
+_CANNOT_CREDIT = N_("This cannot be given back: it is more than what is left, or was given back before.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -211,7 +211,7 @@ def in_sentences(policy: DunningPolicy) -> list[Sentence]:
             {"a": str(policy.reminder_after_days), "b": str(policy.warning_after_days)},
         ),
         (
-            N_("Supply is cut {n} days after the bill at the earliest, {h} hours after it was announced."),
+            N_("Supply is cut {n} days after the bill at the earliest, {h} h after it was announced."),
             {"n": str(policy.announcement_after_days), "h": str(policy.announcement_lead_h)},
         ),
         (

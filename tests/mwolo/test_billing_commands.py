@@ -90,4 +90,4 @@ def test_a_file_of_readings_and_a_decision(db: Database, says: Says, tmp_path: P
     number = held.split()[0]
     assert "a number of kWh" in says("readings", "decide", number, "--kwh", "x", "--reason", "r")
     assert "Done." in says("readings", "decide", number, "--kwh", "119,5", "--reason", "a digit too many")
-    assert says("readings", "held") == ""
+    assert says("readings", "held") == "No reading waits for a person.\n"

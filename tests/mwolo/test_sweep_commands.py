@@ -111,7 +111,7 @@ def test_without_dry_run_the_sweep_acts(says: Says, homes: list[town.Home]) -> N
 
 def test_the_policy_is_shown_in_sentences_and_as_data(says: Says) -> None:
     said = says("dunning", "policy", "show").output
-    assert "Version 1, since built in" in said
+    assert "Before the first version: built in" in said
     assert "14 days after the bill at the earliest" in said
     assert json.loads(says("dunning", "policy", "show", "--json").output)["reminder_after_days"] == 3
 
