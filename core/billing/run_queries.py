@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, cast
 
 from sqlalchemy import ColumnElement, Select, Table, and_, delete, exists, false, func, insert, or_, select
@@ -137,13 +137,16 @@ def overtaken(session: Session, planned: Sequence[Planned]) -> set[int]:
     measured = {one.subject.contract_id: one.measure for one in planned if one.measure is not None}
     if not measured:
         return set()
+    begin = min(measure.from_at for measure in measured.values())
     rows = session.execute(
         select(InvoiceRow.contract_id, InvoiceMeasureRow.from_at, InvoiceMeasureRow.until_at)
         .join(InvoiceMeasureRow, InvoiceMeasureRow.invoice_id == InvoiceRow.id)
         .where(
             InvoiceRow.contract_id.in_(list(measured)),
             InvoiceRow.state != "cancelled",
-            InvoiceMeasureRow.until_at > min(measure.from_at for measure in measured.values()),
+            # No invoice measures beyond its month: those of years ago are not looked up one by one.
+            InvoiceRow.period >= f"{begin - timedelta(days=1):%Y-%m}",
+            InvoiceMeasureRow.until_at > begin,
         )
     )
     return {
