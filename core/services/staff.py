@@ -120,7 +120,8 @@ class Staff:
     ) -> int:
         """A new member of staff; returns the id. `one_time`: the first log-in asks for a password of their own.
 
-        Raises LoginTaken, WeakPassword; ValueError for an unknown role or a login that cannot be.
+        Raises LoginTaken (what machines are called by is taken too), WeakPassword; ValueError for an unknown role or a
+        login that cannot be.
         """
         login, role = _tidy(login), Role(role)
         if not 2 <= len(login) <= 60:
@@ -128,7 +129,7 @@ class Staff:
         self._check_new(password, login)
         hashed = self._hasher.hash(password)
         with self._db.begin() as session:
-            if queries.user_by_login(session, login) is not None:
+            if rules.is_machine(login) or queries.user_by_login(session, login) is not None:
                 raise LoginTaken(N_("The login {login} is taken."), login=login)
             row = StaffUserRow(
                 login=login,

@@ -152,6 +152,12 @@ def test_a_login_is_taken_once(staff: Staff) -> None:
         staff.create_user("AWA ", PASSWORD, name="x", role="viewer")
 
 
+@pytest.mark.parametrize("login", ["system", " System\u200b", "api:website", "bridge"])
+def test_nobody_is_called_what_the_audit_log_calls_a_machine(staff: Staff, login: str) -> None:
+    with pytest.raises(LoginTaken):
+        staff.create_user(login, PASSWORD, name="x", role="viewer")
+
+
 def test_changing_the_password_asks_for_the_old_one_and_ends_sessions(staff: Staff) -> None:
     opened = entered(staff.log_in("awa", PASSWORD))
     with pytest.raises(WrongPassword):
