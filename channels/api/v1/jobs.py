@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Literal
 
@@ -28,6 +29,7 @@ class Job(BaseModel):
     result: str | None
 
 
+_PLACE = re.compile(r"(?<![\w/])/[^\s'\"]+")
 _STATES = {"pending": "waiting", "done": "done", "dead": "failed"}
 
 
@@ -35,7 +37,8 @@ def shown(record: Record) -> Job:
     state = _STATES[record["state"]]
     # What is taken up anew keeps the words of its last life until it is tried again.
     told = state == "failed" or (state == "waiting" and record["attempts"] > 0)
-    problem = (record["last_error"] or None) if told else None
+    # Without the names of our files: `OSError: [Errno 28] No space left on device: '/var/…'`.
+    problem = (_PLACE.sub("…", record["last_error"]) or None) if told else None
     result = f"/api/v1/invoices/{record['body']['invoice_id']}/pdf" if state == "done" else None
     return Job.model_validate({**record, "state": state, "problem": problem, "result": result})
 

@@ -186,6 +186,14 @@ def test_the_pdf_is_made_in_the_background_and_the_job_can_be_followed(api: Api,
         assert seen["state"] == told
         assert seen["problem"] == (error if told == "failed" else None)
     assert seen["result"] == "/api/v1/invoices/1/pdf"
+    with db.begin() as session:
+        row = session.get_one(OutboxRow, job["id"])
+        row.state, row.last_error = (
+            "dead",
+            "OSError: [Errno 28] No space left on device: '/var/lib/mwolo/invoice/1.pdf'",
+        )
+    told = api.get(f"/jobs/{job['id']}").json["problem"]
+    assert told == "OSError: [Errno 28] No space left on device: '…'", "no path of ours"
     # After its end it is taken up anew.
     assert api.post("/invoices/1/pdf").json["state"] == "waiting"
     pdf = api.get("/invoices/1/pdf")
