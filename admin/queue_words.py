@@ -24,6 +24,9 @@ THINGS: Mapping[str, str] = {
     "text": N_("from {number}"),
     "payslip": N_("payslip {number}"),
     "contract": N_("account {number}"),
+    "order": N_("month {number}"),
+    "payroll": N_("payroll run {number}"),
+    "import": N_("file {number}"),
 }
 
 # Why a row may be tried again, or not: the words of `core.desk.queue_rules.offer_of`.
@@ -93,6 +96,8 @@ def thing_path(subject: Subject, *, money: bool) -> str:
         return f"/admin/money/refunds/{subject.id}"
     if subject.thing == "invoice":
         return f"/admin/invoices/{subject.id}"
+    if subject.thing == "order":
+        return f"/admin/invoices/months/{subject.number}"
     if subject.thing == "callback" and money:
         return "/admin/money/callbacks"
     if subject.thing == "notice" and subject.customer_id and "@" in subject.number:

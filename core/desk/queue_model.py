@@ -34,8 +34,9 @@ class KindLine:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a row is about. `thing`: attempt, payment, refund, invoice, notice, callback, contract, text, payslip, run,
-    other; empty where it is not there any more. `number`: as people call it. `state`: of the thing itself."""
+    """What a row is about. `thing`: attempt, payment, refund, invoice, notice, callback, contract, text, payslip,
+    order, payroll, import, run, other; empty where it is not there any more. `number`: as people call it. `state`: of
+    the thing itself."""
 
     thing: str = ""
     id: str = ""

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Select, cast, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.types import String
 
+from core.billing.run_tables import BillingOrderRow
 from core.billing.tables import InvoiceRow
 from core.customers.tables import ContractRow, CustomerRow
 from core.desk.queue_model import Subject
@@ -24,7 +25,7 @@ Found = Mapping[str, Subject]
 # Which thing a row is about: the first of these its body names. A payment may stand beside the contract it is for.
 FIELDS = (
     "attempt_id", "refund_id", "callback_id", "notice_id", "inbound_id", "invoice_id", "payment_id", "payslip_id",
-    "contract_id",
+    "contract_id", "order_id", "import_id",
 )  # fmt: skip
 
 
@@ -37,8 +38,10 @@ def subjects(session: Session, rows: Iterable[OutboxRow], *, now: datetime) -> M
         if row.kind == "schedule.run":
             name = "@".join(str(row.body[part]) for part in ("name", "zone") if part in row.body)
             given[row.id] = Subject("run", str(row.body.get("run_id", "")), name)
-        elif field == "payslip_id":
-            given[row.id] = Subject("payslip", str(row.body[field]), str(row.body[field]))
+        elif row.kind == "payroll.close":
+            given[row.id] = Subject("payroll", str(row.body.get("run_id", "")), str(row.body.get("run_id", "")))
+        elif field in ("payslip_id", "import_id"):
+            given[row.id] = Subject(field.removesuffix("_id"), str(row.body[field]), str(row.body[field]))
         elif field is not None:
             wanted[field][row.id] = row.body[field]
         else:
@@ -131,6 +134,11 @@ def _texts(session: Session, ids: Ids, _now: datetime) -> Found:
     return {str(row.id): Subject("text", str(row.id), masked(row.phone), "", row.handled) for row in rows}
 
 
+def _orders(session: Session, ids: Ids, _now: datetime) -> Found:
+    rows = session.execute(select(BillingOrderRow.id, BillingOrderRow.period).where(BillingOrderRow.id.in_(ids)))
+    return {str(row.id): Subject("order", str(row.id), row.period) for row in rows}
+
+
 def _contracts(session: Session, ids: Ids, _now: datetime) -> Found:
     rows = session.execute(
         select(ContractRow.state, ContractRow.id, ContractRow.account_number, CustomerRow.id, CustomerRow.name)
@@ -154,4 +162,5 @@ _READERS: Mapping[str, Callable[[Session, Ids, datetime], Found]] = {
     "notice_id": _notices,
     "inbound_id": _texts,
     "contract_id": _contracts,
+    "order_id": _orders,
 }

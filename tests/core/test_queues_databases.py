@@ -8,9 +8,11 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from core.billing.run_tables import BillingOrderRow
 from core.db import Database
 from core.desk.queue_model import Planned, Subject
 from core.desk.queue_rules import covered, offer_of, run_state
+from core.desk.queue_subjects import subjects
 from core.kernel.clock import FixedClock
 from core.outbox import KINDS, OutboxActRow, OutboxRow, ScheduleRunRow
 from core.services.queues import AT_ONCE, Nobody, Queues
@@ -82,6 +84,25 @@ def test_figures_subjects_and_acts(any_db: Database, clock: FixedClock) -> None:
         contracts = set(session.scalars(select(OutboxActRow.contract_id)))
     assert contracts == {home.contract.id, None}
     assert [one.outcome for one in queues.try_again(range(AT_ONCE + 50), by="x")].count("not_dead") >= AT_ONCE - 1
+
+
+def test_work_for_a_month_a_payroll_and_a_file_is_named(any_db: Database, clock: FixedClock) -> None:
+    with any_db.begin() as session:
+        order = BillingOrderRow(
+            key="k", act="send", period="2026-03", ordered_by="finance", ordered_at=clock.now()
+        )  # fmt: skip
+        session.add(order)
+        session.flush()
+        rows = [
+            row(session, "billing.order", clock.now(), 1, body={"order_id": order.id}),
+            row(session, "billing.order", clock.now(), 2, body={"order_id": 10**6}),
+            row(session, "payroll.close", clock.now(), 3, body={"run_id": 4}),
+            row(session, "import.run", clock.now(), 5, body={"import_id": 6}),
+        ]
+        found = subjects(session, rows, now=clock.now())
+        assert [(found[one.id].thing, found[one.id].number) for one in rows] == [
+            ("order", "2026-03"), ("", ""), ("payroll", "4"), ("import", "6"),
+        ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
