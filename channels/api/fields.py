@@ -15,8 +15,10 @@ _ID_MAX = 2**53 - 1
 _DIGITS = re.compile(r"[0-9]{1,16}")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})")
-# No control characters: they have no place in a name, and one of the databases refuses NUL.
-PLAIN = r"^[^\x00-\x1f\x7f]*$"
+# Something to see, on one line, in the order it is written: no control characters (one of the databases refuses NUL),
+# no other line ends, none that turn the direction of what follows on a paper.
+_UNSEEN = r"\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069"
+PLAIN = rf"^[^{_UNSEEN}]*[^{_UNSEEN}\s][^{_UNSEEN}]*$"
 
 
 def _whole(value: object) -> object:

@@ -420,3 +420,9 @@ def test_the_audit_log_says_which_program_validated_and_sent(api: Api, db: Datab
         ("invoice.sent", "invoice 1"),
     ]
     assert entries[0].detail == "28 500 FC"
+
+
+@pytest.mark.parametrize("name", ["   ", "\u00a0", "Awa\u2028Ilunga", "Awa\u0085x", "\u202eawA", "A\nB"])
+def test_a_name_has_something_to_see_and_is_one_line(api: Api, name: str) -> None:
+    assert api.post("/customers", {"name": name}, key="k").status_code == 422
+    assert api.post("/customers", {"name": "Élodie N’Sélé-Mbo"}, key="l").status_code == 201
