@@ -378,11 +378,13 @@ def step(value: str) -> tuple[str, str]:
 
 
 def reason_lines(reasons: Any) -> list[tuple[str, str, str]]:
-    """Reasons as rules wrote them, as (code, facts, until). They are text, or a code with facts and an end."""
+    """Reasons as rules wrote them: (code, facts, until). They are text, or a code with facts and an end."""
     lines: list[tuple[str, str, str]] = []
     for reason in reasons:
         if isinstance(reason, dict):
-            facts = {key: value for key, value in reason.items() if key not in ("code", "until", "facts")}
+            # Which invoice and which notice stands with the decision's facts.
+            known = ("code", "until", "facts", "invoice_id", "detail")
+            facts = {key: value for key, value in reason.items() if key not in known}
             inner = reason.get("facts")
             facts |= inner if isinstance(inner, dict) else {}
             said = ", ".join(f"{key} {value}" for key, value in facts.items())
