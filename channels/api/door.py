@@ -21,7 +21,7 @@ from channels.api.parts import ApiParts
 from channels.api.problems import Fault, Refusal
 from channels.api.v1 import operations
 from core.api_access.errors import KeyInHand, KeyReused
-from core.api_access.rules import PREFIX
+from core.api_access.rules import PREFIX, hash_of
 from core.kernel.errors import NotRecorded, StateConflict
 from core.kernel.ids import token
 from core.rate import TokenBuckets
@@ -95,6 +95,8 @@ class _Door:
         self._addresses = TokenBuckets(parts.clock, burst=pace.burst, per_minute=pace.per_minute)
         # Apart: a website that reads what is public is no guesser.
         self._guesses = TokenBuckets(parts.clock, burst=pace.burst, per_minute=pace.per_minute)
+        # Of tokens that opened something here: no more than there are valid ones.
+        self._met: set[str] = set()
 
     def answer(self, operation: AnyOperation, **ids: str) -> Response:
         try:
@@ -118,17 +120,21 @@ class _Door:
         return _carried_out(operation, call)
 
     def _known(self, operation: AnyOperation) -> Program | None:
-        """Who asks. Once an address has guessed too often, no token from it is looked up for a while."""
+        """Who asks. Once an address has guessed too often, only tokens that are known from before are looked up for it:
+        whoever guesses behind the same proxy shuts no program out."""
         address = request.remote_addr or ""
         if operation.scope is None:
             self._slow_down(self._addresses, address)
             return None
         scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
         who = None
-        if not self._guesses.has_left(address):
-            raise _too_fast()
         if scheme.lower() == "bearer" and secret.startswith(PREFIX) and len(secret) <= 100:
+            met = hash_of(secret)
+            if met not in self._met and not self._guesses.has_left(address):
+                raise _too_fast()
             who = self._tokens.who(secret)
+            if who is not None:
+                self._met.add(met)
         if who is None:
             self._slow_down(self._guesses, address)
             raise Refusal(problems.NOT_AUTHENTICATED, headers={"WWW-Authenticate": 'Bearer realm="mwolo"'})
