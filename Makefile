@@ -15,7 +15,7 @@ LOCKED := $(shell cat requirements/run.lock requirements/test.lock pyproject.tom
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-setup: $(STAMP)-$(LOCKED) ## prepare .venv from the hashed lock
+setup: $(STAMP)-$(LOCKED) $(VENV)/.catalogues ## prepare .venv from the hashed lock
 
 $(STAMP)-$(LOCKED): requirements/run.lock requirements/test.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { echo "Mwolo needs Python 3.11, 3.12 or 3.13: make PYTHON=/path/to/python3.11"; exit 2; }
@@ -28,8 +28,12 @@ $(STAMP)-$(LOCKED): requirements/run.lock requirements/test.lock pyproject.toml
 	  $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/test.lock; \
 	fi
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@$(BIN)/python -m locales.build
 	@rm -f $(STAMP)-* && touch $@
+
+# Of their own, because words change more often than the lock.
+$(VENV)/.catalogues: $(wildcard locales/*/LC_MESSAGES/*.po) $(STAMP)-$(LOCKED)
+	@$(BIN)/python -m locales.build
+	@touch $@
 
 demo: setup ## everything on one machine: make demo ARGS="--port 8123"
 	@$(BIN)/mwolo demo $(ARGS)
