@@ -38,6 +38,8 @@ def _catalogue(language: str) -> gettext.NullTranslations:
 
 def translate(text: str, language: str, /, **blanks: str) -> str:
     """`text` (an English msgid) in `language`, its named blanks filled. Raises KeyError when a blank is not given."""
+    if not text:
+        return ""  # to gettext the empty msgid is the head of the catalogue
     if language == "en":
         return text.format(**blanks)
     out = _catalogue(language).gettext(text)
