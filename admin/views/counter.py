@@ -88,8 +88,8 @@ def add_pages(admin: Blueprint, parts: Parts, invoices: InvoiceParts) -> None:
 
 def _row(one: DeclaredView, zone: str) -> list[object]:
     return [
-        day_time(one.at, zone), one.account, one.customer, one.way, one.amount.currency, one.amount.decimal_text(2),
-        one.reference, day(one.paid_on) if one.paid_on else "", one.by,
+        day_time(one.at, zone), one.account, one.customer, say(invoice_words.COUNTER_NAMES[one.way]),
+        one.amount.currency, one.amount.decimal_text(2), one.reference, day(one.paid_on) if one.paid_on else "", one.by,
     ]  # fmt: skip
 
 

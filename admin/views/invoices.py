@@ -10,7 +10,7 @@ from werkzeug.exceptions import NotFound
 from admin import invoice_words
 from admin.csv_export import as_csv
 from admin.invoices import InvoiceParts, explained, month_in, plain
-from admin.parts import Parts, page
+from admin.parts import Parts, page, say
 from core.billing.tariff_rules import kwh_text
 from core.desk.invoice_model import STATES, InvoiceEntry, InvoiceFilter
 from core.i18n import N_, day
@@ -112,7 +112,8 @@ def _asked(wanted: InvoiceFilter) -> str:
 
 def _row(entry: InvoiceEntry) -> list[object]:
     return [
-        entry.number, entry.period, entry.account, entry.customer, entry.agency, entry.state, entry.total.currency,
+        entry.number, entry.period, entry.account, entry.customer, entry.agency,
+        say(invoice_words.INVOICE_STATES[entry.state][0]), entry.total.currency,
         entry.total.decimal_text(2), entry.due.decimal_text(2), day(entry.issued_on),
         day(entry.sent_on) if entry.sent_on else "", "" if entry.days_open is None else entry.days_open,
         "1" if entry.disputed else "", "1" if entry.estimated else "",
