@@ -20,8 +20,9 @@ from tests.realparts import PARTS
 STORIES = ("tests/processes/test_demo.py", "tests/processes/test_wallet_trouble.py")
 # What runs beside the rest, each in a process of its own.
 BESIDE = {
-    "The real processes": tuple(
-        sorted({str(path) for path in Path("tests/processes").glob("test_*.py")}.difference(STORIES))
+    "The real processes, the sandbox and the wiring": (
+        *sorted({str(path) for path in Path("tests/processes").glob("test_*.py")}.difference(STORIES)),
+        "tests/mwolo",
     ),
     "Every wallet under every fault, the browser, agents, the demo and its stories": (
         "tests/wallets",
