@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
@@ -67,9 +68,7 @@ def stage_email(
         raise UnknownKind(kind)
     language = language if language in LANGUAGES else DEFAULT_LANGUAGE
     now = clock.now()
-    known = session.get(EmailAddressRow, recipient)
-    opted_out = known is not None and known.opted_out_at is not None
-    plan = rules.plan(declared.rule, now, zone, opted_out=opted_out, planned=())
+    plan = _plan(session, declared, recipient, now, zone)
     row = NoticeRow(
         key=key,
         kind=kind,
@@ -86,30 +85,32 @@ def stage_email(
         invoice_id=invoice_id,
         payment_id=payment_id,
         created_at=now,
-        not_before=now,
-        expires_at=now + declared.rule.ttl,
+        **rules.standing(plan, now, declared.rule),
     )
     session.add(row)
-    if isinstance(plan, rules.Suppressed):
-        row.state, row.detail = "suppressed", plan.why
-        session.flush()
-        return row.id
-    if known is not None and known.bounced_at is not None:
-        row.state, row.detail = "suppressed", "nothing arrives at this address"
-        session.flush()
-        return row.id
-    row.not_before, row.expires_at = plan.not_before, plan.expires_at
     session.flush()
-    outbox.stage(
-        session,
-        kind="email.send",
-        key=email_key(row.id),
-        body={"notice_id": row.id},
-        clock=clock,
-        priority=declared.rule.priority,
-        business_at=row.not_before if row.not_before > now else None,
-    )
+    if row.state != "suppressed":
+        outbox.stage(
+            session,
+            kind="email.send",
+            key=email_key(row.id),
+            body={"notice_id": row.id},
+            clock=clock,
+            priority=declared.rule.priority,
+            business_at=row.not_before if row.not_before > now else None,
+        )
     return row.id
+
+
+def _plan(
+    session: Session, declared: EmailKind, recipient: str, now: datetime, zone: str
+) -> rules.Times | rules.Suppressed:
+    known = session.get(EmailAddressRow, recipient)
+    opted_out = known is not None and known.opted_out_at is not None
+    plan = rules.plan(declared.rule, now, zone, opted_out=opted_out, planned=())
+    if known is not None and known.bounced_at is not None and isinstance(plan, rules.Times):
+        return rules.Suppressed("nothing arrives at this address")
+    return plan
 
 
 def email_customer(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
-from typing import Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from core.notices.texts import Kind
@@ -64,6 +64,13 @@ def local_day(at: datetime, zone: str) -> tuple[datetime, datetime]:
     starts = datetime.combine(day, time(0), tzinfo=here)
     ends = datetime.combine(day + timedelta(days=1), time(0), tzinfo=here)
     return starts.astimezone(UTC), ends.astimezone(UTC)
+
+
+def standing(plan: Times | Suppressed, now: datetime, kind: Kind) -> dict[str, Any]:
+    """What a plan makes of a notice's row: when it may leave and until when, its state, and why not."""
+    if isinstance(plan, Suppressed):
+        return {"not_before": now, "expires_at": now + kind.ttl, "state": "suppressed", "detail": plan.why}
+    return {"not_before": plan.not_before, "expires_at": plan.expires_at, "state": "queued", "detail": ""}
 
 
 def plan(kind: Kind, at: datetime, zone: str, *, opted_out: bool, planned: tuple[datetime, ...]) -> Times | Suppressed:

@@ -63,47 +63,14 @@ def stage_notice(
     contract_id: int | None = None,
     invoice_id: int | None = None,
     payment_id: str | None = None,
-) -> int | None:
-    """Have somebody told. Returns the notice's id, or None when `key` was staged before (then nothing is added).
+) -> Written | None:
+    """Have somebody told. Returns the notice, or None when `key` was staged before (then nothing is added).
 
     `recipient`: E.164 with the plus. `blanks`: see `core.notices.texts`; amounts by `Money.text`, dates by
     `core.i18n.day`; `code` may be left out (the utility's short code is put in). `zone`: of the site. One that must not
     leave (opted out, over the daily cap) is written as suppressed and gets an id all the same.
     Raises UnknownKind when no text of that kind can be filled with `blanks`.
     """
-    row = write_notice(
-        session,
-        clock=clock,
-        kind=kind,
-        key=key,
-        recipient=recipient,
-        language=language,
-        blanks=blanks,
-        zone=zone,
-        customer_id=customer_id,
-        contract_id=contract_id,
-        invoice_id=invoice_id,
-        payment_id=payment_id,
-    )
-    return row.id if row is not None else None
-
-
-def write_notice(
-    session: Session,
-    *,
-    clock: Clock,
-    kind: str,
-    key: str,
-    recipient: str,
-    language: str,
-    blanks: Mapping[str, str],
-    zone: str,
-    customer_id: int | None = None,
-    contract_id: int | None = None,
-    invoice_id: int | None = None,
-    payment_id: str | None = None,
-) -> Written | None:
-    """The same, for who needs to know when it leaves."""
     if session.scalar(_OF_KEY, {"key": key}) is not None:
         return None
     declared = KINDS.get(kind)
@@ -134,10 +101,7 @@ def write_notice(
         "invoice_id": invoice_id,
         "payment_id": payment_id,
         "created_at": now,
-        "not_before": now if isinstance(plan, rules.Suppressed) else plan.not_before,
-        "expires_at": now + declared.ttl if isinstance(plan, rules.Suppressed) else plan.expires_at,
-        "state": "suppressed" if isinstance(plan, rules.Suppressed) else "queued",
-        "detail": plan.why if isinstance(plan, rules.Suppressed) else "",
+        **rules.standing(plan, now, declared),
     }
     # What it is about must be there before it.
     session.flush()
@@ -149,16 +113,20 @@ def write_notice(
     if segments > text.segments_max:
         # It is still sent: a customer who is told costs less than one who is not.
         _log.warning("notice_longer_than_promised", text=text.key, language=language, segments=segments)
+    _stage_errand(session, clock, written.id, written.leaves_at, priority=declared.priority)
+    return written
+
+
+def _stage_errand(session: Session, clock: Clock, notice_id: int, leaves_at: datetime, *, priority: int) -> None:
     outbox.stage(
         session,
         kind="notice.send",
-        key=errand_key(written.id),
-        body={"notice_id": written.id},
+        key=errand_key(notice_id),
+        body={"notice_id": notice_id},
         clock=clock,
-        priority=declared.priority,
-        business_at=written.leaves_at if written.leaves_at > now else None,
+        priority=priority,
+        business_at=leaves_at if leaves_at > clock.now() else None,
     )
-    return written
 
 
 def render(text: Text, language: str, blanks: Mapping[str, str]) -> str:

@@ -25,7 +25,7 @@ from core.kernel.clock import WEST, Clock, local_date
 from core.kernel.digits import grouped, normalise
 from core.kernel.errors import StateConflict
 from core.notices.case_texts import ANSWER_MAX
-from core.notices.staging import stage_notice
+from core.notices.staging import Written, stage_notice
 from core.promises.queries import end_hold
 from core.settlement.dunning import facts_of, lock_contract, reevaluate
 from core.supply.tables import MeterDesiredRow
@@ -229,11 +229,11 @@ class Cases:
             if case.phone is None:
                 raise StateConflict("nobody's phone is known for this case")
             words = _written(text, ANSWER_MAX)
-            notice_id = _tell(
+            told = _tell(
                 session, self._clock, case, kind="case.answer", key=f"case:{number}:answer:{key}", answer=words
             )
             case.state, case.assigned_to = "answered", case.assigned_to or by
-            self._note(session, case, key, by, "answer", words, notice_id)
+            self._note(session, case, key, by, "answer", words, told.id if told else None)
 
     def close(self, number: str, *, reason: str, key: str, by: str) -> None:
         """Close a case: its hold of the cut ends, and its reporter is told. Raises StateConflict without a reason."""
@@ -352,7 +352,7 @@ def _wanted_off(session: Session, contract_id: int) -> bool:
     return session.scalar(supply) == "off"
 
 
-def _tell(session: Session, clock: Clock, case: CaseRow, *, kind: str, key: str, **blanks: str) -> int | None:
+def _tell(session: Session, clock: Clock, case: CaseRow, *, kind: str, key: str, **blanks: str) -> Written | None:
     zone = None
     customer_id = None
     if case.contract_id is not None:

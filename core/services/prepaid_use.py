@@ -26,7 +26,6 @@ from core.kernel.money import Money
 from core.ledger import queries as ledger
 from core.ledger.model import credit
 from core.notices.staging import stage_notice
-from core.notices.tables import NoticeRow
 from core.prepaid import use_queries as queries
 from core.prepaid import use_rules as rules
 from core.prepaid.model import Price, Unit
@@ -351,7 +350,7 @@ class PrepaidUse:
         if not known:
             return False
         person = known[0]
-        notice_id = stage_notice(
+        notice = stage_notice(
             session,
             clock=self._clock,
             kind="prepaid.low" if level == LOW else "prepaid.used_up",
@@ -366,10 +365,9 @@ class PrepaidUse:
             customer_id=person.customer_id,
             contract_id=subject.contract_id,
         )
-        notice = session.get(NoticeRow, notice_id) if notice_id else None
-        if notice is not None and notice.state != "suppressed":
+        if notice is not None and notice.leaves_at is not None:
             # In the night it waits; the time to top up begins when it leaves.
-            mark.told_at = notice.not_before
+            mark.told_at = notice.leaves_at
         return True
 
     def _cut(self, session: Session, subject: Subject, mark: PrepaidMarkRow) -> tuple[bool, bool]:

@@ -29,7 +29,7 @@ from core.kernel.digits import grouped
 from core.kernel.errors import StateConflict
 from core.kernel.money import Money
 from core.notices.mailing import email_customer
-from core.notices.staging import write_notice
+from core.notices.staging import stage_notice
 from core.promises import queries as promises
 from core.settlement import effects
 from core.settlement.candidates import off_on_its_way
@@ -280,7 +280,7 @@ def _make(session: Session, clock: Clock, facts: DunningFacts, policy: DunningPo
     if step.channel == "crew" or not told:
         _ask_crew(session, clock, contract, row, _write_step(session, row))
         return row
-    notice = write_notice(
+    notice = stage_notice(
         session,
         clock=clock,
         kind=_kind(step),

@@ -79,7 +79,7 @@ def stage(db: Database, clock: FixedClock, kind: str = "payment.receipt", key: s
             **more,  # type: ignore[arg-type]
         )
     assert made is not None
-    return made
+    return made.id
 
 
 def row(db: Database, notice_id: int) -> NoticeRow:
@@ -172,7 +172,7 @@ def test_the_short_code_is_the_utilitys(db: Database, clock: FixedClock) -> None
             zone=WEST,
         )
     assert made is not None
-    assert "*456#" in row(db, made).body
+    assert "*456#" in row(db, made.id).body
 
 
 def test_sent_twice_by_mistake_is_sent_once(any_db: Database, clock: FixedClock) -> None:
