@@ -216,6 +216,17 @@ def count_in_state(
     return int(session.scalar(found) or 0)
 
 
+def made_by(session: Session, run_id: int) -> int:
+    """How many invoices a run drafted."""
+    return int(session.scalar(select(func.count()).where(InvoiceRow.run_id == run_id)) or 0)
+
+
+def left_out_by(session: Session, month: Month, run_id: int) -> int:
+    """How many a run was the last to leave out."""
+    found = select(func.count()).where(LeftOutRow.period == month.text, LeftOutRow.run_id == run_id)
+    return int(session.scalar(found) or 0)
+
+
 def left_out(session: Session, month: Month, *, after: int, limit: int) -> list[tuple[LeftOut, str, str]]:
     """(who could not be billed and why, account number, customer), by contract, above `after`."""
     rows = session.execute(

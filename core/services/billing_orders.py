@@ -17,6 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from core import outbox
+from core.billing import run_queries as queries
 from core.billing.run_model import Month
 from core.billing.run_tables import BillingOrderRow
 from core.billing.tables import InvoiceRow
@@ -206,6 +207,8 @@ class BillingOrders:
         """Write down how far an order is. True when somebody wants it to stop."""
         with self._db.begin() as session:
             row = session.get_one(BillingOrderRow, view.id, with_for_update={"key_share": True})
+            if row.run_id is not None:
+                told.moved = queries.made_by(session, row.run_id)
             row.of, row.done, row.moved, row.after_id = told.of, told.done, told.moved, told.after
             new = self._real(session, view.act, told.refused)
             told.refused = ()
@@ -257,23 +260,35 @@ class _Told:
         self._orders = orders
         self._view = view
         self._until = time.monotonic() + orders.part_s
-        self._said_at = time.monotonic()
+        self._said_at: float | None = None
         self._stop = False
+        self._untold = 0
         self.of, self.done, self.moved, self.after = view.of, view.done, view.moved, after
         self.refused: tuple[tuple[int, str], ...] = ()
 
     def watch(self, progress: Progress) -> None:
         view = self._view
-        self.done, self.moved, self.after = view.done + progress.done, view.moved + progress.moved, progress.after
+        if self._said_at is None:
+            self._count(progress.of)
+        self.done = view.done + self._untold + progress.done
+        self.moved, self.after = view.moved + self._untold + progress.moved, progress.after
         self.of = max(view.of or progress.of, self.done)
-        if time.monotonic() - self._said_at >= SAY_S:
+        if self._said_at is None or time.monotonic() - self._said_at >= SAY_S:
             self._said_at = time.monotonic()
             self.save(ended=False)
+
+    def _count(self, left: int) -> None:
+        """A part that was killed moved more than it had told: what is left of the month says so."""
+        if self._view.of:
+            self._untold = max(0, self._view.of - left - self._view.moved)
 
     def enough(self) -> bool:
         return self._stop or time.monotonic() >= self._until
 
     def save(self, *, ended: bool) -> None:
+        if ended and self._said_at is None:
+            self._count(self._view.refused_count)
+            self.done, self.moved = self.of, self.moved + self._untold
         self._stop = self._orders.save(self._view, self, ended=ended) or self._stop
 
 

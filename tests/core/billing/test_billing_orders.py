@@ -19,7 +19,7 @@ from core.kernel.clock import FixedClock
 from core.kernel.money import Money
 from core.outbox import Done, OutboxRow, Retry
 from core.services.billing import Billing
-from core.services.billing_orders import Act, BillingOrders, OrderRefused, OrderView
+from core.services.billing_orders import ACTS, Act, BillingOrders, OrderRefused, OrderView
 from core.services.billing_run import BillingRun
 from core.services.hand_invoices import HandInvoices, HandLine
 from tests import town
@@ -146,9 +146,32 @@ def test_what_a_crash_cut_off_is_taken_up_by_the_next_hand(
     assert office.one(order_id).state == "running"
     assert whole.carry(order_id) == 1
     assert office.states() == ["validated"] * HOMES
+    view = office.one(order_id)
+    assert (view.of, view.done, view.moved) == (HOMES, HOMES, HOMES), "what the killed part had not told counts too"
     with office.db.read() as session:
         numbers = sorted(session.scalars(select(InvoiceRow.number)))
     assert [number[-6:] for number in numbers] == [f"{n:06d}" for n in range(1, HOMES + 1)], "no gap, no twin"
+
+
+def test_a_hand_that_died_at_the_very_end_is_counted(
+    office: Office, clock: FixedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Office(office.db, clock, part_s=60)
+    for number, act in enumerate(ACTS):
+        order_id = whole.order(act, f"key {number}")
+        with monkeypatch.context() as patched:
+            patched.setattr(BillingOrders, "_end", _die)
+            with pytest.raises(KeyboardInterrupt):
+                whole.orders.carry_on(order_id)
+        assert whole.carry(order_id) == 1
+        view = whole.one(order_id)
+        assert (view.act, view.of, view.done, view.moved) == (act, HOMES, HOMES, HOMES)
+    with office.db.read() as session:
+        assert session.scalars(select(BillingRunRow.made)).all() == [HOMES]
+
+
+def _die(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_somebody_stops_it(office: Office) -> None:
